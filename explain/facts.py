@@ -1,0 +1,178 @@
+"""What an explanation may rest on: the facts of one decision, as its record holds them.
+
+Enters: nothing; these are the shapes. `orchestration/decision` builds `DecisionFacts` from the decision record, wiring hands
+explain a `DecisionSource`, a `ModelSource` and a `Decide`. Leaves: values that carry every claim a page may make. A claim that is not
+in here cannot be made (explain.X56): a trait which a purpose may not see is not in the profile, so it is not in the record either.
+
+Follows spec explain.E1-E6 and decision.D10 (one rejection stage per losing candidate).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from kernel.canonical import Json
+from kernel.ids import ActId, DecisionId, KeyId, PersonId, RecordId
+from kernel.model import Model
+
+NOTHING = "nothing"
+"""The choice of sending nothing: an arm like any other."""
+
+
+class Stage(StrEnum):
+    """Where a losing candidate lost. Exactly one per loser, in this order."""
+
+    CONSENT = "consent"
+    ELIGIBILITY = "eligibility"
+    CAP = "cap"
+    HOLDOUT = "holdout"
+    DIVERSITY = "diversity"
+    SCORE = "score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One arm of the decision: its rejection (stage and reason code), or its score and the probability of being shown."""
+
+    candidate_id: str
+    content: str
+    channel: str | None
+    stage: Stage | None = None
+    reason: str | None = None
+    score: float | None = None
+    probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a feature's value comes from: one trait or one kind of event, of one source, under one purpose and one act."""
+
+    trait: str
+    source: str
+    observed_at: datetime
+    purpose: str
+    record_id: RecordId | None = None
+    act: ActId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureValue:
+    """One column of the chosen candidate's row, in the model's order. No provenance: it describes the message, not the person."""
+
+    name: str
+    value: float
+    provenance: tuple[Provenance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFacts:
+    """How the arm was drawn. `name` is ranker, rules or fixed; `fallback` says why the model was not asked (D11), else None."""
+
+    name: str
+    digest: str = ""
+    epsilon: float = 0.0
+    explored: bool = False
+    holdout: bool = False
+    fallback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advertisement:
+    """The catalogue's words for DSA Article 26(1)(a)-(c)."""
+
+    is_advertisement: bool
+    on_behalf_of: str
+    paid_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionFact:
+    """The permission the choice rested on: answer granted, denied or undetermined, with reason code and act."""
+
+    answer: str
+    reason: str
+    act: ActId | None = None
+    given_at: datetime | None = None
+    basis: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFacts:
+    """One decision. `choice` is a candidate_id or NOTHING; `features` is the chosen candidate's row as the model saw it.
+
+    `score` is the number that was used (`None` when no model ruled), `key_id` the subject key the record is sealed under:
+    the explanation is sealed under the same key, so erasing the person closes both.
+    """
+
+    decision_id: DecisionId
+    at: datetime
+    person: PersonId | None
+    placement: str
+    purpose: str
+    channel: str | None
+    choice: str
+    title: str
+    candidates: tuple[Candidate, ...]
+    policy: PolicyFacts
+    features: tuple[FeatureValue, ...]
+    score: float | None
+    propensity: float
+    model_digest: str | None
+    advertisement: Advertisement
+    permission: PermissionFact | None
+    key_id: KeyId | None
+    feature_set_digest: str = ""
+    consent_version: int = 0
+    graph_version: int = 0
+    profile_version: int = 0
+    seed: str = ""
+    locale: str = "en"
+
+    @property
+    def nothing_chosen(self) -> bool:
+        """True when the answer was to show or send nothing."""
+        return self.choice == NOTHING
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The candidate that was chosen; None where the nothing arm is not among the candidates."""
+        return next((one for one in self.candidates if one.candidate_id == self.choice), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer of a re-run decision: what would be chosen, and where."""
+
+    choice: str
+    channel: str | None
+    probability: float
+
+
+class DecisionSource(Protocol):
+    """Reads a decision. `NotFound` when there is none; a record whose key is destroyed raises `NotFound` too."""
+
+    async def facts(self, decision_id: DecisionId) -> DecisionFacts:
+        """The facts of one decision, read back from its record."""
+        ...
+
+
+class ModelSource(Protocol):
+    """Finds the model that scored. `NotFound` when its file is gone; never a different model."""
+
+    async def model(self, digest: str) -> Model:
+        """The model with this digest."""
+        ...
+
+
+class Decide(Protocol):
+    """Re-runs a decision with one change. Writes nothing, sends nothing.
+
+    `change` keys: `withdraw` ("purpose" or "purpose|channel"), `without` (name of a feature, taken as absent). The same seed,
+    models and versions as the decision, so that only the change differs.
+    """
+
+    async def again(self, decision_id: DecisionId, change: Mapping[str, Json]) -> Verdict:
+        """What the decision would have been under the change."""
+        ...
