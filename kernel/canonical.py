@@ -1,0 +1,58 @@
+"""Canonical bytes of a JSON value, by RFC 8785 (JSON Canonicalization Scheme), and their digest.
+
+What enters: a ``Json`` value. What leaves: the one byte string that every conforming implementation makes of it, or its
+``sha256:<hex>``. Whole numbers beyond 2**53, NaN and infinities have no canonical form and are refused.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import rfc8785
+from typing_extensions import TypeAliasType
+
+from kernel.errors import InvalidInput
+
+Json = TypeAliasType("Json", "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None")
+
+
+class NotCanonical(InvalidInput):
+    """The value has no canonical JSON form."""
+
+    code = "not_canonical"
+    remedy = "Use text for big or exact numbers and for dates; use only null, booleans, numbers, text, lists, objects."
+
+
+def canonical(value: Json) -> bytes:
+    """The RFC 8785 bytes of ``value``.
+
+    Raises:
+        NotCanonical: a type that JSON lacks, a key that is not text, a number that RFC 8785 cannot write.
+    """
+    try:
+        return cast("bytes", rfc8785.dumps(_plain(value, "")))
+    except rfc8785.CanonicalizationError as fault:
+        # The library's text may quote the value, which may be personal: say the kind of fault only.
+        msg = f"expected a value with a canonical JSON form, got one that RFC 8785 refuses ({type(fault).__name__})"
+        raise NotCanonical(msg) from None
+
+
+def digest(value: Json) -> str:
+    """``sha256:`` and the hex SHA-256 of the canonical bytes."""
+    return f"sha256:{hashlib.sha256(canonical(value)).hexdigest()}"
+
+
+def _plain(value: object, pointer: str) -> object:
+    """The same value in the library's own types (dict, list), every mapping and sequence accepted."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                msg = f"expected text as an object key at '{pointer}', got {type(key).__name__}"
+                raise NotCanonical(msg)
+        return {key: _plain(item, f"{pointer}/*") for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [_plain(item, f"{pointer}/{place}") for place, item in enumerate(value)]
+    msg = f"expected a JSON value at '{pointer}', got {type(value).__name__}"
+    raise NotCanonical(msg)
