@@ -1,0 +1,1 @@
+"""Decision: candidates, eligibility, ranking, policy, record. No HTTP outside endpoints, no Dagster."""

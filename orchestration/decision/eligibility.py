@@ -1,0 +1,109 @@
+"""Which arms may be chosen: nine questions in a fixed order, and every loser leaves at exactly one (decision.D10).
+
+Enters: `Inputs`. Leaves: the eligible arms, and one `Rejection` with stage, number and reason code for each other arm. Pure and total.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestration.decision.inputs import Arm, Inputs
+
+
+class Stage(StrEnum):
+    """Where a candidate may be lost, in the order of asking. `SCORE` is for an eligible arm that was not drawn."""
+
+    BLOCKED = "blocked"
+    CONSENT = "consent"
+    REACH = "reach"
+    SUPPRESSION = "suppression"
+    SEGMENT = "segment"
+    PUBLICATION = "publication"
+    CAP = "cap"
+    HOLDOUT = "holdout"
+    SURE = "sure"
+    SCORE = "score"
+
+    @property
+    def number(self) -> int:
+        """The place in the order of asking, from 1."""
+        return _ORDER.index(self) + 1
+
+
+_ORDER = list(Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one arm may not be chosen. `act` is the consent act that said so, where one did."""
+
+    stage: Stage
+    reason: str
+    act: str | None = None
+
+
+def _blocked(state: Inputs, arm: Arm) -> Rejection | None:
+    del arm
+    return Rejection(Stage.BLOCKED, state.blocked) if state.blocked else None
+
+
+def _consent(state: Inputs, arm: Arm) -> Rejection | None:
+    permit = state.permit(arm)
+    return None if permit.answer == "granted" else Rejection(Stage.CONSENT, permit.reason, permit.act)
+
+
+def _reach(state: Inputs, arm: Arm) -> Rejection | None:
+    return None if arm.channel in state.reach else Rejection(Stage.REACH, "no_contact_point")
+
+
+def _suppression(state: Inputs, arm: Arm) -> Rejection | None:
+    return Rejection(Stage.SUPPRESSION, "suppressed") if arm.channel in state.suppressed else None
+
+
+def _segment(state: Inputs, arm: Arm) -> Rejection | None:
+    del arm
+    if not state.segments.issuperset(state.segment_all):
+        return Rejection(Stage.SEGMENT, "not_in_segment")
+    if state.segment_any and state.segments.isdisjoint(state.segment_any):
+        return Rejection(Stage.SEGMENT, "in_no_segment_of")
+    if not state.segments.isdisjoint(state.segment_none):
+        return Rejection(Stage.SEGMENT, "in_excluded_segment")
+    return None
+
+
+def _publication(state: Inputs, arm: Arm) -> Rejection | None:
+    del state
+    if not arm.published:
+        return Rejection(Stage.PUBLICATION, "not_published")
+    return Rejection(Stage.PUBLICATION, "out_of_stock") if arm.stock == 0 else None
+
+
+def _cap(state: Inputs, arm: Arm) -> Rejection | None:
+    reason = (state.capped or {}).get(arm.id)
+    return Rejection(Stage.CAP, reason) if reason else None
+
+
+def _holdout(state: Inputs, arm: Arm) -> Rejection | None:
+    del arm
+    if state.holdout is not None and state.holdout.member:
+        return Rejection(Stage.HOLDOUT, f"holdout:{state.holdout.name}")
+    return None
+
+
+def _sure(state: Inputs, arm: Arm) -> Rejection | None:
+    # profiles.V15: below the threshold only non-personal content is eligible.
+    return Rejection(Stage.SURE, "person_unsure") if arm.personal and state.sure < state.min_sure else None
+
+
+QUESTIONS: tuple[Callable[[Inputs, Arm], Rejection | None], ...] = (
+    _blocked, _consent, _reach, _suppression, _segment, _publication, _cap, _holdout, _sure,
+)  # fmt: skip
+
+
+def judge(state: Inputs, arm: Arm) -> Rejection | None:
+    """The first question this arm fails, or None when it may be chosen."""
+    for question in QUESTIONS:
+        rejection = question(state, arm)
+        if rejection is not None:
+            return rejection
+    return None

@@ -1,0 +1,275 @@
+"""Everything a decision rests on, as one frozen value that can be stored and read back bit for bit.
+
+Enters: what service gathered (catalogue, profile, permissions, reach, caps, versions). Leaves: `Inputs` with a canonical JSON form;
+floats travel as `float.hex`, so that a replay sees the same bits. No words of a person: ids, numbers, codes only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from kernel.canonical import Json, digest
+
+ENGINE_VERSION = 1
+"""Raised whenever the same inputs and seed would no longer give the same record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A candidate: one variant on one channel, with what the catalogue says of it at this moment."""
+
+    variant: str
+    channel: str
+    purpose: str
+    order: int
+    epsilon: float
+    value: float = 1.0
+    cost: float = 0.0
+    personal: bool = True
+    published: bool = True
+    stock: int | None = None
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """How the record names it."""
+        return f"{self.variant}@{self.channel}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """What the gate said for one purpose on one channel."""
+
+    answer: str
+    reason: str
+    act: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldoutDraw:
+    """The comparison group of the placement, and whether this person is in it."""
+
+    name: str
+    share: float
+    member: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where one feature came from: ids and times, never the value."""
+
+    feature: str
+    trait: str
+    source: str
+    observed_at: str
+    purpose: str
+    record_id: str | None = None
+    act: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """The versions and digests the decision stood on."""
+
+    graph: int
+    consent: int
+    profile: int
+    catalogue: str
+    feature_set: str
+    policy: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """The whole state a decision may look at. `blocked` is a reason code (erased, restricted) or None."""
+
+    at: str
+    person: str
+    placement: str
+    personalize_under: str
+    arms: tuple[Arm, ...]
+    permits: Mapping[str, Permit]
+    reach: Mapping[str, str]
+    versions: Versions
+    feature_names: tuple[str, ...] = ()
+    features: tuple[float, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    blocked: str | None = None
+    suppressed: frozenset[str] = frozenset()
+    segments: frozenset[str] = frozenset()
+    segment_all: tuple[str, ...] = ()
+    segment_any: tuple[str, ...] = ()
+    segment_none: tuple[str, ...] = ()
+    capped: Mapping[str, str] | None = None
+    holdout: HoldoutDraw | None = None
+    sure: float = 1.0
+    min_sure: float = 0.0
+    nothing_value: float = 1.0
+    eps_min: float = 0.01
+    fallback: str | None = None
+    trigger: str | None = None
+    context: Mapping[str, Json] | None = None
+    attempt: int = 1
+
+    def permit(self, arm: Arm) -> Permit:
+        """The gate's answer for this arm; silence is no."""
+        return self.permits.get(f"{arm.purpose}|{arm.channel}", _SILENT)
+
+    def to_json(self) -> dict[str, Json]:
+        """The canonical form; `from_json` gives the same value back."""
+        ver = self.versions
+        return {
+            "engine": ENGINE_VERSION,
+            "at": self.at,
+            "person": self.person,
+            "placement": self.placement,
+            "personalize_under": self.personalize_under,
+            "arms": [_arm(arm) for arm in self.arms],
+            "permits": {k: {"answer": p.answer, "reason": p.reason, "act": p.act} for k, p in self.permits.items()},
+            "reach": dict(self.reach),
+            "versions": {
+                "graph": ver.graph, "consent": ver.consent, "profile": ver.profile, "catalogue": ver.catalogue,
+                "feature_set": ver.feature_set, "policy": ver.policy, "model": ver.model,
+            },
+            "feature_names": list(self.feature_names),
+            "features": [value.hex() for value in self.features],
+            "origins": [
+                {"feature": o.feature, "trait": o.trait, "source": o.source, "observed_at": o.observed_at,
+                 "purpose": o.purpose, "record_id": o.record_id, "act": o.act}
+                for o in self.origins
+            ],
+            "blocked": self.blocked,
+            "suppressed": sorted(self.suppressed),
+            "segments": sorted(self.segments),
+            "segment": {"all": list(self.segment_all), "any": list(self.segment_any), "none": list(self.segment_none)},
+            "capped": dict(self.capped or {}),
+            "holdout": None if self.holdout is None else {
+                "name": self.holdout.name, "share": self.holdout.share.hex(), "member": self.holdout.member,
+            },
+            "sure": self.sure.hex(),
+            "min_sure": self.min_sure.hex(),
+            "nothing_value": self.nothing_value.hex(),
+            "eps_min": self.eps_min.hex(),
+            "fallback": self.fallback,
+            "trigger": self.trigger,
+            "context": dict(self.context or {}),
+            "attempt": self.attempt,
+        }  # fmt: skip
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` of the canonical form."""
+        return digest(self.to_json())
+
+
+_SILENT = Permit(answer="undetermined", reason="no_act")
+
+
+def _arm(arm: Arm) -> dict[str, Json]:
+    return {
+        "variant": arm.variant, "channel": arm.channel, "purpose": arm.purpose, "order": arm.order,
+        "epsilon": arm.epsilon.hex(), "value": arm.value.hex(), "cost": arm.cost.hex(), "personal": arm.personal,
+        "published": arm.published, "stock": arm.stock, "category": arm.category, "tags": list(arm.tags),
+    }  # fmt: skip
+
+
+def from_json(form: Mapping[str, Json]) -> Inputs:
+    """The inputs that `to_json` wrote. Trusts its argument: it comes out of a sealed record whose digest was checked."""
+    part = _Reader(form)
+    ver = part.inner("versions")
+    segment = part.inner("segment")
+    held = form["holdout"]
+    return Inputs(
+        at=part.text("at"),
+        person=part.text("person"),
+        placement=part.text("placement"),
+        personalize_under=part.text("personalize_under"),
+        arms=tuple(_read_arm(one) for one in part.each("arms")),
+        permits={
+            name: Permit(answer=one.text("answer"), reason=one.text("reason"), act=one.maybe("act"))
+            for name, one in part.inner("permits").items()
+        },
+        reach=part.inner("reach").texts(),
+        versions=Versions(
+            graph=ver.whole("graph"), consent=ver.whole("consent"), profile=ver.whole("profile"),
+            catalogue=ver.text("catalogue"), feature_set=ver.text("feature_set"), policy=ver.text("policy"),
+            model=ver.maybe("model"),
+        ),
+        feature_names=part.names("feature_names"),
+        features=tuple(float.fromhex(one) for one in part.names("features")),
+        origins=tuple(
+            Origin(feature=o.text("feature"), trait=o.text("trait"), source=o.text("source"),
+                   observed_at=o.text("observed_at"), purpose=o.text("purpose"), record_id=o.maybe("record_id"),
+                   act=o.maybe("act"))
+            for o in part.each("origins")
+        ),
+        blocked=part.maybe("blocked"),
+        suppressed=frozenset(part.names("suppressed")),
+        segments=frozenset(part.names("segments")),
+        segment_all=segment.names("all"),
+        segment_any=segment.names("any"),
+        segment_none=segment.names("none"),
+        capped=part.inner("capped").texts(),
+        holdout=None if held is None else HoldoutDraw(
+            name=part.inner("holdout").text("name"), share=part.inner("holdout").real("share"),
+            member=part.inner("holdout").yes("member"),
+        ),
+        sure=part.real("sure"),
+        min_sure=part.real("min_sure"),
+        nothing_value=part.real("nothing_value"),
+        eps_min=part.real("eps_min"),
+        fallback=part.maybe("fallback"),
+        trigger=part.maybe("trigger"),
+        context=cast("Mapping[str, Json]", form["context"]),
+        attempt=part.whole("attempt"),
+    )  # fmt: skip
+
+
+def _read_arm(one: "_Reader") -> Arm:
+    stock = one.form["stock"]
+    return Arm(
+        variant=one.text("variant"), channel=one.text("channel"), purpose=one.text("purpose"), order=one.whole("order"),
+        epsilon=one.real("epsilon"), value=one.real("value"), cost=one.real("cost"), personal=one.yes("personal"),
+        published=one.yes("published"), stock=None if stock is None else one.whole("stock"),
+        category=one.maybe("category"), tags=one.names("tags"),
+    )  # fmt: skip
+
+
+class _Reader:
+    """Typed access to a JSON object that this module wrote."""
+
+    def __init__(self, form: Mapping[str, Json]) -> None:
+        self.form = form
+
+    def text(self, name: str) -> str:
+        return str(self.form[name])
+
+    def maybe(self, name: str) -> str | None:
+        value = self.form[name]
+        return None if value is None else str(value)
+
+    def whole(self, name: str) -> int:
+        return int(cast("int", self.form[name]))
+
+    def real(self, name: str) -> float:
+        return float.fromhex(self.text(name))
+
+    def yes(self, name: str) -> bool:
+        return bool(self.form[name])
+
+    def names(self, name: str) -> tuple[str, ...]:
+        return tuple(str(one) for one in cast("Sequence[Json]", self.form[name]))
+
+    def inner(self, name: str) -> "_Reader":
+        return _Reader(cast("Mapping[str, Json]", self.form[name]))
+
+    def each(self, name: str) -> list["_Reader"]:
+        return [_Reader(cast("Mapping[str, Json]", one)) for one in cast("Sequence[Json]", self.form[name])]
+
+    def items(self) -> list[tuple[str, "_Reader"]]:
+        return [(name, self.inner(name)) for name in self.form]
+
+    def texts(self) -> dict[str, str]:
+        return {name: self.text(name) for name in self.form}

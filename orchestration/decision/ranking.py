@@ -1,0 +1,94 @@
+"""How good each arm is: the model's score on profile and candidate features, or declared rules where no model can speak.
+
+Enters: inputs, eligible arms, a `kernel.model.Model` or None. Leaves: a score and a utility per arm, the "send nothing" arm last; the name
+of what ranked, and why the model did not (decision.D11). utility = value x score - cost (decision.D12).
+
+A model column is a profile feature by its name, or a property of the candidate: `variant=ID`, `channel=NAME`, `category=NAME`,
+`tag=NAME`, `context=NAME`. The nothing arm is `variant=nothing` and has no channel.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernel.model import Model
+from orchestration.decision.catalogue import NOTHING
+from orchestration.decision.inputs import Arm, Inputs
+
+CANDIDATE_COLUMNS = ("variant=", "channel=", "category=", "tag=", "context=")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """`scores` and `utilities` run over the eligible arms, then the nothing arm. A rules ranking has no scores."""
+
+    name: str
+    utilities: tuple[float, ...]
+    scores: tuple[float | None, ...]
+    fallback: str | None = None
+
+    @property
+    def best(self) -> int:
+        """The place of the greatest utility; the first declared wins a tie, sending nothing loses it."""
+        return max(range(len(self.utilities)), key=lambda place: (self.utilities[place], -place))
+
+
+def rank(state: Inputs, arms: Sequence[Arm], model: Model | None) -> Ranking:
+    """Rank by the model when it can score every arm, by the declared rules otherwise. Never raises for the model's sake."""
+    if model is None:
+        return rules(arms, state.fallback or "no_model")
+    if absent := unknown_columns(model.feature_names, state.feature_names):
+        return rules(arms, f"feature_mismatch:{absent[0]}")
+    scores = [float(one) for one in model.score(rows(model.feature_names, state, arms))]
+    if not all(math.isfinite(one) for one in scores):
+        return rules(arms, "score_not_finite")
+    # Without having seen the arm, a model has no word on sending nothing: then nothing is worth nothing.
+    knows_nothing = f"variant={NOTHING}" in model.feature_names
+    utilities = [arm.value * score - arm.cost for arm, score in zip(arms, scores, strict=False)]
+    idle = state.nothing_value * scores[-1] if knows_nothing else 0.0
+    return Ranking("ranker", (*utilities, idle), (*scores[:-1], scores[-1] if knows_nothing else None))
+
+
+def rules(arms: Sequence[Arm], reason: str) -> Ranking:
+    """The fallback: declared value less cost, ties by declared order; sending nothing is worth nothing."""
+    utilities = tuple(arm.value - arm.cost for arm in arms)
+    return Ranking("rules", (*utilities, 0.0), (None,) * (len(arms) + 1), reason)
+
+
+def unknown_columns(columns: Sequence[str], features: Sequence[str]) -> list[str]:
+    """The model's columns that neither the profile nor a candidate can fill."""
+    known = set(features)
+    return [one for one in columns if one not in known and not one.startswith(CANDIDATE_COLUMNS)]
+
+
+def rows(columns: Sequence[str], state: Inputs, arms: Sequence[Arm]) -> NDArray[np.float64]:
+    """One row per arm and a last one for sending nothing: `float64[n + 1, k]`. An absent number is NaN."""
+    at = dict(zip(state.feature_names, state.features, strict=True))
+    base = np.array([at.get(one, 0.0) for one in columns], dtype=np.float64)
+    place = {name: index for index, name in enumerate(columns)}
+    for name, index in place.items():
+        if name.startswith("context="):
+            base[index] = _number((state.context or {}).get(name.removeprefix("context=")))
+    table = np.repeat(base[None, :], len(arms) + 1, axis=0)
+    for line, arm in enumerate(arms):
+        for name in marks(arm):
+            if name in place:
+                table[line, place[name]] = 1.0
+    if f"variant={NOTHING}" in place:
+        table[-1, place[f"variant={NOTHING}"]] = 1.0
+    return table
+
+
+def marks(arm: Arm) -> list[str]:
+    """The candidate columns that are 1 for this arm."""
+    found = [f"variant={arm.variant}", f"channel={arm.channel}", *(f"tag={tag}" for tag in arm.tags)]
+    if arm.category is not None:
+        found.append(f"category={arm.category}")
+    return found
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

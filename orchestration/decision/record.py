@@ -1,0 +1,78 @@
+"""The decision record: enough to answer "why not X" and to decide again bit for bit (DESIGN 4, decision.D4, D5, D10).
+
+Enters: inputs, seed, outcome. Leaves: canonical bytes (RFC 8785) and their digest. Scores and propensities are `float.hex`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from kernel.canonical import Json, canonical
+from kernel.ids import DecisionId
+from orchestration.decision.engine import Judged, Outcome
+from orchestration.decision.inputs import ENGINE_VERSION, Inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One decision as it is kept. Equal records have equal bytes."""
+
+    decision_id: DecisionId
+    seed: str
+    inputs: Inputs
+    outcome: Outcome
+
+    def to_json(self) -> dict[str, Json]:
+        """The content of the record; the inputs stand beside it and are named by digest."""
+        made, state = self.outcome, self.inputs
+        ver = state.versions
+        return {
+            "v": ENGINE_VERSION,
+            "id": self.decision_id,
+            "at": state.at,
+            "person": state.person,
+            "placement": state.placement,
+            "trigger": state.trigger,
+            "attempt": state.attempt,
+            "seed": self.seed,
+            "inputs": state.digest,
+            "versions": {"graph": ver.graph, "consent": ver.consent, "profile": ver.profile},
+            "digests": {
+                "catalogue": ver.catalogue, "feature_set": ver.feature_set, "policy": ver.policy, "model": ver.model,
+            },
+            "policy": made.policy,
+            "ranked_by": made.ranked_by,
+            "fallback": made.fallback,
+            "explored": made.explored,
+            "holdout": None if state.holdout is None else {"name": state.holdout.name, "member": state.holdout.member},
+            "candidates": [_judged(one) for one in made.judged],
+            "choice": made.choice,
+            "propensity": made.propensity.hex(),
+            "withheld": made.withheld,
+        }  # fmt: skip
+
+    def canonical(self) -> bytes:
+        """The bytes that a replay must reproduce."""
+        return canonical(self.to_json())
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` of the canonical bytes."""
+        return f"sha256:{hashlib.sha256(self.canonical()).hexdigest()}"
+
+    def envelope(self) -> bytes:
+        """Record and inputs together, as they are sealed into one row."""
+        return canonical({"record": self.to_json(), "inputs": self.inputs.to_json()})
+
+
+def _judged(one: Judged) -> dict[str, Json]:
+    lost = one.rejection
+    return {
+        "id": one.id,
+        "stage": None if lost is None else str(lost.stage),
+        "number": None if lost is None else lost.stage.number,
+        "reason": None if lost is None else lost.reason,
+        "act": None if lost is None else lost.act,
+        "score": None if one.score is None else one.score.hex(),
+        "utility": None if one.utility is None else one.utility.hex(),
+        "propensity": one.propensity.hex(),
+    }

@@ -1,0 +1,83 @@
+"""The catalogue file: what is refused, and how helpfully."""
+
+import pytest
+
+from orchestration.decision.candidates import arms
+from orchestration.decision.catalogue import parse
+from orchestration.decision.errors import CatalogueInvalid, UnknownPlacement
+from orchestration.decision.settings import DecisionSettings
+
+GOOD = """
+controller: Blue Shop
+contents:
+  - id: cart
+    category: reminder
+    variants:
+      - {id: cart_a, label: Plain, channels: [email, web], subject: "Your basket", body: "Hello {{ first_name }}", on_behalf_of: Blue Shop}
+      - {id: cart_b, label: Offer, channels: email, subject: "Ten percent", body: "…", cost: 0.5}
+placements:
+  - name: abandoned_cart
+    purpose: {email: marketing.email, web: marketing.web}
+    channels: [email, web]
+    variants: [cart_a, cart_b]
+    segment: {all: lapsed}
+    caps: [{limit: 1, window: 7d}]
+    epsilon: {email: 0.1}
+    holdout: {name: main, share: 0.1}
+    trigger: Cart Abandoned
+    time_to_live: 36h
+    min_sure: 0.8
+rewards: {Order Completed: 1.0}
+"""
+
+
+def test_a_catalogue_is_read_with_durations_and_defaults():
+    made = parse(GOOD)
+    place = made.placement("abandoned_cart")
+    assert place.time_to_live == 129_600
+    assert place.caps[0].window == 604_800
+    assert place.purpose_on("web") == "marketing.web"
+    assert made.digest == parse(GOOD).digest
+    assert made.digest != parse(GOOD.replace("0.5", "0.6")).digest
+
+
+def test_arms_are_variants_times_the_channels_both_allow():
+    made = parse(GOOD)
+    found = arms(made, made.placement("abandoned_cart"), settings=DecisionSettings(), published={"cart_a"})
+    assert [(one.id, one.epsilon, one.published) for one in found] == [
+        ("cart_a@email", 0.1, True), ("cart_a@web", 0.2, True), ("cart_b@email", 0.1, False),
+    ]  # fmt: skip
+    only = arms(made, made.placement("abandoned_cart"), settings=DecisionSettings(), published=set(), channels={"web"})
+    assert [one.id for one in only] == ["cart_a@web"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("min_sure:", "min_shure:", "unknown key 'min_shure'; did you mean 'min_sure'?"),
+        ("variants: [cart_a, cart_b]", "variants: [cart_a, cart_bb]", "did you mean 'cart_b'?"),
+        ("window: 7d", "window: soon", "expected a duration such as"),
+        ("id: cart_b", "id: cart_a", "every variant id once"),
+        ("id: cart_b", "id: nothing", "names the arm that sends nothing"),
+        ("share: 0.1", "share: 1.5", "less than 1"),
+        ('subject: "Ten percent", ', "", "expected a subject"),
+        ("web: marketing.web", "push: marketing.push", "expected a purpose for channel web"),
+    ],
+)
+def test_a_wrong_catalogue_names_the_place_and_the_remedy(old, new, words):
+    with pytest.raises(CatalogueInvalid) as caught:
+        parse(GOOD.replace(old, new))
+    assert words in str(caught.value)
+    assert caught.value.problems
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "contents: []\nplacements: []"])
+def test_what_is_no_catalogue_is_refused(text):
+    with pytest.raises(CatalogueInvalid):
+        parse(text)
+
+
+def test_an_unknown_placement_offers_the_nearest():
+    with pytest.raises(UnknownPlacement, match="did you mean 'abandoned_cart'"):
+        parse(GOOD).placement("abandoned_card")
