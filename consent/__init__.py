@@ -1,0 +1,1 @@
+"""May I: purposes, legal bases, acts, signals, the gate, subject requests."""

@@ -1,0 +1,224 @@
+"""May I? One pure answer for one person, purpose, channel and moment.
+
+What enters: a ``ConsentState`` (the acts that touch a person, and the rules). What leaves: a ``Permission``: granted,
+denied or undetermined, with a reason and the act behind it. Anything but granted means no. Never raises, whatever it is
+asked. Follows consent.C4-C7 and GDPR Art. 6, 7, 18, 21; the order of precedence is data (``precedence.py``). After fides'
+policy-based access control: allow, deny, cannot say.
+
+Two properties hold by construction and are tested: for a purpose resting on consent nothing is granted without a valid
+grant, and one more denial never turns a no into a yes.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from consent.acts import IMPORT, ActView, Status
+from consent.precedence import Rules
+from consent.purposes import EVERYTHING, RESERVED, SALE_SHARE, Basis, Purpose
+from consent.reasons import Reason
+from kernel.ids import ActId, PersonId
+
+
+class Answer(StrEnum):
+    """Three values. Undetermined means no."""
+
+    GRANTED = "granted"
+    DENIED = "denied"
+    UNDETERMINED = "undetermined"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """An answer, why, and the act it rests on, if one."""
+
+    answer: Answer
+    reason: str
+    act: ActId | None = None
+
+    @property
+    def granted(self) -> bool:
+        """The only yes there is."""
+        return self.answer is Answer.GRANTED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConsentState:
+    """Everything that bears on one person's permissions, at one consent version.
+
+    ``known`` is false for a person of whom nothing is held. Answers are worked out once per purpose, channel and stretch
+    of time between two acts, then looked up.
+    """
+
+    person: PersonId | None
+    version: int
+    acts: tuple[ActView, ...]
+    rules: Rules
+    known: bool = True
+    erased_at: datetime | None = None
+    boundaries: tuple[datetime, ...] = field(init=False)
+    jurisdictions: frozenset[str] = field(init=False)
+    _answers: dict[tuple[str, str | None, int], Permission] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        moments = {act.given_at for act in self.acts}
+        moments.update(act.expires_at for act in self.acts if act.expires_at is not None)
+        if self.erased_at is not None:
+            moments.add(self.erased_at)
+        object.__setattr__(self, "boundaries", tuple(sorted(moments)))
+        places = {act.jurisdiction for act in self.acts}
+        object.__setattr__(self, "jurisdictions", frozenset({self.rules.jurisdiction, *places}))
+
+
+_MALFORMED: Final = Permission(Answer.UNDETERMINED, Reason.MALFORMED)
+_UNKNOWN_PURPOSE: Final = Permission(Answer.UNDETERMINED, Reason.UNKNOWN_PURPOSE)
+_UNKNOWN_PERSON: Final = Permission(Answer.UNDETERMINED, Reason.UNKNOWN_PERSON)
+_NOT_GOVERNED: Final = Permission(Answer.DENIED, Reason.CHANNEL_NOT_GOVERNED)
+_ERASED: Final = Permission(Answer.DENIED, Reason.ERASED)
+_BASES: Final[Mapping[Basis, Reason]] = {
+    Basis.LEGITIMATE_INTERESTS: Reason.LEGITIMATE_INTERESTS,
+    Basis.CONTRACT: Reason.CONTRACT,
+    Basis.PUBLIC_TASK: Reason.PUBLIC_TASK,
+    Basis.LEGAL_OBLIGATION: Reason.LEGAL_OBLIGATION,
+    Basis.VITAL_INTERESTS: Reason.VITAL_INTERESTS,
+}
+# A no of the person does not stop what the law commands or what saves a life; everything else it stops.
+_UNSTOPPABLE: Final = frozenset({Basis.LEGAL_OBLIGATION, Basis.VITAL_INTERESTS})
+
+
+def permission(state: ConsentState, purpose: str, channel: str | None, at: datetime) -> Permission:
+    """Whether this purpose may be served on this channel at this moment. Pure and total.
+
+    Without a channel: whether the purpose may be served at all, that is on at least one of the channels it governs.
+    """
+    if not (
+        isinstance(state, ConsentState)
+        and isinstance(purpose, str)
+        and (channel is None or isinstance(channel, str))
+        and isinstance(at, datetime)
+        and at.tzinfo is not None
+        and at.utcoffset() is not None
+    ):
+        return _MALFORMED
+    question = (purpose, channel, bisect_right(state.boundaries, at))
+    found = state._answers.get(question)  # noqa: SLF001 (the state's memory is the gate's own)
+    if found is not None:
+        return found
+    declared = state.rules.purposes.get(purpose)
+    if declared is None:
+        return _UNKNOWN_PURPOSE
+    if channel is not None and channel not in declared.channels:
+        return _NOT_GOVERNED
+    found = _judge(state, declared, channel, at)
+    state._answers[question] = found  # noqa: SLF001
+    return found
+
+
+def table(state: ConsentState, at: datetime) -> dict[str, Permission]:
+    """Every declared purpose, alone (``purpose|``) and with each channel it governs (``purpose|channel``)."""
+    answers = {}
+    for purpose in state.rules.purposes.by_key.values():
+        for channel in (None, *purpose.channels):
+            answers[f"{purpose.key}|{channel or ''}"] = permission(state, purpose.key, channel, at)
+    return answers
+
+
+def _judge(state: ConsentState, purpose: Purpose, channel: str | None, at: datetime) -> Permission:
+    if state.erased_at is not None and state.erased_at <= at:
+        return _ERASED
+    if not state.known:
+        return _UNKNOWN_PERSON
+    if channel is not None or not purpose.channels:
+        return _judge_one(state, purpose, channel, at)
+    each = [_judge_one(state, purpose, one, at) for one in purpose.channels]
+    order = (Answer.GRANTED, Answer.DENIED, Answer.UNDETERMINED)
+    return min(each, key=lambda answer: order.index(answer.answer))
+
+
+def _judge_one(state: ConsentState, purpose: Purpose, channel: str | None, at: datetime) -> Permission:
+    """One purpose on one channel: standing denials by rank, then the basis."""
+    rules = state.rules
+    reach = {*rules.purposes.lineage(purpose.key), EVERYTHING}
+    if any(rules.purposes.by_key[key].sale_share for key in rules.purposes.lineage(purpose.key)):
+        reach.add(SALE_SHARE)
+    said = [a for a in state.acts if a.given_at <= at and a.purpose in reach and a.channel in {None, channel}]
+    grants = [a for a in said if _valid(a, rules, at)]
+    bases = {purpose.basis_in(place) for place in state.jurisdictions}
+
+    standing = [a for a in said if a.status != Status.GRANTED and not _lifted(a, grants, rules)]
+    if bases <= _UNSTOPPABLE:
+        standing = [a for a in standing if a.purpose == EVERYTHING]
+    if standing:
+        return _denial(standing, grants, bases, rules)
+    if Basis.CONSENT in bases:
+        return _consent(purpose, said, grants, at)
+    return Permission(Answer.GRANTED, next(reason for basis, reason in _BASES.items() if basis in bases))
+
+
+def _valid(act: ActView, rules: Rules, at: datetime) -> bool:
+    """A grant that may permit something, or lift a denial, at this moment."""
+    if act.status != Status.GRANTED or (act.expires_at is not None and act.expires_at <= at):
+        return False
+    if act.verified and act.has_notice:
+        return True
+    return act.mechanism == IMPORT and rules.precedence.pack(act.jurisdiction).unverified_import_permits
+
+
+def _lifted(denial: ActView, grants: Iterable[ActView], rules: Rules) -> bool:
+    """Whether a newer valid grant of the same subject, purpose and channel, of a kind that may, took it back."""
+    kind = rules.precedence.classes[rules.precedence.rank(denial.mechanism)]
+    on = rules.purposes.channel_of(denial.purpose, denial.channel)
+    return any(
+        grant.given_at > denial.given_at
+        and grant.subject == denial.subject
+        and grant.purpose == denial.purpose
+        and rules.purposes.channel_of(grant.purpose, grant.channel) == on
+        and grant.mechanism in kind.lifted_by
+        and (kind.pack is None or rules.precedence.pack(grant.jurisdiction).allows(kind.pack))
+        for grant in grants
+    )
+
+
+def _denial(standing: list[ActView], grants: list[ActView], bases: set[Basis], rules: Rules) -> Permission:
+    """The strongest standing denial, the newest among equals."""
+    rank = rules.precedence.rank
+    best = max(standing, key=lambda act: (-rank(act.mechanism), act.given_at, act.id))
+    reason = rules.precedence.classes[rank(best.mechanism)].reason
+    if best.status != Status.DENIED:
+        reason = Reason.UNDECODABLE
+    elif reason is Reason.DENIED and Basis.CONSENT not in bases:
+        reason = Reason.OBJECTION
+    elif reason is Reason.DENIED and any(g.purpose == best.purpose and g.given_at <= best.given_at for g in grants):
+        reason = Reason.WITHDRAWN
+    return Permission(Answer.DENIED, reason, best.id)
+
+
+def _consent(purpose: Purpose, said: list[ActView], grants: list[ActView], at: datetime) -> Permission:
+    """A grant of this very purpose, or of one above it whose notice listed it."""
+
+    def covers(act: ActView) -> bool:
+        asked = act.purpose == purpose.key or (purpose.key in act.listed and act.purpose not in RESERVED)
+        return asked and act.basis == Basis.CONSENT and not act.loose
+
+    covering = [act for act in grants if covers(act)]
+    if covering:
+        act = max(covering, key=lambda a: (a.purpose == purpose.key, a.given_at, a.id))
+        own = act.purpose == purpose.key
+        return Permission(Answer.GRANTED, Reason.CONSENT_GRANTED if own else Reason.CONSENT_GRANTED_BY_PARENT, act.id)
+    near = [
+        a
+        for a in said
+        if a.status == Status.GRANTED and not a.loose and a.basis == Basis.CONSENT and a.purpose not in RESERVED
+    ]
+    expired = [a for a in near if covers(a) and a.expires_at is not None and a.expires_at <= at]
+    for found, reason in (
+        (expired, Reason.EXPIRED),
+        ([a for a in near if covers(a)], Reason.UNVERIFIED),
+        (near, Reason.PARENT_ONLY),
+    ):
+        if found:
+            return Permission(Answer.UNDETERMINED, reason, max(found, key=lambda a: (a.given_at, a.id)).id)
+    return Permission(Answer.UNDETERMINED, Reason.MISSING)

@@ -1,0 +1,183 @@
+"""Purposes as data: what data may be used for, on which channels, on which legal basis where.
+
+What enters: ``data/purposes.yaml`` and, by settings, a file of custom children in the same form. What leaves: a
+``PurposeTree``. Keys follow fideslang's dotted form and each purpose names its fideslang ``data_use``; the six bases are
+those of GDPR Art. 6(1), exactly one per purpose and jurisdiction. A legitimate interest without the id of its balancing
+test does not load.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from consent.errors import PurposesInvalid, UnknownPurpose
+
+SHIPPED: Final = Path(__file__).parent / "data" / "purposes.yaml"
+DEFAULT: Final = "default"
+
+# Two words stand where a purpose stands, in acts that bind more than one purpose.
+EVERYTHING: Final = "*"  # erasure and restriction: every purpose there is
+SALE_SHARE: Final = "sale_share"  # an opt-out of sale and sharing: every purpose flagged sale_share
+RESERVED: Final = frozenset({EVERYTHING, SALE_SHARE})
+
+
+class Basis(StrEnum):
+    """The six legal bases."""
+
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal_obligation"
+    VITAL_INTERESTS = "vital_interests"
+    PUBLIC_TASK = "public_task"
+    LEGITIMATE_INTERESTS = "legitimate_interests"
+
+
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=100)]
+Channel = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
+
+
+class Purpose(BaseModel):
+    """One purpose, as written in the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: Key
+    title: str
+    description: str
+    data_use: Key
+    parent: Key | None = None
+    channels: tuple[Channel, ...] = ()
+    categories: tuple[Key, ...]
+    basis: dict[str, Basis]
+    balancing_test: str | None = None
+    sale_share: bool = False
+
+    def basis_in(self, jurisdiction: str) -> Basis:
+        """The one basis that holds there; an unnamed jurisdiction has the default's."""
+        return self.basis.get(jurisdiction, self.basis[DEFAULT])
+
+    def takes_choice(self) -> bool:
+        """Whether a person is asked: some jurisdiction rests it on consent or on an interest one may object to."""
+        return any(basis in {Basis.CONSENT, Basis.LEGITIMATE_INTERESTS} for basis in self.basis.values())
+
+
+class PurposeFile(BaseModel):
+    """A file of purposes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    purposes: tuple[Purpose, ...]
+
+
+@dataclass(frozen=True)
+class PurposeTree:
+    """All purposes by key, checked: parents exist, no circles, every basis complete."""
+
+    version: str
+    by_key: Mapping[str, Purpose]
+
+    def get(self, key: str) -> Purpose | None:
+        """The purpose, or None when there is none of that key."""
+        return self.by_key.get(key)
+
+    def expect(self, key: str) -> Purpose:
+        """The purpose.
+
+        Raises:
+            UnknownPurpose: no purpose has this key.
+        """
+        found = self.by_key.get(key)
+        if found is None:
+            msg = f"expected one of {len(self.by_key)} known purposes, got one of {len(key)} characters that is not listed"
+            raise UnknownPurpose(msg)
+        return found
+
+    def lineage(self, key: str) -> tuple[str, ...]:
+        """The purpose and its ancestors, nearest first; empty when unknown."""
+        return self._lineages.get(key, ())
+
+    def children(self, key: str) -> tuple[str, ...]:
+        """Every purpose below this one, at any depth."""
+        return tuple(k for k, line in self._lineages.items() if key in line[1:])
+
+    def channel_of(self, key: str, channel: str | None) -> str | None:
+        """The channel an act means: a purpose with one channel is that channel."""
+        if channel is None:
+            purpose = self.by_key.get(key)
+            if purpose is not None and len(purpose.channels) == 1:
+                return purpose.channels[0]
+        return channel
+
+    @cached_property
+    def _lineages(self) -> Mapping[str, tuple[str, ...]]:
+        lines = {}
+        for key in self.by_key:
+            line, at = [key], self.by_key[key].parent
+            while at is not None:
+                line.append(at)
+                at = self.by_key[at].parent
+            lines[key] = tuple(line)
+        return lines
+
+
+def load(custom: Path | None = None) -> PurposeTree:
+    """The shipped purposes, and the custom children of ``custom`` when a file is named.
+
+    Raises:
+        PurposesInvalid: the file is unreadable or does not hold together; the message names place and fault.
+    """
+    shipped = _read(SHIPPED)
+    if custom is None:
+        return build(shipped.purposes, shipped.version)
+    added = _read(custom)
+    return build((*shipped.purposes, *added.purposes), f"{shipped.version}+{added.version}")
+
+
+def build(purposes: Iterable[Purpose], version: str) -> PurposeTree:
+    """A checked tree of these purposes."""
+    by_key: dict[str, Purpose] = {}
+    for purpose in purposes:
+        if purpose.key in by_key:
+            raise PurposesInvalid(f"expected each purpose once, got '{purpose.key}' twice")
+        by_key[purpose.key] = purpose
+    for purpose in by_key.values():
+        _check(purpose, by_key)
+    return PurposeTree(version=version, by_key=by_key)
+
+
+def _check(purpose: Purpose, by_key: Mapping[str, Purpose]) -> None:
+    key = purpose.key
+    if key in RESERVED:
+        raise PurposesInvalid(f"expected a key that is not reserved, got '{key}'")
+    if DEFAULT not in purpose.basis:
+        raise PurposesInvalid(f"expected a default basis for '{key}', got only {sorted(purpose.basis)}")
+    if Basis.LEGITIMATE_INTERESTS in purpose.basis.values() and not purpose.balancing_test:
+        raise PurposesInvalid(f"expected balancing_test for '{key}', which rests on legitimate interests, got none")
+    seen, at = {key}, purpose.parent
+    while at is not None:
+        if at not in by_key:
+            raise PurposesInvalid(f"expected the parent of '{key}' among the purposes, got '{at}'")
+        if at in seen:
+            raise PurposesInvalid(f"expected a tree, got a circle through '{key}'")
+        seen.add(at)
+        at = by_key[at].parent
+
+
+def _read(path: Path) -> PurposeFile:
+    try:
+        return PurposeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as fault:
+        raise PurposesInvalid(f"expected a readable file {path.name}, got {fault.strerror}") from None
+    except yaml.YAMLError as fault:
+        raise PurposesInvalid(f"expected YAML in {path.name}, got {fault}") from None
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = "/".join(str(step) for step in first["loc"])
+        raise PurposesInvalid(f"expected a file of purposes in {path.name}, got at {place}: {first['msg']}") from None
