@@ -1,0 +1,104 @@
+"""Errors as RFC 9457 problems: one mapping from the kernel's families to HTTP, for every route and every framework error.
+
+Enters: an exception that reached the top. Leaves: `application/problem+json` with `type, title, status, detail, code, request_id,
+errors[{pointer, reason}]`. An unexpected exception becomes a 500 whose text says nothing of its cause; the cause goes to the log
+under the same request id.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from kernel.errors import CandorError, Conflict, IntegrityError, InvalidInput, NotFound, NotPermitted, Problem, Unavailable
+from kernel.log import get_logger
+
+MEDIA_TYPE = "application/problem+json"
+STATUS: dict[type[CandorError], int] = {
+    InvalidInput: 422,
+    NotFound: 404,
+    Conflict: 409,
+    NotPermitted: 403,
+    Unavailable: 503,
+    IntegrityError: 500,
+}
+SPECIAL = {"no_credentials": 401, "bad_credentials": 401, "too_large": 413, "idempotency_in_flight": 409}
+TITLES = {404: "Not found", 405: "Method not allowed", 413: "Too large", 415: "Media type not supported", 429: "Too many requests"}
+
+log = get_logger("http")
+
+
+def status_of(error: CandorError) -> int:
+    """The HTTP status of an error: its code's own, else its family's, else 500."""
+    if error.code in SPECIAL:
+        return SPECIAL[error.code]
+    return next((status for family, status in STATUS.items() if isinstance(error, family)), 500)
+
+
+def problem(
+    request: Request, status: int, *, title: str, detail: str, code: str, errors: Sequence[Problem] = ()
+) -> JSONResponse:
+    """One problem document; 503 and 429 carry Retry-After, 401 says how to come back."""
+    body: dict[str, Any] = {
+        "type": f"{request.base_url}problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": getattr(request.state, "request_id", ""),
+        "errors": [{"pointer": p.pointer, "reason": p.reason} for p in errors],
+    }
+    headers = {503: {"Retry-After": "2"}, 401: {"WWW-Authenticate": 'Basic realm="candor", Bearer'}}.get(status, {})
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def on_candor_error(request: Request, error: Exception) -> JSONResponse:
+    """A known accident: its own words, which hold no personal data by rule."""
+    assert isinstance(error, CandorError)
+    status = status_of(error)
+    if status >= 500:
+        log.error("request_failed", code=error.code, request_id=getattr(request.state, "request_id", ""), detail=error.message)
+    return problem(
+        request, status, title=error.title, detail=f"{error.message}. {error.remedy}", code=error.code, errors=error.problems
+    )
+
+
+async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """A body or parameter of the wrong shape; the values themselves are not repeated."""
+    assert isinstance(error, RequestValidationError)
+    faults = [Problem(pointer="/" + "/".join(str(part) for part in e["loc"]), reason=str(e["msg"])) for e in error.errors()]
+    return problem(
+        request,
+        422,
+        title=InvalidInput.title,
+        detail="Expected a request of the documented shape; `errors` names each place that differs.",
+        code="invalid_request",
+        errors=faults,
+    )
+
+
+async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """The framework's own refusals: unknown path, wrong method, bad body."""
+    assert isinstance(error, HTTPException)
+    title = TITLES.get(error.status_code, "The request was refused")
+    return problem(request, error.status_code, title=title, detail=str(error.detail), code=f"http_{error.status_code}")
+
+
+async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Anything else: logged in full, answered without its words."""
+    request_id = getattr(request.state, "request_id", "")
+    log.error("unexpected_error", request_id=request_id, error=type(error).__name__, exc_info=error)
+    return problem(
+        request, 500, title="Unexpected error", detail="Something broke on our side; quote the request id when you report it.", code="unexpected"
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Register the four handlers."""
+    app.add_exception_handler(CandorError, on_candor_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(Exception, on_unexpected)
