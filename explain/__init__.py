@@ -1,0 +1,1 @@
+"""Why: attributions, reasons in plain words, levers, the why page. See README.md."""

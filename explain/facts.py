@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from kernel.canonical import Json
-from kernel.ids import ActId, DecisionId, KeyId, PersonId, RecordId
+from kernel.ids import ActId, DecisionId, IdentifierId, KeyId, PersonId, RecordId
 from kernel.model import Model
 
 NOTHING = "nothing"
@@ -22,13 +22,17 @@ NOTHING = "nothing"
 
 
 class Stage(StrEnum):
-    """Where a losing candidate lost. Exactly one per loser, in this order."""
+    """Where a losing candidate lost: exactly one per loser. The same words, in the same order, as the decision's own stages."""
 
+    BLOCKED = "blocked"
     CONSENT = "consent"
-    ELIGIBILITY = "eligibility"
+    REACH = "reach"
+    SUPPRESSION = "suppression"
+    SEGMENT = "segment"
+    PUBLICATION = "publication"
     CAP = "cap"
     HOLDOUT = "holdout"
-    DIVERSITY = "diversity"
+    SURE = "sure"
     SCORE = "score"
 
 
@@ -42,6 +46,7 @@ class Candidate:
     stage: Stage | None = None
     reason: str | None = None
     score: float | None = None
+    utility: float | None = None
     probability: float = 0.0
 
 
@@ -68,9 +73,10 @@ class FeatureValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFacts:
-    """How the arm was drawn. `name` is ranker, rules or fixed; `fallback` says why the model was not asked (D11), else None."""
+    """How the arm was drawn. `ranked_by` is ranker (a model), rules or none; `fallback` says why the model was not asked (D11)."""
 
     name: str
+    ranked_by: str
     digest: str = ""
     epsilon: float = 0.0
     explored: bool = False
@@ -103,7 +109,8 @@ class DecisionFacts:
     """One decision. `choice` is a candidate_id or NOTHING; `features` is the chosen candidate's row as the model saw it.
 
     `score` is the number that was used (`None` when no model ruled), `key_id` the subject key the record is sealed under:
-    the explanation is sealed under the same key, so erasing the person closes both.
+    the explanation is sealed under the same key, so erasing the person closes both. `identifier_id` is the contact point that the message
+    went to (a visitor's anonymous id on the web): the preference control acts on it. `content` ids are the catalogue's variants.
     """
 
     decision_id: DecisionId
@@ -123,6 +130,7 @@ class DecisionFacts:
     advertisement: Advertisement
     permission: PermissionFact | None
     key_id: KeyId | None
+    identifier_id: IdentifierId | None = None
     feature_set_digest: str = ""
     consent_version: int = 0
     graph_version: int = 0

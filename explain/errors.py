@@ -1,0 +1,47 @@
+"""What can go wrong in explain. Codes are stable; messages carry ids and figures, never a value."""
+
+from kernel.errors import IntegrityError, NotFound
+
+
+class NotAdditive(IntegrityError):
+    """The parts do not add up to the score that was used. An explanation that does not add up is not shown."""
+
+    def __init__(self, gap: float) -> None:
+        super().__init__(
+            f"expected base and contributions to add up to the raw score within 1e-9, got a gap of {gap:.3g}",
+            remedy="Run `candor learn status` and check that the model file is the one its digest names.",
+            code="explain.not_additive",
+        )
+
+
+class Unfaithful(IntegrityError):
+    """Two independent computations of the same attribution disagree, or the record's score is not the model's."""
+
+    def __init__(self, what: str, gap: float) -> None:
+        super().__init__(
+            f"expected {what} to agree within 1e-9, got a difference of {gap:.3g}",
+            remedy="Keep the model file and the decision as they are and run `candor replay` on the decision.",
+            code="explain.unfaithful",
+        )
+
+
+class WrongRow(IntegrityError):
+    """The recorded features are not the model's columns."""
+
+    def __init__(self, expected: int, got: int) -> None:
+        super().__init__(
+            f"expected the model's {expected} features in its order, got {got} recorded ones that differ",
+            remedy="The decision was recorded with another feature set than its model; run `candor replay` on it.",
+            code="explain.wrong_row",
+        )
+
+
+class NoExplanation(NotFound):
+    """The decision is unknown, or its person was erased: its explanation cannot be opened."""
+
+    def __init__(self, decision_id: str) -> None:
+        super().__init__(
+            f"expected a decision whose record can be opened, got {decision_id!r}",
+            remedy="Check the id. After an erasure the record stays closed for good.",
+            code="explain.no_explanation",
+        )
