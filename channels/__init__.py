@@ -1,0 +1,1 @@
+"""Out of the house: connectors, delivery ledger, dispatcher, caps, suppression. See README.md."""

@@ -1,0 +1,89 @@
+"""The way out of the house: what a connector is given and what it may answer.
+
+Enters: a rendered `Message`. Leaves: an `Outcome`. Every connector, in this process or another, obeys the contract written on
+`Connector`; `channels/conformance.py` runs it against any of them. Follows spec channels.A6, A13, operations.B5 and DESIGN 5.4.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from kernel.ids import DecisionId, DeliveryId
+
+
+class Answer(StrEnum):
+    """What became of one attempt."""
+
+    ACCEPTED = "accepted"
+    """The provider took the message. It is not delivered: only a receipt says that."""
+    REJECTED = "rejected"
+    """The provider will never take this message."""
+    DEFERRED = "deferred"
+    """The provider says: not now, and nothing was taken. The only answer after which the same delivery may be tried again."""
+    UNCERTAIN = "uncertain"
+    """Bytes may have left and no answer came. Never resent; a receipt may settle it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One rendered message to one recipient. `to` is clear text: it lives in memory and in the provider's hands, nowhere else.
+
+    `html` may be empty on channels without it, `text` never. `headers` carry the list and decision headers of email.
+    `reserved_at` is the time of the decision (it names the outbox folder), `at` the time of this attempt.
+    """
+
+    delivery_id: DeliveryId
+    decision_id: DecisionId
+    channel: str
+    to: str
+    sender_name: str
+    sender_address: str
+    subject: str
+    text: str
+    html: str
+    reserved_at: datetime
+    at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The connector's word. `reason` is a short code (no address, no provider prose); `retry_after` seconds only with DEFERRED."""
+
+    answer: Answer
+    provider_id: str | None = None
+    reason: str | None = None
+    retry_after: float | None = None
+
+
+class Connector(Protocol):
+    """Sends one message over one channel.
+
+    - Durable on return: when ACCEPTED is answered, the message survives a crash of this process.
+    - Idempotent per delivery id where the provider allows it (the outbox does): a second call answers as the first did and
+      leaves one message.
+    - Concurrent calls for different deliveries are allowed.
+    - A provider's "no" is an `Outcome`. An exception means the connector does not know: the dispatcher records UNCERTAIN.
+    - Gives up at `deadline`: UNCERTAIN when bytes may have left, DEFERRED when none have.
+    - Never retries by itself, never logs `to` or content.
+    """
+
+    @property
+    def name(self) -> str:
+        """The connector's name, for the record: outbox, sendgrid, fcm..."""
+        ...
+
+    @property
+    def channel(self) -> str:
+        """The channel it serves: email, push..."""
+        ...
+
+    async def send(self, message: Message, delivery_id: DeliveryId, deadline: datetime) -> Outcome:
+        """Send, once."""
+        ...
+
+    async def forget(self, delivery_id: DeliveryId, reserved_at: datetime) -> bool:
+        """Delete the copy that this connector keeps, for an erasure. True when there was one."""
+        ...

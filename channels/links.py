@@ -1,0 +1,82 @@
+"""The links that every message carries: why, preferences, one-click.
+
+Enters: opaque ids. Leaves: URLs under `base_url` with a signed, scoped, expiring token each; no address, no name, nothing of a person
+is in one. Follows RFC 8058 (https; POST acts, GET does not), spec channels.A10, A38 and explain.E9.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from kernel.tokens import Tokens
+
+from channels.errors import BadBaseUrl
+from kernel.ids import DecisionId, DeliveryId, IdentifierId
+
+WHY: Final = "why"
+PREFERENCES: Final = "preferences"
+UNSUBSCRIBE: Final = "unsubscribe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLinks:
+    """The three links of one message."""
+
+    why: str
+    preferences: str
+    one_click: str
+
+
+class Links:
+    """Makes links. `base_url` must be https; plain http is taken on a loopback address only, where nothing leaves the machine."""
+
+    def __init__(self, tokens: Tokens, base_url: str, *, why_days: int, preferences_days: int) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname or "")):
+            raise BadBaseUrl(parts.scheme)
+        self._tokens = tokens
+        self._base = base_url.rstrip("/")
+        self._why_ttl = timedelta(days=why_days)
+        self._preferences_ttl = timedelta(days=preferences_days)
+
+    def why(self, decision_id: DecisionId) -> str:
+        """Where a person reads why this decision was made."""
+        return f"{self._base}/why/{self._tokens.issue(WHY, decision_id, self._why_ttl)}"
+
+    def preferences(self, identifier_id: IdentifierId) -> str:
+        """Where a person sees and changes what they agreed to; acts on the identifier the message went to."""
+        return f"{self._base}/preferences/{self._tokens.issue(PREFERENCES, identifier_id, self._preferences_ttl)}"
+
+    def one_click(self, identifier_id: IdentifierId, delivery_id: DeliveryId, *, purpose: str, channel: str) -> str:
+        """The RFC 8058 address: one POST ends this purpose on this channel for the identifier."""
+        token = self._tokens.issue(
+            UNSUBSCRIBE, identifier_id, self._preferences_ttl, delivery=delivery_id, purpose=purpose, channel=channel
+        )
+        return f"{self._base}/u/{token}"
+
+    def of_message(
+        self,
+        decision_id: DecisionId,
+        delivery_id: DeliveryId,
+        identifier_id: IdentifierId,
+        *,
+        purpose: str,
+        channel: str,
+    ) -> MessageLinks:
+        """All three."""
+        return MessageLinks(
+            why=self.why(decision_id),
+            preferences=self.preferences(identifier_id),
+            one_click=self.one_click(identifier_id, delivery_id, purpose=purpose, channel=channel),
+        )
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""The connector that writes email into a folder."""

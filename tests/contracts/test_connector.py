@@ -1,0 +1,37 @@
+"""Every connector of the house keeps the connector contract."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from channels.conformance import broken_promises
+from channels.connector import Answer, Outcome
+from channels.outbox.connector import OutboxConnector
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_the_outbox_conforms(tmp_path) -> None:
+    assert await broken_promises(OutboxConnector(tmp_path), to="ada@example.org", at=AT) == []
+    assert list(tmp_path.rglob("*.eml")) == []
+    assert list(tmp_path.rglob("*.part")) == []
+
+
+@pytest.mark.anyio
+async def test_the_kit_sees_a_connector_that_lies(tmp_path) -> None:
+    class Careless(OutboxConnector):
+        async def send(self, message, delivery_id, deadline) -> Outcome:
+            if "@" not in message.to:
+                raise ValueError
+            return Outcome(answer=Answer.ACCEPTED, provider_id=str(object.__hash__(object())))
+
+        async def forget(self, delivery_id, reserved_at) -> bool:
+            return True
+
+    assert len(await broken_promises(Careless(tmp_path), to="ada@example.org", at=AT)) >= 3
