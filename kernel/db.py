@@ -1,7 +1,182 @@
-"""Postgres connections."""
+"""Postgres connections: one pool for transactions, one for reading, both as role app.
 
-from typing import Any
+What enters: an address. What leaves: ``Conn``, a psycopg ``AsyncConnection`` whose rows are dicts. A transaction is an
+argument in Candor: whatever must commit together takes ``conn`` first. The pool refuses to open as a superuser or as the
+owner of a table, because then the grants and triggers that keep acts and entries append-only would not bind us.
+"""
 
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import psycopg
 from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from kernel.errors import Conflict, NotPermitted, Unavailable
 
 Conn = AsyncConnection[dict[str, Any]]
+
+# What to do after the commit of the transaction that each connection is in.
+_later: Final[WeakKeyDictionary[Conn, list[Callable[[], Awaitable[None]]]]] = WeakKeyDictionary()
+
+_ACQUIRE_SECONDS: Final = 5.0
+
+_ROLE = """
+SELECT current_user AS role,
+       (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS super,
+       EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$)'
+                 AND pg_has_role(current_user, c.relowner, 'MEMBER')) AS owner
+"""
+
+
+class DatabaseUnavailable(Unavailable):
+    """Postgres does not answer, or broke off."""
+
+    code = "database_unavailable"
+    remedy = "Nothing was half-written. See whether Postgres runs: `candor doctor`; then try again."
+
+
+class StatementTimeout(Unavailable):
+    """A statement ran into ``statement_timeout_ms``."""
+
+    code = "statement_timeout"
+    remedy = "Try again with less at a time, or raise kernel.statement_timeout_ms."
+
+
+class TransactionConflict(Conflict):
+    """Postgres ended the transaction in favour of another one."""
+
+    code = "transaction_conflict"
+    remedy = "Run the whole transaction again."
+
+
+class UnsafeRole(NotPermitted):
+    """The application would run with more power over the database than it may have."""
+
+    code = "unsafe_role"
+    remedy = "Connect as role candor_app, which is neither superuser nor owner of any table."
+
+
+class Database:
+    """Pools onto one database. ``open`` and ``close`` it in one event loop; share it freely inside that loop."""
+
+    def __init__(
+        self, url: str, *, name: str = "data", pool_size: int = 10, statement_timeout_ms: int = 30_000
+    ) -> None:
+        self.name = name
+        self._url = url
+        shared = {"row_factory": dict_row, "application_name": f"candor-{name}"}
+        timeout = f"-c statement_timeout={statement_timeout_ms}"
+        self._writers = _pool(url, pool_size, shared | {"options": timeout})
+        # Readers run in autocommit: no BEGIN and COMMIT round trips, and Postgres itself refuses a write.
+        self._readers = _pool(
+            url, pool_size, shared | {"autocommit": True, "options": f"{timeout} -c default_transaction_read_only=on"}
+        )
+
+    async def open(self) -> None:
+        """Connect and check the role.
+
+        Raises:
+            DatabaseUnavailable: nobody answers at the address.
+            UnsafeRole: superuser, or owner of a table.
+        """
+        with _translated():
+            await self._writers.open()
+            async with self._writers.connection(_ACQUIRE_SECONDS) as conn:
+                row = await (await conn.execute(_ROLE)).fetchone()
+            if row is None or row["super"] or row["owner"]:
+                await self._writers.close()
+                what = "a superuser" if row is None or row["super"] else "an owner of tables"
+                msg = f"expected an ordinary role on the {self.name} database, got {what}"
+                raise UnsafeRole(msg)
+            await self._readers.open()
+
+    async def close(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._readers.close()
+        await self._writers.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Conn]:
+        """A transaction (READ COMMITTED) that commits when the block ends and rolls back when it raises.
+
+        What was given to ``after_commit`` inside the block is done once it has committed, and never otherwise.
+        """
+        later: list[Callable[[], Awaitable[None]]] = []
+        with _translated():
+            async with self._writers.connection(_ACQUIRE_SECONDS) as conn:
+                _later[conn] = later
+                try:
+                    yield conn
+                finally:
+                    del _later[conn]
+        for act in later:
+            await act()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Conn]:
+        """A connection that can only read; each statement sees the newest committed state."""
+        with _translated():
+            async with self._readers.connection(_ACQUIRE_SECONDS) as conn:
+                yield conn
+
+    async def check(self) -> None:
+        """One round trip; raises ``DatabaseUnavailable`` when there is no answer."""
+        async with self.reading() as conn:
+            await conn.execute("SELECT 1")
+
+    def stats(self) -> dict[str, int]:
+        """Pool figures for ``/metrics``."""
+        return {f"writers_{key}": value for key, value in self._writers.get_stats().items()} | {
+            f"readers_{key}": value for key, value in self._readers.get_stats().items()
+        }
+
+
+def after_commit(conn: Conn, act: Callable[[], Awaitable[None]]) -> None:
+    """Do ``act`` once the transaction on ``conn`` has committed; not at all when it rolls back.
+
+    For what only advises, such as dropping cached answers: when the process dies in between, it is not done. Outside
+    ``Database.transaction`` this is an error of the caller, a KeyError.
+    """
+    _later[conn].append(act)
+
+
+def _pool(url: str, size: int, options: dict[str, Any]) -> AsyncConnectionPool[Conn]:
+    return AsyncConnectionPool(
+        url,
+        kwargs=options | {"connect_timeout": 5},
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=_ACQUIRE_SECONDS,
+        # One lost server must not make every waiting request sleep through a growing back-off.
+        reconnect_timeout=10.0,
+        check=None,
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Postgres's accidents as ours. Its own texts may quote values, so only the SQLSTATE is passed on."""
+    try:
+        yield
+    except PoolTimeout as fault:
+        msg = f"expected a free connection within {_ACQUIRE_SECONDS:.0f} s, got none"
+        raise DatabaseUnavailable(msg) from fault
+    except psycopg.errors.QueryCanceled as fault:
+        msg = "expected the statement to end in time, got it cancelled by Postgres"
+        raise StatementTimeout(msg) from fault
+    except (
+        psycopg.errors.SerializationFailure,
+        psycopg.errors.DeadlockDetected,
+        psycopg.errors.LockNotAvailable,
+    ) as fault:
+        msg = f"expected the transaction to go through, got SQLSTATE {fault.sqlstate}"
+        raise TransactionConflict(msg) from fault
+    except psycopg.OperationalError as fault:
+        msg = f"expected Postgres to answer, got SQLSTATE {fault.sqlstate or 'none (connection lost)'}"
+        raise DatabaseUnavailable(msg) from fault
