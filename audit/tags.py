@@ -1,0 +1,89 @@
+"""Every auditable act, on one page. A tag stands in clear on the leaf: it names a kind of act, never a person.
+
+Any room adds its own here, with a sentence; a tag is never renamed or removed, because old leaves carry it.
+"""
+
+from enum import StrEnum
+from typing import Self
+
+
+class Tag(StrEnum):
+    """`room noun . past participle`, with what it means."""
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> Self:
+        """A tag is its value; the description travels with it."""
+        tag = str.__new__(cls, value)
+        tag._value_ = value
+        tag.description = description
+        return tag
+
+    # consent
+    CONSENT_RECORDED = "consent.recorded", "A consent act was recorded: granted or denied, by whom, under which notice."
+    CONSENT_IMPORTED = "consent.imported", "A batch of consent acts came in from a file."
+    CONSENT_DECODED = "consent.decoded", "A signal (GPC, TCF, GPP) was read and turned into acts."
+    POLICY_CHANGED = "policy.changed", "A rule of who may be contacted for what was changed."
+    NOTICE_PUBLISHED = "notice.published", "A notice text was published under a version."
+    # identity
+    RECORD_ADDED = "record.added", "A source record was taken in."
+    GRAPH_PUBLISHED = "graph.published", "A new version of the identity graph went live."
+    PERSON_MERGED = "person.merged", "Two persons were found to be one."
+    PERSON_SPLIT = "person.split", "One person was found to be several."
+    PERSON_PINNED = "person.pinned", "Staff decided that records belong, or do not belong, together."
+    REVIEW_DECIDED = "review.decided", "Staff answered an ambiguous pair."
+    # events
+    EVENTS_ACCEPTED = "events.accepted", "A batch of events was stored; facts hold the count and the digest."
+    EVENTS_REFUSED = "events.refused", "Events were refused or filtered at the door; facts hold counts by reason."
+    IMPORT_RUN = "import.run", "A file was imported under a mapping; facts hold digests and counts."
+    # profiles and retention
+    PROFILES_BUILT = "profiles.built", "Profiles were assembled for a purpose; facts hold digests and counts."
+    RETENTION_RUN = "retention.run", "Data past its time was removed."
+    CACHE_REBUILT = "cache.rebuilt", "The hot store was rebuilt from Postgres."
+    # decision and learning
+    DECISION_MADE = "decision.made", "A choice was made for a person and a placement, with its probabilities."
+    DECISION_REPLAYED = "decision.replayed", "A decision was run again and compared, bit for bit."
+    EXPOSURE_SEEN = "exposure.seen", "What was decided was shown."
+    CATALOGUE_PUBLISHED = "catalogue.published", "Placements, contents and variants went live."
+    CONTENT_PUBLISHED = "content.published", "An immutable content file was published."
+    CAMPAIGN_CHANGED = "campaign.changed", "A campaign was started, paused, resumed or killed."
+    EXPERIMENT_CHANGED = "experiment.changed", "An experiment was started, ramped or stopped."
+    MODEL_TRAINED = "model.trained", "A model was trained; facts hold the digests of data and model."
+    MODEL_PROMOTED = "model.promoted", "A model began to decide."
+    MODEL_HELD = "model.held", "The gate kept a trained model from deciding."
+    MODEL_ROLLED_BACK = "model.rolled_back", "An earlier model decides again."
+    # channels
+    DELIVERY_RESERVED = "delivery.reserved", "A message was queued, its cap reserved in the decision's commit."
+    DELIVERY_WITHHELD = "delivery.withheld", "A message was not sent, for the reason in the facts."
+    DELIVERY_CANCELLED = "delivery.cancelled", "A queued message was called off."
+    DELIVERY_INTENT = "delivery.intent", "A send began: durable before the first byte left."
+    DELIVERY_ACCEPTED = "delivery.accepted", "The provider took the message."
+    DELIVERY_REJECTED = "delivery.rejected", "The provider refused the message."
+    DELIVERY_UNCERTAIN = "delivery.uncertain", "It is unknown whether the provider took the message."
+    DELIVERY_RECEIPT = "delivery.receipt", "The provider reported back: delivered, bounced, complained."
+    SUPPRESSION_ADDED = "suppression.added", "A contact point may not be used on a channel any more."
+    SUPPRESSION_LIFTED = "suppression.lifted", "A suppression was taken back."
+    # explain
+    EXPLANATION_MADE = "explanation.made", "A decision was explained; facts hold the digest."
+    # rights of people
+    REQUEST_OPENED = "request.opened", "A person's request was opened and its clock began."
+    REQUEST_APPROVED = "request.approved", "Staff approved a request."
+    REQUEST_REFUSED = "request.refused", "Staff refused a request, for the reason in the facts."
+    REQUEST_RUN = "request.run", "A request was carried out."
+    ERASURE_DONE = "erasure.done", "A person's keys were destroyed; facts hold counts per room."
+    HOLD_PLACED = "hold.placed", "A legal hold stops erasure of what it names."
+    HOLD_LIFTED = "hold.lifted", "A legal hold ended."
+    # who may do what, and who looked
+    KEY_CREATED = "key.created", "An API key was made."
+    KEY_REVOKED = "key.revoked", "An API key was revoked."
+    STAFF_ADDED = "staff.added", "A staff actor was added."
+    STAFF_REMOVED = "staff.removed", "A staff actor may not log in any more."
+    STAFF_LOGIN = "staff.login", "A staff actor logged in."
+    STAFF_LOGIN_REFUSED = "staff.login_refused", "A login was refused."
+    READ_PERSONAL = "read.personal", "Personal words were shown to someone; facts hold purpose and ticket."
+    EXPORT_MADE = "export.made", "Data left Candor in a file."
+    # the log itself
+    LOG_KEY_ROTATED = "log.key_rotated", "Checkpoints are signed by a new key from here on."
+    LOG_HEARTBEAT = "log.heartbeat", "Nothing else happened for a while; the log lives."
+    SYSTEM_STARTED = "system.started", "A Candor process came up; facts hold versions."
+    SYSTEM_RESTORED = "system.restored", "A backup was restored and erasures were run again."
