@@ -1,0 +1,159 @@
+"""Which pairs of records are worth comparing.
+
+Enters: cleaned fields.  Leaves: pairs of row numbers (left < right), found by many keys: identifiers, names with parts of
+birth dates, sound keys, addresses, swapped names.  Each key takes its smallest blocks first and stops at its budget of
+pairs, so one value on a fifth of all rows costs nothing (spec identity I37); what a key leaves out is reported.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from identity.cleaning import Cleaned, Coded, Codes
+from identity.phonetics import sound
+
+Pairs = NDArray[np.int64]  # left * rows + right
+PAIRS_A_ROW = 12  # budget of one key; 20 keys that share most of their pairs stay near 60 pairs a row
+ALONE_PAIRS_A_ROW = 6  # one weak field alone: only its rare values
+BIGGEST_BLOCK = 400
+_ALONE = frozenset({"birth", "first", "last", "postcode", "street", "full"})
+
+# Atoms of a key; a key is skipped unless the table has them all.  A row without one of them takes no part.
+_RECIPES: tuple[tuple[str, ...], ...] = (
+    ("first", "birth"), ("last", "birth"), ("birth",), ("first", "last"), ("names",), ("last",), ("first",),
+    ("first~", "last~", "year"), ("first~", "last~", "monthday"), ("first1", "last~", "year"), ("last~", "yearmonth"),
+    ("first~", "yearmonth"), ("last~", "monthday"), ("first~", "monthday"), ("first~", "last~"), ("names1", "parts"),
+    ("last3", "first3"), ("postcode",), ("first~", "postcode"), ("last~", "postcode"), ("year", "postcode"),
+    ("first", "area"), ("last", "area"), ("year", "area", "first1"), ("monthday", "area"),
+    ("first~", "place"), ("last~", "place"), ("year", "place"), ("monthday", "place"),
+    ("first~", "city"), ("last~", "city"), ("year", "city"), ("monthday", "city"),
+    ("street",), ("street", "first1"), ("full",), ("lead", "year"), ("tail", "year"),
+    ("last~", "category", "first1"), ("year", "category", "first1"),
+)  # fmt: skip
+_IDENTIFIER_KINDS = ("email", "phone", "national_id", "login_id", "device_id", "customer_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Distinct pairs in ascending order, and the rows that each key left out."""
+
+    pairs: Pairs
+    left_out: dict[str, int]
+
+
+def block(cleaned: Cleaned, *, sources: Codes | None = None, pairs_a_row: int = PAIRS_A_ROW) -> Blocked:
+    """All pairs; with `sources`, only pairs of rows from different sources."""
+    left_out: dict[str, int] = {}
+    found: list[Pairs] = [np.empty(0, np.int64)]
+    for name, codes in keys(cleaned).items():
+        alone = "+" not in name and name in _ALONE
+        pairs, skipped = pairs_of_key(codes, max(20_000, (ALONE_PAIRS_A_ROW if alone else pairs_a_row) * cleaned.rows))
+        if sources is not None:
+            pairs = pairs[sources[pairs // cleaned.rows] != sources[pairs % cleaned.rows]]
+        found.append(pairs)
+        if skipped:
+            left_out[name] = skipped
+    return Blocked(np.unique(np.concatenate(found)), left_out)
+
+
+def keys(cleaned: Cleaned) -> dict[str, Codes]:
+    """Every key as dense codes, -1 where a row takes no part."""
+    atoms = _atoms(cleaned)
+    found: dict[str, Codes] = {}
+    for item in cleaned.of(*_IDENTIFIER_KINDS):
+        if not item.shared:
+            found[item.name] = item.coded.codes
+        if item.kind == "email":
+            found[f"{item.name} local"] = item.coded.mapped(
+                lambda v: v.split("@")[0] if len(v.split("@")[0]) > 4 else None
+            ).codes
+    for recipe in _RECIPES:
+        if all(a in atoms for a in recipe):
+            found["+".join(recipe)] = _combine([atoms[a] for a in recipe])
+    return found
+
+
+def _atoms(cleaned: Cleaned) -> dict[str, Codes]:
+    atoms: dict[str, Codes] = {}
+
+    def add(name: str, source: str, change: Callable[[str], str | None] | None = None) -> None:
+        if source in cleaned.fields:
+            coded = cleaned.fields[source].coded
+            atoms[name] = (coded.mapped(change) if change else coded).codes
+
+    for base in ("first", "last"):
+        add(base, base, lambda v: v if len(v) > 1 else None)
+        add(f"{base}~", base, lambda v: sound(v.split(" ")[0]) if len(v) > 1 else None)
+        add(f"{base}1", base, lambda v: v[:1])
+        add(f"{base}3", base, lambda v: v[:3] if len(v) > 2 else None)
+    if "first" in cleaned.fields and "last" in cleaned.fields:
+        atoms["names"], atoms["names1"] = _unordered(cleaned.fields["first"].coded, cleaned.fields["last"].coded)
+    add("birth", "birth", lambda v: v if v[4:] != "0000" else None)
+    add("year", "birth", lambda v: v[:4])
+    add("yearmonth", "birth", lambda v: v[:6] if v[4:6] != "00" else None)
+    add("monthday", "birth", lambda v: v[4:] if v[4:] not in {"0000", "0101"} else None)
+    # Day and month in either order.
+    add("parts", "birth", lambda v: v[:4] + min(v[4:6], v[6:]) + max(v[4:6], v[6:]))
+    add("postcode", "postcode")
+    add("area", "postcode", lambda v: v[:-3] if len(v) > 5 else v[:3])
+    for base in ("place", "city", "street", "category"):
+        add(base, base)
+    add("full", "full")
+    add("lead", "full", lambda v: " ".join(v.split()[:2]))
+    add("tail", "full", lambda v: " ".join(v.split()[-2:]))
+    add("second", "full", lambda v: (v.split() + [""])[1] or None)
+    return atoms
+
+
+def _unordered(first: Coded, last: Coded) -> tuple[Codes, Codes]:
+    """Codes of {first, last} whatever their order, whole and by initial."""
+    results = []
+    for change in (lambda v: v, lambda v: v[:1]):
+        left, right = first.mapped(change), last.mapped(change)
+        words = {v: i for i, v in enumerate(sorted({*left.values, *right.values}))}
+        a = np.array([words[v] for v in left.values] + [-1])[left.codes]
+        b = np.array([words[v] for v in right.values] + [-1])[right.codes]
+        both = (a >= 0) & (b >= 0)
+        codes = np.where(both, np.minimum(a, b) * np.int64(len(words) + 1) + np.maximum(a, b), -1)
+        results.append(_dense(codes))
+    return results[0], results[1]
+
+
+def _dense(codes: NDArray[np.int64]) -> Codes:
+    _, dense = np.unique(codes, return_inverse=True)
+    return np.where(codes < 0, -1, dense).astype(np.int32)
+
+
+def _combine(parts: list[Codes]) -> Codes:
+    codes = parts[0].astype(np.int64)
+    for part in parts[1:]:
+        width = int(part.max(initial=0)) + 1
+        codes = np.where((codes < 0) | (part < 0), -1, codes * width + part)
+        codes = _dense(codes).astype(np.int64)
+    return codes.astype(np.int32)
+
+
+def pairs_of_key(codes: Codes, budget: int) -> tuple[Pairs, int]:
+    """Pairs of equal codes, smallest blocks first within the budget, and the number of rows in blocks left out."""
+    rows = len(codes)
+    order = np.argsort(codes, kind="stable").astype(np.int64)
+    order = order[np.searchsorted(codes[order], 0) :]
+    if not len(order):
+        return np.empty(0, np.int64), 0
+    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0])
+    sizes = np.diff(np.r_[starts, len(order)])
+    tally = np.bincount(sizes, minlength=BIGGEST_BLOCK + 1).astype(np.int64)
+    size = np.arange(len(tally), dtype=np.int64)
+    cost = np.cumsum(tally * (size * (size - 1) // 2))
+    # Size classes are taken whole: the choice never depends on the order of rows.
+    limit = min(BIGGEST_BLOCK, int(np.searchsorted(cost, budget, side="right")) - 1)
+    found = []
+    for s in np.unique(sizes[(sizes > 1) & (sizes <= limit)]):
+        members = order[starts[sizes == s][:, None] + np.arange(s)]
+        left, right = np.triu_indices(s, 1)
+        a, b = members[:, left].ravel(), members[:, right].ravel()
+        found.append(np.minimum(a, b) * rows + np.maximum(a, b))
+    pairs = np.concatenate(found) if found else np.empty(0, np.int64)
+    return pairs, int(sizes[sizes > max(limit, 1)].sum())

@@ -1,0 +1,99 @@
+"""Weights of pairs: Splink 5 on in-memory DuckDB.
+
+Enters: a trained model, a table and its kinds.  Leaves: `Edges`, pairs of rows with a match weight (log2 odds), quantised
+to 1e-6 because Splink's last bits differ from run to run.  Clear text stays in memory: the database spills nowhere.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from identity.blocking import Pairs, block
+from identity.cleaning import Cleaned, clean
+from identity.comparisons import linkage_input
+from identity.junk import remove_junk
+from identity.kinds import Kinds
+from identity.training import LinkageModel
+from kernel.errors import InvalidInput
+
+QUANTUM = 1e-6
+PAIRS_AT_A_TIME = 2_000_000  # keeps a million records within the memory bar
+FAINTEST = -6.0  # log2 odds below which a pair is no edge at all
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Pairs (left < right, ascending) with weights."""
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+    def above(self, least: float) -> "Edges":
+        """Edges of at least this weight."""
+        keep = self.weight >= least
+        return Edges(self.left[keep], self.right[keep], self.weight[keep])
+
+
+def predict(model: LinkageModel, table: pa.Table, kinds: Kinds) -> Edges:
+    """Edges of a whole table."""
+    cleaned, _ = remove_junk(clean(table, kinds))
+    return predict_cleaned(model, cleaned, block(cleaned).pairs)
+
+
+def predict_cleaned(model: LinkageModel, cleaned: Cleaned, pairs: Pairs) -> Edges:
+    """Edges among the given pairs of cleaned rows."""
+    if not len(pairs):
+        return Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    _refuse_other_fields(model.settings, cleaned)
+    from splink import DuckDBAPI, Linker
+
+    connection = duckdb.connect(":memory:", config={"threads": str(min(4, os.cpu_count() or 1)), "temp_directory": ""})
+    found = []
+    try:
+        api = DuckDBAPI(connection)
+        people = api.register(linkage_input(cleaned), dataset_display_name="people")
+        person, kin = (Linker(people, dict(s), log_level=None) for s in (model.settings, model.kin))
+        for start in range(0, len(pairs), PAIRS_AT_A_TIME):
+            likely = _weights(connection, person, pairs[start : start + PAIRS_AT_A_TIME], cleaned.rows, FAINTEST)
+            rivals = _weights(connection, kin, likely.left * cleaned.rows + likely.right, cleaned.rows, None)
+            found.append(Edges(likely.left, likely.right, likely.weight - np.logaddexp2(0.0, rivals.weight)))
+    finally:
+        connection.close()
+    left, right, weight = (np.concatenate([getattr(e, part) for e in found]) for part in ("left", "right", "weight"))
+    return Edges(left, right, np.round(weight / QUANTUM) * QUANTUM).above(FAINTEST)
+
+
+def _weights(
+    connection: duckdb.DuckDBPyConnection, linker: "Linker", pairs: Pairs, rows: int, least: float | None
+) -> Edges:
+    """Splink's match weights of these pairs, in their order."""
+    api = linker._db_api  # noqa: SLF001 - Splink offers no public way from a linker to its database
+    listed = pa.table(
+        {"match_key": np.zeros(len(pairs), np.int8), "join_key_l": pairs // rows, "join_key_r": pairs % rows}
+    )
+    linker.table_management.register_blocked_pairs_for_predict(api.register(listed))
+    predicted = linker.inference.predict(threshold_match_weight=least, warning_mode="never")
+    table = connection.sql(
+        f"select row_l, row_r, match_weight from {predicted.physical_name} order by row_l, row_r"
+    ).to_arrow_table()
+    predicted.drop_table_from_database_and_remove_from_cache()
+    left, right = (table.column(c).to_numpy().astype(np.int64) for c in ("row_l", "row_r"))
+    return Edges(left, right, table.column("match_weight").to_numpy().astype(float))
+
+
+def _refuse_other_fields(settings: Mapping[str, object], cleaned: Cleaned) -> None:
+    described = settings["comparisons"]
+    assert isinstance(described, list)
+    wanted = {c["output_column_name"] for c in described}
+    if not wanted <= set(cleaned.fields):
+        raise InvalidInput(
+            f"the model's fields: expected {sorted(wanted)}, got a table with {sorted(cleaned.fields)}",
+            remedy="Train on this table (leave --model out) or name the columns' kinds with --map.",
+            code="identity.model_mismatch",
+        )

@@ -1,0 +1,251 @@
+"""Training of the linkage model without labels.
+
+Enters: a table, its kinds and a seed.  Leaves: `LinkageModel`, Splink 5 settings with m and u for every level, as plain
+JSON.  Method: Fellegi and Sunter (1969) by expectation maximisation.  u comes from random pairs, m from all pairs that
+blocking finds; both start from, and are held by, priors of the field's kind (pseudo-counts), so that a few hundred records
+train as quietly as a million.  Pairs are counted by agreement pattern, so an iteration costs milliseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from identity.blocking import Pairs, block
+from identity.cleaning import Cleaned, Codes, clean
+from identity.comparisons import Comparison, comparisons, linkage_input
+from identity.junk import remove_junk
+from identity.kinds import Kinds
+
+Floats = NDArray[np.float64]
+RANDOM_PAIRS = 1_500_000
+TRAINING_PAIRS = 1_500_000
+ITERATIONS = 60
+PRIOR_WEIGHT = 0.25  # share of the expected matches that the prior counts for
+KIN_PRIOR_WEIGHT = 0.5
+LEAST = 1e-7
+SHARED_BY_A_HOUSEHOLD = frozenset(
+    {
+        "last_name",
+        "street",
+        "city",
+        "postcode",
+        "place",
+        "country",
+        "phone",
+        "email",
+        "device_id",
+        "customer_id",
+        "category",
+        "text",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkageModel:
+    """A trained model: Splink settings and what they were trained on; `as_json` and `from_json` are inverse."""
+
+    settings: Mapping[str, Any]
+    kin: Mapping[str, Any]
+    trained: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "format": "candor-linkage/1",
+            "settings": dict(self.settings),
+            "kin": dict(self.kin),
+            "trained": dict(self.trained),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "LinkageModel":
+        """The model that `as_json` wrote."""
+        return cls(settings=data["settings"], kin=data["kin"], trained=data["trained"])
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Level shares per comparison for one person, relatives and strangers, and the shares of the first two among pairs."""
+
+    person: list[Floats]
+    kin: list[Floats]
+    strangers: list[Floats]
+    share: float
+    kin_share: float
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Agreement patterns (level index per comparison, -1 absent) and how many pairs show each."""
+
+    levels: NDArray[np.int8]
+    counts: Floats
+
+
+def train(table: pa.Table, kinds: Kinds, seed: int = 0) -> LinkageModel:
+    """Train on a whole table."""
+    cleaned, _ = remove_junk(clean(table, kinds))
+    return train_cleaned(cleaned, block(cleaned).pairs, seed)
+
+
+def train_cleaned(cleaned: Cleaned, pairs: Pairs, seed: int = 0, *, sources: Codes | None = None) -> LinkageModel:
+    """Train on cleaned fields and the pairs that blocking found among them."""
+    made = comparisons(cleaned)
+    total = _total_pairs(cleaned.rows, sources)
+    rng = np.random.default_rng(seed)
+    random = random_pairs(cleaned.rows, rng, sources)
+    sample = pairs if len(pairs) <= TRAINING_PAIRS else np.sort(rng.choice(pairs, TRAINING_PAIRS, replace=False))
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.register("people", linkage_input(cleaned))
+        seen = patterns(connection, made, random, cleaned.rows)
+        found = patterns(connection, made, sample, cleaned.rows)
+    finally:
+        connection.close()
+    found = Patterns(found.levels, found.counts * (len(pairs) / max(1, len(sample))))
+    fit = maximise(made, seen, found, total)
+    return LinkageModel(
+        settings=settings(made, fit.person, fit.strangers, fit.share),
+        kin=settings(made, fit.kin, fit.strangers, fit.kin_share),
+        trained={
+            "rows": cleaned.rows,
+            "pairs": len(pairs),
+            "rounds": fit.rounds,
+            "seed": seed,
+            "expected_matches": round(fit.share * total, 3),
+            "expected_relatives": round(fit.kin_share * total, 3),
+        },
+    )
+
+
+def _total_pairs(rows: int, sources: Codes | None) -> float:
+    total = rows * (rows - 1) / 2
+    if sources is not None:
+        counts = np.bincount(sources).astype(float)
+        total -= float((counts * (counts - 1) / 2).sum())
+    return max(total, 1.0)
+
+
+def random_pairs(rows: int, rng: np.random.Generator, sources: Codes | None) -> Pairs:
+    """Distinct pairs drawn evenly (all of them, where there are few)."""
+    if rows * (rows - 1) // 2 <= RANDOM_PAIRS:
+        left, right = np.triu_indices(rows, 1)
+    else:
+        left, right = rng.integers(0, rows, (2, RANDOM_PAIRS))
+        left, right = np.minimum(left, right), np.maximum(left, right)
+    keep = left < right
+    if sources is not None:
+        keep &= sources[left] != sources[right]
+    return np.unique(left[keep].astype(np.int64) * rows + right[keep])
+
+
+def patterns(connection: duckdb.DuckDBPyConnection, made: tuple[Comparison, ...], pairs: Pairs, rows: int) -> Patterns:
+    """Count the agreement patterns of pairs, levels evaluated by the same SQL that Splink gets."""
+    if not len(pairs):
+        return Patterns(np.empty((0, len(made)), np.int8), np.empty(0))
+    connection.register("pairs", pa.table({"a": pairs // rows, "b": pairs % rows}))
+    names = [d[0] for d in connection.execute("select * from people limit 0").description or []]
+    columns = ", ".join(f"{side}.{n} as {n}_{side}" for side in "lr" for n in names)
+    cases = []
+    for comparison in made:
+        whens = "".join(f" when {x.sql} then {i}" for i, x in enumerate(comparison.levels[:-1]))
+        cases.append(f"case when {comparison.absent} then -1{whens} else {len(comparison.levels) - 1} end")
+    chosen = ", ".join(f"({case})::tinyint as c{i}" for i, case in enumerate(cases))
+    counted = connection.sql(
+        f"select {chosen}, count(*) as n from (select {columns} from pairs p join people l on l.row = p.a join people r on r.row = p.b) group by all order by all"
+    ).to_arrow_table()
+    levels = np.column_stack([counted.column(f"c{i}").to_numpy() for i in range(len(made))])
+    return Patterns(levels.astype(np.int8), counted.column("n").to_numpy().astype(float))
+
+
+def maximise(made: tuple[Comparison, ...], random: Patterns, found: Patterns, total: float) -> Fit:
+    """Three kinds of pairs: one person, relatives (what a household shares agrees, the person differs), strangers."""
+    priors = [np.array([x.prior for x in c.levels]) for c in made]
+    person = [p / p.sum() for p in priors]
+    even = 0.5 / max(1.0, random.counts.sum())
+    strangers = [_shares(random.levels[:, i], random.counts, np.full(len(p), even)) for i, p in enumerate(person)]
+    kin = [_kin_prior(c, p, u) for c, p, u in zip(made, person, strangers, strict=True)]
+    fit = Fit(
+        [p.copy() for p in person],
+        [k.copy() for k in kin],
+        strangers,
+        min(0.3, 0.3 * found.counts.sum() / total),
+        0.1 * min(0.3, found.counts.sum() / total),
+        0,
+    )
+    for rounds in range(1, ITERATIONS + 1):
+        before = np.concatenate(fit.person)
+        is_person, is_kin = (x * found.counts for x in posterior(found, fit))
+        people, relatives = float(is_person.sum()), float(is_kin.sum())
+        columns = range(len(made))
+        m = [_shares(found.levels[:, i], is_person, person[i] * (PRIOR_WEIGHT * people + 5.0)) for i in columns]
+        h = [_shares(found.levels[:, i], is_kin, kin[i] * (KIN_PRIOR_WEIGHT * relatives + 5.0)) for i in columns]
+        # Relatives stay among the strangers here: a shared surname alone must not count as kinship.
+        others = (1 - posterior(random, fit)[0]) * random.counts
+        u = [_shares(random.levels[:, i], others, np.full(len(person[i]), even * random.counts.sum())) for i in columns]
+        fit = Fit(m, h, u, min(0.5, max(0.5, people) / total), min(0.3, max(0.1, relatives) / total), rounds)
+        if float(np.abs(np.concatenate(m) - before).max()) < 1e-5:
+            break
+    return fit
+
+
+def _kin_prior(comparison: Comparison, person: Floats, strangers: Floats) -> Floats:
+    """Relatives share a household's fields about half as often as a person does; in what is a person's own they are strangers."""
+    shared = comparison.kind in SHARED_BY_A_HOUSEHOLD
+    return np.asarray(0.6 * person + 0.4 * strangers if shared else 0.03 * person + 0.97 * strangers)
+
+
+def _shares(levels: NDArray[np.int8], weights: Floats, pseudo: Floats) -> Floats:
+    seen = levels >= 0
+    counted = np.bincount(levels[seen], weights=weights[seen], minlength=len(pseudo)) + pseudo
+    shares = np.maximum(counted / counted.sum(), LEAST)
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
+
+
+def posterior(seen: Patterns, fit: Fit) -> tuple[Floats, Floats]:
+    """Probabilities of one person and of relatives for every pattern."""
+    one = np.full(len(seen.counts), np.log(fit.share))
+    kin = np.full(len(seen.counts), np.log(fit.kin_share))
+    none = np.full(len(seen.counts), np.log1p(-fit.share - fit.kin_share))
+    for i in range(seen.levels.shape[1]):
+        level = seen.levels[:, i]
+        one += np.append(np.log(fit.person[i]), 0.0)[level]
+        kin += np.append(np.log(fit.kin[i]), 0.0)[level]
+        none += np.append(np.log(fit.strangers[i]), 0.0)[level]
+    top = np.maximum(np.maximum(one, kin), none)
+    a, b, c = np.exp(one - top), np.exp(kin - top), np.exp(none - top)
+    return a / (a + b + c), b / (a + b + c)
+
+
+def settings(made: tuple[Comparison, ...], m: list[Floats], u: list[Floats], share: float) -> dict[str, Any]:
+    """Splink settings in plain JSON."""
+    described = []
+    for comparison, mi, ui in zip(made, m, u, strict=True):
+        levels: list[dict[str, Any]] = [
+            {"sql_condition": comparison.absent, "label_for_charts": "absent", "is_null_level": True}
+        ]
+        for level, mp, up in zip(comparison.levels, mi, ui, strict=True):
+            one = {
+                "sql_condition": level.sql,
+                "label_for_charts": level.label,
+                "m_probability": round(float(mp), 12),
+                "u_probability": round(float(up), 12),
+            }
+            levels.append(one | ({"tf_adjustment_column": level.rarity} if level.rarity else {}))
+        described.append({"output_column_name": comparison.name, "comparison_levels": levels})
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "row",
+        "probability_two_random_records_match": round(share, 15),
+        "comparisons": described,
+        "blocking_rules_to_generate_predictions": [{"blocking_rule": "l.row = r.row", "sql_dialect": "duckdb"}],
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": False,
+    }
