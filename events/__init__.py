@@ -1,0 +1,1 @@
+"""What happened: collection, exposures, interactions, provider receipts, outcomes."""

@@ -1,0 +1,69 @@
+"""Accidents of the collection door. A refused item of a batch is no accident: it is an ``ItemResult`` with a reason."""
+
+from kernel.errors import Conflict, InvalidInput, NotFound
+
+
+class UnknownSource(NotFound):
+    """The source was never registered, so nobody declared why it may collect."""
+
+    code = "unknown_source"
+    remedy = (
+        "Register the source with a purpose and a legal basis (collect_under in a map, or Events.register_source), "
+        "then use a key that is bound to it."
+    )
+
+
+class UndeclaredSource(InvalidInput):
+    """A source without purpose and basis may not collect."""
+
+    code = "undeclared_source"
+    remedy = "Declare collect_under: {purpose: …, basis: …}; the shipped purposes are listed in consent/purposes.py."
+
+
+class SourceDiffers(Conflict):
+    """The source exists under another declaration; the words of a declaration are not changed in passing."""
+
+    code = "source_differs"
+    remedy = "Use the declared purpose and basis, or give this feed another source name."
+
+
+class BadBody(InvalidInput):
+    """The request body is not one call or one batch."""
+
+    code = "bad_body"
+    remedy = "Send one JSON object, UTF-8, at most 500 KB after decompression; see the Segment spec for its fields."
+
+
+class BodyTooLarge(InvalidInput):
+    """The request body passes the limit, compressed or not."""
+
+    code = "body_too_large"
+    remedy = "Split the batch; the limit is 500 KB of JSON after decompression."
+
+
+class BadMap(InvalidInput):
+    """A MAP.yaml that cannot be followed."""
+
+    code = "bad_map"
+    remedy = "Correct the places named; docs and examples/real show whole maps."
+
+
+class UnreadableFile(InvalidInput):
+    """The file is not CSV, JSONL or Parquet, or is damaged from the start."""
+
+    code = "unreadable_file"
+    remedy = "Give CSV (.csv, .tsv, .txt), JSON lines (.jsonl, .ndjson) or Parquet (.parquet), plain, .gz or .zst."
+
+
+class NoHandler(InvalidInput):
+    """Nothing here knows what to do with rows of this kind."""
+
+    code = "no_handler"
+    remedy = "Use one of the kinds named in the message for `what`."
+
+
+class ImportMoved(Conflict):
+    """Another run works on the same file under the same map."""
+
+    code = "import_moved"
+    remedy = "Let the other run end; running again then resumes or is a no-op."
