@@ -103,6 +103,10 @@ class EmbeddedPostgres:
                 self.halt()
             self._started = False
 
+    def in_use(self) -> bool:
+        """Whether some process uses the server now."""
+        return self._use.taken()
+
     def halt(self, mode: str = "fast") -> None:
         """Stop the server whoever started it; ``immediate`` is a crash, for tests of recovery."""
         if self.pid() is None:

@@ -159,6 +159,17 @@ class Use:
         self._mark.unlink(missing_ok=True)
         return must
 
+    def taken(self) -> bool:
+        """Whether anyone uses the engine now."""
+        if not self._path.exists():
+            return False
+        with self._path.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def fresh(self) -> None:
         """A newly started engine carries no mark of the one before."""
         self._mark.unlink(missing_ok=True)

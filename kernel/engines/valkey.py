@@ -90,6 +90,10 @@ class EmbeddedValkey:
                 self.halt()
             self._started = False
 
+    def in_use(self) -> bool:
+        """Whether some process uses the server now."""
+        return self._use.taken()
+
     def halt(self) -> None:
         """Stop the server whoever started it: SIGTERM, which writes and syncs the append-only file."""
         pid = self.pid()

@@ -1,0 +1,247 @@
+"""Subject keys: one data key per source record or identifier, and the sealing of words under it.
+
+What enters: words and their place (table, column, row id). What leaves: AES-256-GCM ciphertext, nonce in front, whose
+associated data is (table, column, row id, key id): copied to another place it does not open. Wrapped keys lie in a database
+of their own; unwrapped ones only in this process's bounded memory. Destroying a key makes every word under it unreadable.
+
+Between processes: a key destroyed elsewhere is refused here after at most ``key_cache_seconds`` (5 by default), because a
+cached key older than that is looked up again. Within this process it is refused at once, even by those who still hold the
+cached object.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from kernel.db import Database
+from kernel.errors import IntegrityError, NotFound
+from kernel.ids import KeyId, new_id
+from kernel.keys import KEY_BYTES, NONCE_BYTES, FileKeys, KeyEncryptionKeys
+
+_CHUNK: Final = 20_000  # keys a COPY: small enough that the event loop is never held for long
+
+
+class SealedWordsAltered(IntegrityError):
+    """Sealed words do not open in this place: altered, moved from another place, or sealed under another key."""
+
+    code = "sealed_words_altered"
+    remedy = "Restore the row from a backup and run `candor audit verify`."
+
+
+class KeyDestroyed(NotFound):
+    """The key was destroyed; what it sealed cannot be read again by anyone."""
+
+    code = "key_destroyed"
+    remedy = "Nothing to do: the person was erased."
+
+
+class SubjectKey:
+    """One unwrapped data key. Its bytes never leave the object; keep the object no longer than the work at hand."""
+
+    __slots__ = ("_cipher", "_suffix", "id")
+
+    def __init__(self, key_id: KeyId, clear: bytes) -> None:
+        self.id = key_id
+        self._cipher: AESGCM | None = AESGCM(clear)
+        self._suffix = key_id.encode()
+
+    def seal(self, table: str, column: str, row: str, words: bytes) -> bytes:
+        """Ciphertext of ``words`` for exactly this place: 12-byte nonce, ciphertext, 16-byte tag."""
+        cipher = self._cipher
+        if cipher is None:
+            raise self._gone()
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + cipher.encrypt(nonce, words, self._place(table, column, row))
+
+    def open(self, table: str, column: str, row: str, sealed: bytes) -> bytes:
+        """The words sealed for exactly this place.
+
+        Raises:
+            SealedWordsAltered: they were altered, or sealed for another place or key.
+            KeyDestroyed: the key was destroyed while this object was held.
+        """
+        cipher = self._cipher
+        if cipher is None:
+            raise self._gone()
+        try:
+            return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._place(table, column, row))
+        except (InvalidTag, ValueError):
+            msg = (
+                f"expected words sealed for {table}.{column} of {row} under {self.id}, got some that do not open there"
+            )
+            raise SealedWordsAltered(msg) from None
+
+    def forget(self) -> None:
+        """Drop the key: from now on this object neither seals nor opens."""
+        self._cipher = None
+
+    def _place(self, table: str, column: str, row: str) -> bytes:
+        # Lengths in front, so that no two places share an encoding.
+        return f"{len(table)}:{table},{len(column)}:{column},{len(row)}:{row},".encode() + self._suffix
+
+    def _gone(self) -> KeyDestroyed:
+        msg = f"expected a living key {self.id}, got a destroyed one"
+        return KeyDestroyed(msg)
+
+    def __repr__(self) -> str:
+        return f"SubjectKey({self.id})"
+
+
+class Vault:
+    """The keys of the subjects. Safe for many tasks of one event loop; every method that waits may be retried."""
+
+    def __init__(
+        self,
+        keys_db: Database,
+        keks: KeyEncryptionKeys,
+        secrets_of: FileKeys,
+        *,
+        cache_size: int = 20_000,
+        cache_seconds: float = 5.0,
+    ) -> None:
+        self._db = keys_db
+        self._keks = keks
+        self._secrets = secrets_of
+        self._index_secret = secrets_of.derive("blind-index")
+        self._pepper_secrets: dict[str, bytes] = {}
+        self._cache: OrderedDict[KeyId, tuple[SubjectKey, float]] = OrderedDict()
+        self._cache_size = cache_size
+        self._cache_seconds = cache_seconds
+        self._destructions = 0
+
+    async def create_keys(self, count: int) -> list[KeyId]:
+        """Make ``count`` keys; they are committed before this returns, so no word is ever sealed under a lost key."""
+        made: list[KeyId] = []
+        fresh: list[tuple[KeyId, bytes]] = []
+        kek = self._keks.current
+        async with self._db.transaction() as conn:
+            while len(made) < count:
+                fresh = await asyncio.to_thread(_fresh_keys, min(_CHUNK, count - len(made)))
+                wrapped = await self._wrap(fresh)
+                async with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
+                    for (key_id, _), closed in zip(fresh, wrapped, strict=True):
+                        await copy.write_row((key_id, closed, kek))
+                made.extend(key_id for key_id, _ in fresh)
+        # What was just made is used next: the newest fit into the cache.
+        now = time.monotonic()
+        for key_id, clear in fresh[-self._cache_size :] if self._cache_size else ():
+            self._keep(SubjectKey(key_id, clear), now)
+        return made
+
+    async def unwrap(self, key_ids: Iterable[KeyId]) -> Mapping[KeyId, SubjectKey]:
+        """The living keys among ``key_ids``; one that is absent was destroyed (or never was)."""
+        found: dict[KeyId, SubjectKey] = {}
+        missing: list[KeyId] = []
+        young = time.monotonic() - self._cache_seconds
+        for key_id in key_ids:
+            held = self._cache.get(key_id)
+            if held is not None and held[1] >= young:
+                self._cache.move_to_end(key_id)
+                found[key_id] = held[0]
+            elif key_id not in found:
+                missing.append(key_id)
+        if missing:
+            found |= await self._load(list(dict.fromkeys(missing)))
+        return found
+
+    async def destroy(self, key_ids: Iterable[KeyId]) -> int:
+        """Delete the wrapped keys and forget the unwrapped ones; the number that existed. Committed on return."""
+        ids = list(dict.fromkeys(key_ids))
+        async with self._db.transaction() as conn:
+            gone = (await conn.execute("DELETE FROM keys.subject_keys WHERE key_id = ANY(%s)", (ids,))).rowcount
+        # After the commit, without a pause between: a look-up that saw the rows before notices and asks again.
+        self._destructions += 1
+        for key_id in ids:
+            self._drop(key_id)
+        return gone
+
+    async def rewrap(self, limit: int = 10_000) -> int:
+        """Wrap up to ``limit`` keys anew under the current key-encryption key; the number done. 0 means finished."""
+        async with self._db.transaction() as conn:
+            rows = await (
+                await conn.execute(
+                    "SELECT key_id, kek_id, wrapped FROM keys.subject_keys WHERE kek_id <> %s LIMIT %s FOR UPDATE",
+                    (self._keks.current, limit),
+                )
+            ).fetchall()
+            clear = await self._keks.unwrap([(row["key_id"], row["kek_id"], row["wrapped"]) for row in rows])
+            ids = [KeyId(row["key_id"]) for row in rows]
+            wrapped = await self._keks.wrap(list(zip(ids, clear, strict=True)))
+            await conn.execute(
+                "UPDATE keys.subject_keys k SET wrapped = n.wrapped, kek_id = %s "
+                "FROM unnest(%s::text[], %s::bytea[]) AS n (key_id, wrapped) WHERE k.key_id = n.key_id",
+                (self._keks.current, ids, wrapped),
+            )
+        return len(rows)
+
+    def blind_index(self, kind: str, value: str) -> bytes:
+        """HMAC-SHA256 of (kind, value): finds equal values without showing them. 32 bytes; the same for ever."""
+        return hmac.digest(self._index_secret, f"{len(kind)}:{kind},{value}".encode(), hashlib.sha256)
+
+    def pepper(self, purpose: str, value: str) -> bytes:
+        """Another keyed hash for each purpose (suppression, holdout…), unlinkable to the index and to each other."""
+        secret = self._pepper_secrets.get(purpose)
+        if secret is None:
+            secret = self._pepper_secrets[purpose] = self._secrets.derive(f"pepper/{purpose}")
+        return hmac.digest(secret, value.encode(), hashlib.sha256)
+
+    def forget_all(self) -> None:
+        """Drop every unwrapped key from memory, as at shutdown."""
+        for key_id in list(self._cache):
+            self._drop(key_id)
+
+    async def _load(self, ids: list[KeyId]) -> dict[KeyId, SubjectKey]:
+        while True:
+            seen = self._destructions
+            async with self._db.reading() as conn:
+                cursor = await conn.execute(
+                    "SELECT key_id, kek_id, wrapped FROM keys.subject_keys WHERE key_id = ANY(%s)", (ids,)
+                )
+                rows = await cursor.fetchall()
+            known = {KeyId(row["key_id"]): self._cache.get(row["key_id"]) for row in rows}
+            fresh = [row for row in rows if known[row["key_id"]] is None]
+            clear = await self._keks.unwrap([(row["key_id"], row["kek_id"], row["wrapped"]) for row in fresh])
+            if seen == self._destructions:
+                break
+        now = time.monotonic()
+        found = {KeyId(row["key_id"]): SubjectKey(row["key_id"], key) for row, key in zip(fresh, clear, strict=True)}
+        for key_id in ids:
+            if key_id not in known:
+                self._drop(key_id)
+            elif (held := known[key_id]) is not None:
+                found[key_id] = held[0]  # the same key: only its age begins anew
+        for key in found.values():
+            self._keep(key, now)
+        return found
+
+    async def _wrap(self, keys: Sequence[tuple[KeyId, bytes]]) -> list[bytes]:
+        if isinstance(self._keks, FileKeys):
+            return await asyncio.to_thread(self._keks.wrap_now, keys)
+        return await self._keks.wrap(keys)
+
+    def _keep(self, key: SubjectKey, now: float) -> None:
+        self._cache[key.id] = (key, now)
+        self._cache.move_to_end(key.id)
+        while len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)  # pushed out, not destroyed: whoever holds it may finish
+
+    def _drop(self, key_id: KeyId) -> None:
+        held = self._cache.pop(key_id, None)
+        if held is not None:
+            held[0].forget()
+
+
+_COPY: Final = "COPY keys.subject_keys (key_id, wrapped, kek_id) FROM STDIN"
+
+
+def _fresh_keys(count: int) -> list[tuple[KeyId, bytes]]:
+    random = os.urandom(KEY_BYTES * count)
+    return [(new_id("key"), random[place * KEY_BYTES : (place + 1) * KEY_BYTES]) for place in range(count)]

@@ -1,0 +1,124 @@
+"""Real engines for tests: one Postgres cluster and one Valkey a test run, one fresh clone of a migrated template a test.
+
+Workers of pytest-xdist share the run's engines; the last one to leave stops them and removes the folder. Folders of runs
+that were killed are swept by the next run.
+"""
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from kernel.engines import Addresses, EmbeddedPostgres, EmbeddedValkey
+from kernel.engines.postgres import APP, OWNER, make_database
+from kernel.engines.process import locked, own_folder
+from kernel.keys import FileKeys
+from kernel.migrate import KEYS_MIGRATIONS, MIGRATIONS, migrate
+
+_HOME = Path("/var/tmp")
+_PREFIX = "candor-tests-"
+_TEMPLATES = ("template_data", "template_keys")
+# A test's cluster need not survive a power cut.
+_TUNING = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "checkpoint_timeout": "1h",
+    "file_copy_method": "clone" if os.environ.get("CANDOR_TESTS_CLONE") else "copy",
+}
+
+
+class RunEngines:
+    """The engines of one test run."""
+
+    def __init__(self, run: str, worker: int) -> None:
+        self.folder = _HOME / f"{_PREFIX}{run}"
+        self.postgres = EmbeddedPostgres(self.folder / "postgres", _TUNING)
+        self.valkey = EmbeddedValkey(self.folder / "valkey", append_only=False)
+        self.key_file = self.folder / "secrets" / "keys.json"
+        self.worker = worker
+        self._admin: psycopg.Connection | None = None
+
+    def start(self, migrations: Sequence[Path]) -> None:
+        own_folder(self.folder, 0o711, give=False)
+        self.postgres.start()
+        self.valkey.start()
+        self._admin = psycopg.connect(self.postgres.url("postgres", "postgres"), autocommit=True)
+        with locked(self.folder / ".template.lock"):
+            if not self.key_file.exists():
+                FileKeys.create(self.key_file)
+            done = self.folder / "template-done"
+            if not done.exists():
+                self._build(migrations)
+                done.touch()
+
+    def stop(self) -> None:
+        if self._admin is not None:
+            self._admin.close()
+        self.valkey.stop()
+        self.postgres.stop()
+        if self.postgres.pid() is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def admin(self) -> psycopg.Connection:
+        """A superuser's connection, for making databases and for breaking things on purpose."""
+        assert self._admin is not None
+        return self._admin
+
+    @contextmanager
+    def clone(self) -> Iterator[Addresses]:
+        """Addresses of a fresh data database, a fresh keys database and this worker's flushed Valkey database."""
+        word = secrets.token_hex(6)
+        names = (f"t_{word}", f"t_{word}_keys")
+        for name, template in zip(names, _TEMPLATES, strict=True):
+            make_database(self.admin, name, template)
+        try:
+            yield replace(self.addresses(*names))
+        finally:
+            for name in names:
+                self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def addresses(self, data: str, keys: str) -> Addresses:
+        url = self.postgres.url
+        return Addresses(
+            database=url(data, APP),
+            keys=url(keys, APP),
+            redis=self.valkey.url(self.worker % 64),
+            owner=url(data, OWNER),
+            keys_owner=url(keys, OWNER),
+        )
+
+    def _build(self, migrations: Sequence[Path]) -> None:
+        for name in _TEMPLATES:
+            self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            make_database(self.admin, name)
+        migrate(self.postgres.url(_TEMPLATES[0], OWNER), [MIGRATIONS, *migrations], schema="kernel")
+        migrate(self.postgres.url(_TEMPLATES[1], OWNER), [KEYS_MIGRATIONS], schema="keys")
+
+
+def sweep() -> None:
+    """Stop and remove what killed runs left behind: folders that nobody holds and that are not brand new."""
+    for folder in _HOME.glob(f"{_PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < 120:
+                continue
+        except FileNotFoundError:
+            continue
+        held = [EmbeddedPostgres(folder / "postgres"), EmbeddedValkey(folder / "valkey")]
+        if any(engine.in_use() for engine in held):
+            continue
+        for engine in held:
+            engine.halt()
+        shutil.rmtree(folder, ignore_errors=True)
