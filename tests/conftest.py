@@ -20,7 +20,7 @@ from kernel.engines import Addresses
 from kernel.kernel import Kernel, open_at
 from kernel.settings import KernelSettings
 from tests.support.engines import RunEngines, sweep
-from tests.support.migrations import folders
+from tests.support.migrations import bridges, folders
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def engines() -> Iterator[RunEngines]:
         os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8), int(worker.removeprefix("gw"))
     )
     try:
-        found.start(folders())
+        found.start([*folders(), *bridges(found.folder / "bridges")])
         yield found
     finally:
         found.stop()
