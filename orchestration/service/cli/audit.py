@@ -1,0 +1,76 @@
+"""`candor audit …`: verify the log, sign a checkpoint, look at the newest entries."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.service.cli import output
+from orchestration.service.cli.runtime import Commands, Json, in_house
+
+
+def register(app: Commands) -> None:
+    """Add the commands of this group."""
+    app.add("verify")(verify)
+    app.add("checkpoint")(checkpoint)
+    app.add("tail")(tail)
+    app.add("export")(export)
+
+
+def verify(as_json: Json = False) -> None:
+    """Derive the whole log again from its leaves and compare it with what was signed and published."""
+    report = in_house(lambda house: house.audit.verify_log())
+    if as_json:
+        output.emit_json(report)
+    else:
+        for line in report.lines:
+            output.out.print(line, soft_wrap=True)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def checkpoint(as_json: Json = False) -> None:
+    """Take waiting entries into the log, sign a checkpoint and print it."""
+    signed = in_house(lambda house: house.audit.sequence())
+    if signed is None:
+        output.say("The log is empty: nothing to sign yet.")
+        return
+    if as_json:
+        output.emit_json({"origin": signed.checkpoint.origin, "size": signed.size, "root": signed.root.hex(), "note": signed.note})
+    else:
+        output.out.print(signed.note, end="", soft_wrap=True, markup=False)
+
+
+def tail(
+    count: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many entries.")] = 20,
+    tag: Annotated[str | None, typer.Option(help="Only entries with this tag.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The newest entries: what happened, when, where it stands in the log. Values stay sealed."""
+    from audit.tags import Tag
+    from kernel.errors import InvalidInput
+
+    if tag is not None and tag not in set(Tag):
+        raise InvalidInput(f"expected a known tag, got {tag!r}", remedy=f"One of: {', '.join(Tag)}.", code="unknown_tag")
+    entries = in_house(lambda house: house.audit.entries(tag=Tag(tag) if tag else None, limit=count))
+    rows = [(e.leaf_index if e.leaf_index is not None else "pending", e.at.isoformat(timespec="seconds"), e.tag, e.entry_id) for e in entries]
+    if as_json:
+        output.emit_json([dict(zip(("leaf_index", "at", "tag", "entry_id"), row, strict=True)) for row in rows])
+    else:
+        output.table("Newest entries", ("leaf", "at", "what", "entry"), rows)
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the published tiles and the checkpoint to.")],
+) -> None:
+    """Copy what is published (tiles, checkpoint) for someone who wants to verify on their own."""
+    import shutil
+
+    from kernel.errors import Conflict
+    from orchestration.settings import load
+
+    published = load().kernel.data_dir / "published"
+    if out.exists() and any(out.iterdir()):
+        raise Conflict("expected an empty or new folder, got one with files in it", remedy="Name another folder with --out.")
+    shutil.copytree(published, out, dirs_exist_ok=True)
+    output.say(f"published files copied to {out}")

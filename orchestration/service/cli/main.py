@@ -1,0 +1,67 @@
+"""`candor`: the command line. Every command is listed in one place, here.
+
+Exit codes: 0 done (a "no" is a result, not a failure), 1 a check failed or an act was refused, 2 wrong usage.
+"""
+
+from importlib import import_module
+
+import typer
+
+from kernel.errors import CandorError
+from orchestration.service.cli.output import fail
+from orchestration.service.cli.runtime import Commands, group
+
+GROUPS = {  # module -> group name and what it is for; modules without a name add top-level commands
+    "serve": None,
+    "imports": None,
+    "decide": None,
+    "prove": None,
+    "demo": None,
+    "bench": ("bench", "Measure this machine with this tree."),
+    "keys": ("keys", "API keys with scopes."),
+    "staff": ("staff", "The people who may act in the console and on requests."),
+    "identity": ("identity", "Who is who: link files, score, look, judge."),
+    "consent": ("consent", "Purposes, permissions, acts."),
+    "rights": ("rights", "Subject requests: access, erasure and the others."),
+    "learn": ("learn", "Train, evaluate, promote."),
+    "pipeline": ("pipeline", "The batch walk."),
+    "campaign": ("campaign", "Decide and send for everyone a placement is meant for."),
+    "channel": ("channel", "Connectors."),
+    "report": ("report", "What it brought."),
+    "audit": ("audit", "The log: verify, checkpoint, tail."),
+}
+
+
+def build() -> Commands:
+    """The whole command tree."""
+    app = Commands(
+        name="candor",
+        help="Candor decides, sends, explains and proves customer messages.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    for module, named in GROUPS.items():
+        register = import_module(f"orchestration.service.cli.{module}").register
+        if named is None:
+            register(app)
+        else:
+            inner = group(*named)
+            register(inner)
+            app.add_typer(inner)
+    return app
+
+
+def main() -> None:
+    """Entry point of the `candor` script."""
+    try:
+        build()()
+    except CandorError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

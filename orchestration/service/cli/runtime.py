@@ -1,0 +1,74 @@
+"""From a command to the house and back: open, run one coroutine, close; errors become exit codes.
+
+Nothing heavy is imported here at module level: `candor --help` and the stand-alone commands must start at once.
+"""
+
+import asyncio
+import functools
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+
+import typer
+
+from kernel.errors import CandorError
+from orchestration.service.cli.output import fail
+
+if TYPE_CHECKING:
+    from orchestration.wiring import House
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
+
+
+def actor() -> str:
+    """Who acts at this terminal, for the log: CANDOR_ACTOR, or the operating system's account."""
+    return os.environ.get("CANDOR_ACTOR") or f"cli:{os.environ.get('USER') or os.environ.get('LOGNAME') or os.getuid()}"
+
+
+def in_house(work: Callable[["House"], Awaitable[T]]) -> T:
+    """Open the house with the settings of the environment, run `work`, close it again."""
+    from kernel.log import configure
+    from orchestration.settings import load
+    from orchestration.wiring import open_house
+
+    async def run() -> T:
+        settings = load()
+        configure(os.environ.get("CANDOR_LOG_LEVEL", "warning"), json=settings.kernel.log_json)
+        async with open_house(settings) as house:
+            return await work(house)
+
+    return asyncio.run(run())
+
+
+def polite(command: Callable[P, T]) -> Callable[P, T]:
+    """A command whose accidents are told as errors with a remedy, and end with code 1 or 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except CandorError as error:
+            fail(error)
+
+    return wrapped
+
+
+class Commands(typer.Typer):
+    """A Typer app whose every command is polite."""
+
+    def add(self, name: str, **settings: object) -> Callable[[Callable[P, T]], Callable[P, T]]:
+        """Register a command under `name`."""
+
+        def register(function: Callable[P, T]) -> Callable[P, T]:
+            self.command(name, **settings)(polite(function))  # type: ignore[arg-type]
+            return function
+
+        return register
+
+
+def group(name: str, words: str) -> Commands:
+    """A group of commands that shows its help when called alone."""
+    return Commands(name=name, help=words, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
