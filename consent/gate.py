@@ -126,6 +126,18 @@ def table(state: ConsentState, at: datetime) -> dict[str, Permission]:
     return answers
 
 
+def standing(acts: Iterable[ActView], rules: Rules, purpose: str, channel: str | None, at: datetime) -> list[ActView]:
+    """Denials of exactly this purpose and channel that nothing has lifted: what a page shows, what a repeat need not add."""
+    on = rules.purposes.channel_of(purpose, channel)
+    said = [
+        a
+        for a in acts
+        if a.given_at <= at and a.purpose == purpose and rules.purposes.channel_of(a.purpose, a.channel) == on
+    ]
+    grants = [a for a in said if _valid(a, rules, at)]
+    return [a for a in said if a.status != Status.GRANTED and not _lifted(a, grants, rules)]
+
+
 def _judge(state: ConsentState, purpose: Purpose, channel: str | None, at: datetime) -> Permission:
     if state.erased_at is not None and state.erased_at <= at:
         return _ERASED
@@ -148,11 +160,11 @@ def _judge_one(state: ConsentState, purpose: Purpose, channel: str | None, at: d
     grants = [a for a in said if _valid(a, rules, at)]
     bases = {purpose.basis_in(place) for place in state.jurisdictions}
 
-    standing = [a for a in said if a.status != Status.GRANTED and not _lifted(a, grants, rules)]
+    denials = [a for a in said if a.status != Status.GRANTED and not _lifted(a, grants, rules)]
     if bases <= _UNSTOPPABLE:
-        standing = [a for a in standing if a.purpose == EVERYTHING]
-    if standing:
-        return _denial(standing, grants, bases, rules)
+        denials = [a for a in denials if a.purpose == EVERYTHING]
+    if denials:
+        return _denial(denials, grants, bases, rules)
     if Basis.CONSENT in bases:
         return _consent(purpose, said, grants, at)
     return Permission(Answer.GRANTED, next(reason for basis, reason in _BASES.items() if basis in bases))
@@ -182,10 +194,10 @@ def _lifted(denial: ActView, grants: Iterable[ActView], rules: Rules) -> bool:
     )
 
 
-def _denial(standing: list[ActView], grants: list[ActView], bases: set[Basis], rules: Rules) -> Permission:
+def _denial(denials: list[ActView], grants: list[ActView], bases: set[Basis], rules: Rules) -> Permission:
     """The strongest standing denial, the newest among equals."""
     rank = rules.precedence.rank
-    best = max(standing, key=lambda act: (-rank(act.mechanism), act.given_at, act.id))
+    best = max(denials, key=lambda act: (-rank(act.mechanism), act.given_at, act.id))
     reason = rules.precedence.classes[rank(best.mechanism)].reason
     if best.status != Status.DENIED:
         reason = Reason.UNDECODABLE

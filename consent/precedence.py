@@ -62,6 +62,10 @@ class Precedence(_Strict):
         """Place of a denial that came by this mechanism; lower is stronger."""
         return self._ranks.get(mechanism, len(self.classes) - 1)
 
+    def ranks_as_withdrawal(self, mechanism: str) -> bool:
+        """Whether a denial by this mechanism is a withdrawal of a channel."""
+        return self.classes[self.rank(mechanism)].name == "channel_withdrawal"
+
     @cached_property
     def _ranks(self) -> dict[str, int]:
         return {mechanism: place for place, kind in enumerate(self.classes) for mechanism in kind.mechanisms}

@@ -1,0 +1,71 @@
+"""Consents from a file of another system: what each row is worth.
+
+What enters: ``ImportedConsent``, a mapped row. What leaves: a ``NewAct``. An opt-out always holds, however little came with
+it. A grant counts only with notice, time and the way it was given; without them it is kept, unverified, and permits
+nothing (DESIGN 5.2). A status or a consent string that cannot be read is kept raw and is a no.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from consent.acts import IMPORT, NewAct, Notice, Status
+from consent.precedence import Rules
+from consent.purposes import Basis
+from identity.identifiers import Identifier
+from kernel.ids import IdentifierId
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedConsent:
+    """One consent as a file tells it; None where the file says nothing. The act is about the first identifier."""
+
+    source: str
+    identifiers: tuple[Identifier, ...]
+    purpose: str
+    status: str
+    mechanism: str
+    notice: str | None = None
+    given_at: datetime | None = None
+    channel: str | None = None
+    basis: str | None = None
+    jurisdiction: str | None = None
+    expires_at: datetime | None = None
+    signal: str | None = None
+    signal_kind: str | None = None
+
+
+def row_to_act(
+    row: ImportedConsent,
+    subject: IdentifierId,
+    *,
+    rules: Rules,
+    notices: Mapping[str, Notice],
+    jurisdiction: str,
+    now: datetime,
+) -> NewAct:
+    """The act that a row tells of. ``notices`` are those whose text is held, by version."""
+    declared = rules.purposes.get(row.purpose)
+    place = row.jurisdiction or jurisdiction
+    basis = row.basis or (declared.basis_in(place) if declared else Basis.CONSENT)
+    word = row.status.strip().lower()
+    readable = word in {Status.GRANTED, Status.DENIED} and row.signal is None
+    notice = None if not row.notice else notices.get(row.notice, Notice.named(row.notice))
+    # How the person said no keeps its rank; a yes from a file never outranks what she told us herself.
+    own_rank = readable and word == Status.DENIED and rules.precedence.ranks_as_withdrawal(row.mechanism)
+    return NewAct(
+        subject=subject,
+        purpose=row.purpose,
+        status=Status(word) if readable else Status.UNREADABLE,
+        channel=row.channel,
+        basis=basis,
+        jurisdiction=place,
+        notice=notice,
+        mechanism=row.mechanism if own_rank else IMPORT,
+        actor=f"source:{row.source}",
+        given_at=row.given_at or now,
+        expires_at=row.expires_at,
+        raw=b"" if readable else (row.status if row.signal is None else row.signal).encode(),
+        verified=readable and notice is not None and row.given_at is not None and bool(row.mechanism),
+        variant=row.mechanism or "unknown",
+    )

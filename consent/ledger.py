@@ -1,0 +1,104 @@
+"""The erasure ledger: a file beside the database that says, to nobody but us, who was erased.
+
+What enters: a person and a request, before the first destructive act. What leaves: a line that is on disk, and the answer
+whether a person is in it. It survives the erasure and any restore of an old dump, so that a restored person is erased again.
+A line holds a fresh salt and SHA-256 of it with a keyed hash of the person id: no identifier, and nothing that can be
+compared without our hashing secret.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from kernel.errors import IntegrityError
+from kernel.ids import PersonId, RequestId
+from kernel.vault import Vault
+
+NAME: Final = "erasure-ledger.jsonl"
+
+
+class LedgerDamaged(IntegrityError):
+    """A line of the erasure ledger cannot be read."""
+
+    code = "consent.ledger_damaged"
+    remedy = "Restore erasure-ledger.jsonl from its backup; without it a restored dump may bring erased people back."
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One erasure."""
+
+    request: str
+    salt: bytes
+    who: bytes
+
+
+class Ledger:
+    """The file; append-only, fsynced."""
+
+    def __init__(self, folder: Path, vault: Vault) -> None:
+        self.path = folder / NAME
+        self._vault = vault
+
+    def write(self, request: RequestId, person: PersonId, at: datetime) -> None:
+        """Add a line, on disk when this returns; a request that has one keeps it."""
+        if any(line.request == request for line in self.lines()):
+            return
+        salt = secrets.token_bytes(32)
+        words = {
+            "v": 1,
+            "at": at.isoformat(),
+            "request": request,
+            "salt": salt.hex(),
+            "who": self._who(salt, person).hex(),
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            whole = self._whole()
+            os.ftruncate(handle, len(whole))  # drops a line that a crash cut short: nothing was destroyed after it
+            os.lseek(handle, 0, os.SEEK_END)
+            os.write(handle, json.dumps(words, sort_keys=True).encode() + b"\n")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def lines(self) -> list[Line]:
+        """Every line, in order.
+
+        Raises:
+            LedgerDamaged: names the line.
+        """
+        found = []
+        for number, text in enumerate(self._whole().splitlines(), start=1):
+            try:
+                words = json.loads(text)
+                found.append(Line(words["request"], bytes.fromhex(words["salt"]), bytes.fromhex(words["who"])))
+            except (ValueError, KeyError, TypeError):
+                raise LedgerDamaged(f"expected an erasure in line {number} of {NAME}, got something else") from None
+        return found
+
+    def among(self, people: Sequence[PersonId]) -> list[PersonId]:
+        """Which of these people were erased once."""
+        lines = self.lines()
+        return [p for p in people if any(hmac.compare_digest(self._who(line.salt, p), line.who) for line in lines)]
+
+    def _whole(self) -> bytes:
+        """The file up to its last complete line."""
+        held = self.path.read_bytes() if self.path.exists() else b""
+        return held[: held.rfind(b"\n") + 1]
+
+    def _who(self, salt: bytes, person: PersonId) -> bytes:
+        return hashlib.sha256(salt + self._vault.pepper("erasure-ledger", person)).digest()

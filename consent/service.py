@@ -1,0 +1,369 @@
+"""The front door of the consent room: record, withdraw, state, fence.
+
+Enters: consent acts, signals, changes of the graph. Leaves: ``ConsentState`` for the gate, and the fence that keeps a commit
+from resting on a state that has moved. What it never does: store a person's state as truth (it is derived, strictest
+over the graph), change or remove an act, or turn an unknown into a yes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from identity.service import Identity, Subject
+
+from audit.entries import NewEntry
+from audit.service import Audit
+from audit.tags import Tag
+from consent import gate, imports, precedence, purposes, store
+from consent.acts import ActView, ConsentAct, NewAct, Notice, Status, check
+from consent.errors import UnknownSubject
+from consent.gate import ConsentState
+from consent.imports import ImportedConsent
+from consent.invalidation import Invalidation
+from consent.precedence import Rules
+from consent.purposes import SALE_SHARE, Basis
+from consent.settings import ConsentSettings
+from consent.store import ActRow
+from consent.views import Check, HistoryLine
+from kernel.canonical import Json
+from kernel.db import Conn, after_commit
+from kernel.errors import InvalidInput
+from kernel.ids import ActId, IdentifierId, PersonId, RecordId, new_id
+from kernel.kernel import Kernel
+
+CONTACTS: Final = frozenset({"email", "phone"})  # kinds that a person may ask to be kept silent after an erasure
+SILENCE: Final = "suppression"  # the pepper's purpose; used for nothing else
+
+
+class Consent:
+    """May I. One per process and event loop."""
+
+    def __init__(
+        self, kernel: Kernel, audit: Audit, identity: Identity, settings: ConsentSettings | None = None
+    ) -> None:
+        self._kernel = kernel
+        self._audit = audit
+        self._identity = identity
+        self._invalidation = Invalidation(kernel.cache)
+        self.settings = settings or ConsentSettings()
+        self.rules = Rules(purposes.load(self.settings.purposes_file), precedence.load(), self.settings.jurisdiction)
+
+    @property
+    def name(self) -> str:
+        """As a holder of personal data."""
+        return "consent"
+
+    # acts
+
+    async def record(self, conn: Conn, acts: Sequence[NewAct]) -> list[ActId]:
+        """Store acts, in order, in the caller's transaction, with their audit entries.
+
+        Everyone they could touch gets a new consent version: whoever holds the subject, and whoever may be the same. An
+        imported act that is stored already changes nothing and gives its first id.
+
+        Raises:
+            ActIncomplete, UnknownPurpose: an act is not evidence; nothing is stored.
+            UnknownSubject: a subject is not (or no longer) of this installation.
+        """
+        if not acts:
+            return []
+        now = self._kernel.clock.now()
+        checked = [self._checked(act, now) for act in acts]
+        subjects = await self._identity.subjects(conn, list(dict.fromkeys(act.subject for act in checked)))
+        missing = sum(act.subject not in subjects for act in checked)
+        if missing:
+            raise UnknownSubject(f"expected subjects of this installation, got {missing} that are unknown or erased")
+        rows = await self._sealed(checked, subjects, now)
+        kept = await store.insert_acts(conn, rows)
+        fresh = [row for row in rows if kept[row.id] == row.id]
+        await self._audit.append(conn, [_entry(row, subjects[row.act.subject]) for row in fresh])
+        await self.touch(conn, {person for row in fresh for person in subjects[row.act.subject].people})
+        return [kept[row.id] for row in rows]
+
+    async def withdraw(
+        self,
+        conn: Conn,
+        subject: IdentifierId | RecordId,
+        purpose: str,
+        channel: str | None,
+        *,
+        mechanism: str,
+        actor: str,
+        raw: bytes = b"",
+    ) -> ActId | None:
+        """One denial, unless one that is as strong stands already: however often it is asked, one act."""
+        await store.lock_subjects(conn, [subject])
+        said = (await store.views(conn, [subject])).get(subject, [])
+        now = self._kernel.clock.now()
+        rank = self.rules.precedence.rank
+        if any(rank(a.mechanism) <= rank(mechanism) for a in gate.standing(said, self.rules, purpose, channel, now)):
+            return None
+        act = self.denial(subject, purpose, channel, mechanism=mechanism, actor=actor, raw=raw)
+        return (await self.record(conn, [act]))[0]
+
+    def denial(
+        self,
+        subject: IdentifierId | RecordId,
+        purpose: str,
+        channel: str | None,
+        *,
+        mechanism: str,
+        actor: str,
+        raw: bytes = b"",
+    ) -> NewAct:
+        """A no, of now, in the jurisdiction of the settings; a no needs no notice."""
+        declared = self.rules.purposes.get(purpose)
+        place = self.settings.jurisdiction
+        return NewAct(
+            subject=subject,
+            purpose=purpose,
+            status=Status.DENIED,
+            channel=channel,
+            basis=declared.basis_in(place) if declared else Basis.CONSENT,
+            jurisdiction=place,
+            notice=None,
+            mechanism=mechanism,
+            actor=actor,
+            given_at=self._kernel.clock.now(),
+            raw=raw,
+        )
+
+    async def apply_gpc(self, conn: Conn, ids: Sequence[IdentifierId], *, raw: bytes, actor: str) -> list[ActId]:
+        """``Sec-GPC: 1`` came together with these identifiers: a standing opt-out of sale and sharing on each.
+
+        Call it before anything reads a state for the same request. Repeats add nothing, and an override that the person
+        was asked for and that the law allows is not undone by the next request of the same browser.
+        """
+        recorded = []
+        for one in sorted(set(ids)):
+            await store.lock_subjects(conn, [one])
+            said = (await store.views(conn, [one])).get(one, [])
+            if any(a.purpose == SALE_SHARE and a.mechanism == "gpc" for a in said):
+                continue
+            recorded.append(self.denial(one, SALE_SHARE, None, mechanism="gpc", actor=actor, raw=raw))
+        return await self.record(conn, recorded)
+
+    async def import_rows(self, conn: Conn, rows: Sequence[ImportedConsent]) -> list[ActId | InvalidInput]:
+        """Store the consents of a file, one answer a row; a row that cannot be an act is answered with its fault."""
+        now = self._kernel.clock.now()
+        wanted = [row.identifiers[0] for row in rows]
+        ids = dict(zip(wanted, await self._identity.register_identifiers(conn, wanted), strict=True))
+        notices = await store.notices_named(conn, sorted({row.notice for row in rows if row.notice}))
+        answers: list[ActId | InvalidInput | None] = []
+        acts: list[NewAct] = []
+        for row in rows:
+            act = imports.row_to_act(
+                row, ids[row.identifiers[0]], rules=self.rules, notices=notices,
+                jurisdiction=self.settings.jurisdiction, now=now,
+            )  # fmt: skip
+            try:
+                acts.append(self._checked(act, now))
+                answers.append(None)
+            except InvalidInput as fault:
+                answers.append(fault)
+        stored = iter(await self.record(conn, acts))
+        return [next(stored) if answer is None else answer for answer in answers]
+
+    async def publish_notice(
+        self, conn: Conn, text: str, *, version: str, language: str, listed: Iterable[str] = ()
+    ) -> Notice:
+        """Keep the words that people are shown; acts name them by their hash."""
+        notice = Notice.of(text, version=version, language=language, listed=listed)
+        for key in notice.listed:
+            self.rules.purposes.expect(key)
+        await store.keep_notice(conn, notice, text, self._kernel.clock.now())
+        return notice
+
+    # states
+
+    async def states(
+        self, conn: Conn, people: Sequence[PersonId], *, known_at: datetime | None = None
+    ) -> Mapping[PersonId, ConsentState]:
+        """The state of each, strictest over the graph; a person of whom nothing is held has a state that permits nothing.
+
+        Versions are read first: whatever changes after that is caught by the fence. ``known_at``: only what was
+        recorded by then, on the graph of today.
+        """
+        versions = await store.versions(conn, people)
+        members = await self._identity.members(conn, people)
+        maybe = {other for held in members.values() for other in held.loose}
+        others = await self._identity.members(conn, sorted(maybe - members.keys())) if maybe else {}
+        everyone = {**others, **members}
+        subjects: dict[PersonId, tuple[str, ...]] = {
+            person: (*held.identifiers, *held.records) for person, held in everyone.items()
+        }
+        said = await store.views(
+            conn, list(dict.fromkeys(s for held in subjects.values() for s in held)), known_at=known_at
+        )
+        states = {}
+        for person in people:
+            version = versions.get(person)
+            own = frozenset(subjects.get(person, ()))
+            loose = members[person].loose if person in members else ()
+            acts = [act for s in own for act in said.get(s, ())]
+            acts += [
+                replace(act, loose=True)
+                for s in {s for other in loose for s in subjects.get(other, ())} - own
+                for act in said.get(s, ())
+            ]
+            erased = version.erased_at if version else None
+            states[person] = ConsentState(
+                person=person,
+                version=version.version if version else 0,
+                acts=tuple(acts),
+                rules=self.rules,
+                known=bool(own),
+                erased_at=erased if known_at is None or (erased is not None and erased <= known_at) else None,
+            )
+        return states
+
+    async def state(self, conn: Conn, person: PersonId, *, known_at: datetime | None = None) -> ConsentState:
+        """One person's state, as known at ``known_at``; ask the gate with the moment you mean."""
+        return (await self.states(conn, [person], known_at=known_at))[person]
+
+    async def state_of_identifiers(self, conn: Conn, ids: Sequence[IdentifierId]) -> ConsentState:
+        """What may be collected under these identifiers, before or after there is a person."""
+        return (await self.states_of_identifiers(conn, [ids]))[0]
+
+    async def states_of_identifiers(self, conn: Conn, groups: Sequence[Sequence[IdentifierId]]) -> list[ConsentState]:
+        """The same for many: one state per group of identifiers that came together.
+
+        When one person holds them, her state binds too. When several do, all their denials bind and only what was
+        granted on the identifiers themselves permits.
+        """
+        everything = list(dict.fromkeys(one for group in groups for one in group))
+        subjects = await self._identity.subjects(conn, everything)
+        states = await self.states(conn, sorted({p for s in subjects.values() for p in s.people}))
+        said = await store.views(conn, everything)
+        answers = []
+        for group in groups:
+            people = sorted({p for one in group if one in subjects for p in subjects[one].people})
+            own = {act.id: act for one in group for act in said.get(one, ())}
+            for person in people:
+                for act in states[person].acts:
+                    own.setdefault(act.id, act if len(people) == 1 else replace(act, loose=True))
+            answers.append(
+                ConsentState(
+                    person=people[0] if len(people) == 1 else None,
+                    version=states[people[0]].version if len(people) == 1 else 0,
+                    acts=tuple(own.values()),
+                    rules=self.rules,
+                )
+            )
+        return answers
+
+    async def fence(self, conn: Conn, versions: Mapping[PersonId, int]) -> set[PersonId]:
+        """Those whose consent moved since ``versions`` was read. The others cannot move until this transaction ends."""
+        now = await store.share(conn, list(versions))
+        return {person for person, version in versions.items() if now[person] != version}
+
+    async def touch(self, conn: Conn, people: Iterable[PersonId]) -> None:
+        """Something that bears on these people changed: a new version for them and for whoever may be the same."""
+        direct = set(people)
+        if not direct:
+            return
+        members = await self._identity.members(conn, sorted(direct))
+        reached = direct | {other for held in members.values() for other in held.loose}
+        await store.bump(conn, reached)
+        self.forget(conn, reached)
+
+    async def people_changed(self, conn: Conn, people: Iterable[PersonId]) -> None:
+        """The graph of these people changed (a record came, a merge, a split): fence them; silence who must stay silent."""
+        changed = sorted(set(people))
+        await self.touch(conn, changed)
+        if not changed or not await store.any_silenced(conn):
+            return
+        held = await self._identity.identifiers(conn, changed)
+        hashes = {self.contact_hash(i.kind, i.value): i.id for one in held.values() for i in one if i.kind in CONTACTS}
+        for found in sorted(hashes[h] for h in await store.silenced(conn, list(hashes))):
+            await self.withdraw(conn, found, "marketing", None, mechanism=SILENCE, actor="system")
+
+    def contact_hash(self, kind: str, value: str) -> bytes:
+        """The keyed hash under which a contact stays silent after its erasure."""
+        return self._kernel.vault.pepper(SILENCE, f"{kind}:{value}")
+
+    def forget(self, conn: Conn, people: Iterable[PersonId]) -> None:
+        """Drop what the hot store holds of these people, once the transaction has committed."""
+        gone = sorted(set(people))
+        after_commit(conn, lambda: self._invalidation.forget(gone))
+
+    # reading
+
+    async def check(self, conn: Conn, person: PersonId, purpose: str, channel: str | None) -> Check:
+        """May this person be served this now, and why."""
+        at = self._kernel.clock.now()
+        state = await self.state(conn, person)
+        answer = gate.permission(state, purpose, channel, at)
+        act = await store.act(conn, answer.act) if answer.act is not None else None
+        return Check(person, purpose, channel, at, answer, act, state.version)
+
+    async def act(self, conn: Conn, act_id: ActId) -> ConsentAct | None:
+        """One act, whole: what a receipt shows."""
+        return await store.act(conn, act_id)
+
+    async def history(self, conn: Conn, person: PersonId) -> list[HistoryLine]:
+        """Everything this person said, oldest first, with the words she was shown where they are held."""
+        held = (await self._identity.members(conn, [person])).get(person)
+        if held is None:
+            return []
+        acts = await store.acts_of(conn, [*held.identifiers, *held.records])
+        texts = await store.notice_texts(conn, [a.notice.text_hash for a in acts if a.notice])
+        return [HistoryLine(act, texts.get(act.notice.text_hash) if act.notice else None) for act in acts]
+
+    async def said_of(self, conn: Conn, subjects: Sequence[str]) -> dict[str, list[ActView]]:
+        """What was said on these very subjects, nobody else's."""
+        return await store.views(conn, subjects)
+
+    # holder of personal data
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """Every act, with the bytes that carried it."""
+        lines = await self.history(conn, person)
+        sealed = await store.raws(conn, sorted({line.act.subject for line in lines}))
+        keys = await self._kernel.vault.unwrap([key for _, key, _ in sealed])
+        raw = {
+            act: keys[key].open("consent.acts", "raw", act, words).decode(errors="backslashreplace")
+            for act, key, words in sealed
+            if key in keys
+        }
+        return {"acts": [line.as_json(raw.get(line.act.id)) for line in lines]}
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:  # noqa: ARG002 - the protocol's
+        """Acts stay: they are evidence, and name ids only. Their raw bytes close with the key of their subject."""
+        return 0
+
+    # within
+
+    def _checked(self, act: NewAct, now: datetime) -> NewAct:
+        return check(act, rules=self.rules, controller=self.settings.controller, now=now)
+
+    async def _sealed(self, acts: Sequence[NewAct], subjects: Mapping[str, Subject], now: datetime) -> list[ActRow]:
+        keys = await self._kernel.vault.unwrap({subjects[act.subject].key_id for act in acts if act.raw})
+        rows = []
+        for act in acts:
+            fresh = new_id("act")
+            key = keys[subjects[act.subject].key_id] if act.raw else None
+            raw = key.seal("consent.acts", "raw", fresh, act.raw) if key else None
+            rows.append(ActRow(fresh, act, now, raw, key.id if key else None))
+        return rows
+
+
+def _entry(row: ActRow, subject: Subject) -> NewEntry:
+    act = row.act
+    facts: dict[str, Json] = {
+        "purpose": act.purpose,
+        "status": act.status,
+        "channel": act.channel,
+        "basis": act.basis,
+        "jurisdiction": act.jurisdiction,
+        "mechanism": act.mechanism,
+        "verified": act.verified,
+        "given_at": act.given_at.isoformat(),
+        "expires_at": act.expires_at.isoformat() if act.expires_at else None,
+        "notice": {"hash": act.notice.text_hash, "version": act.notice.version, "language": act.notice.language}
+        if act.notice
+        else None,
+    }
+    refs = {"act": row.id, "subject": act.subject}
+    return NewEntry(Tag.CONSENT_RECORDED, refs, facts, key_id=subject.key_id, actor=act.actor)

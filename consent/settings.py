@@ -1,0 +1,39 @@
+"""The consent room's section of the settings tree (``CANDOR_CONSENT__…``)."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from consent.purposes import DEFAULT
+from kernel.settings import Section
+
+
+class ConsentSettings(Section):
+    """Who asks for consent, where, and for which purposes of one's own."""
+
+    controller: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Name of the controller, as people read it on the preference page and in consent acts.",
+        ),
+    ] = "this organisation"
+    jurisdiction: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z]+(-[a-z]+)?$",
+            description="Jurisdiction pack asked for everyone, beside those of a person's acts: default, gdpr, uk or "
+            "us-ca. The strictest answers.",
+        ),
+    ] = DEFAULT
+    purposes_file: Annotated[
+        Path | None, Field(description="YAML file of purposes of your own, in the form of consent/data/purposes.yaml.")
+    ] = None
+    gpc_last_update: Annotated[
+        str,
+        Field(
+            pattern=r"^\d{4}-\d{2}-\d{2}$",
+            description="Date in /.well-known/gpc.json since when the signal is honoured.",
+        ),
+    ] = "2026-11-21"

@@ -1,0 +1,79 @@
+"""What the command line, the preference page and an export show: frozen, ready to be written as text or JSON."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from consent.acts import ConsentAct
+from consent.gate import Permission
+from consent.reasons import text
+from kernel.canonical import Json
+from kernel.ids import PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """An answer of the gate for one person, with the act it rests on."""
+
+    person: PersonId
+    purpose: str
+    channel: str | None
+    at: datetime
+    permission: Permission
+    act: ConsentAct | None
+    consent_version: int
+
+    def as_json(self) -> dict[str, Json]:
+        """As `candor consent check --json` prints it."""
+        return {
+            "person": self.person,
+            "purpose": self.purpose,
+            "channel": self.channel,
+            "at": self.at.isoformat(),
+            "answer": self.permission.answer.value,
+            "reason": str(self.permission.reason),
+            "text": text(self.permission.reason),
+            "act": HistoryLine(self.act, None).as_json() if self.act else None,
+            "consent_version": self.consent_version,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One act, and the words of its notice if they are held."""
+
+    act: ConsentAct
+    notice_text: str | None
+
+    def as_json(self, raw: str | None = None) -> dict[str, Json]:
+        """Every field of the act; ``raw`` is what carried it, opened."""
+        act = self.act
+        shown: dict[str, Json] = {
+            "id": act.id,
+            "subject": act.subject,
+            "purpose": act.purpose,
+            "status": act.status,
+            "channel": act.channel,
+            "basis": act.basis,
+            "jurisdiction": act.jurisdiction,
+            "data_categories": list(act.categories),
+            "controller": act.controller,
+            "variant": act.variant,
+            "mechanism": act.mechanism,
+            "actor": act.actor,
+            "given_at": act.given_at.isoformat(),
+            "recorded_at": act.recorded_at.isoformat(),
+            "expires_at": act.expires_at.isoformat() if act.expires_at else None,
+            "verified": act.verified,
+            "notice": None,
+        }
+        if act.notice is not None:
+            shown["notice"] = {
+                "text_hash": act.notice.text_hash,
+                "version": act.notice.version,
+                "language": act.notice.language,
+                "listed": sorted(act.notice.listed),
+                "text": self.notice_text,
+            }
+        if raw is not None:
+            shown["raw"] = raw
+        return shown
