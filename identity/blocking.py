@@ -103,7 +103,7 @@ def _atoms(cleaned: Cleaned) -> dict[str, Codes]:
     add("full", "full")
     add("lead", "full", lambda v: " ".join(v.split()[:2]))
     add("tail", "full", lambda v: " ".join(v.split()[-2:]))
-    add("second", "full", lambda v: (v.split() + [""])[1] or None)
+    add("second", "full", lambda v: v.partition(" ")[2].partition(" ")[0] or None)
     return atoms
 
 

@@ -2,7 +2,7 @@
 
 Enters: an Arrow table and the caller's wishes.  Leaves: `Kinds`, one kind a column, with the reason for it.  A kind is
 read from the column's name first and must survive a look at the values; columns with names that say nothing are judged
-by their values alone.  Nothing here looks at more than `SAMPLE` rows.
+by their values alone.  The order of rows plays no part.
 """
 
 import re
@@ -22,7 +22,6 @@ KINDS = (
     "category", "text", "time", "ignore",
 )  # fmt: skip
 UNIQUE_BY_NATURE = frozenset({"login_id"})  # one account is one person; other identifiers are mistyped or re-issued
-SAMPLE = 20_000
 
 # Order matters: the first pattern that finds the column's words wins.
 _NAME_HINTS: tuple[tuple[str, str], ...] = (
@@ -125,7 +124,7 @@ def infer(table: pa.Table, overrides: Overrides | None = None) -> Kinds:
     """Kinds of every column; InvalidInput when the caller names an unknown column or kind."""
     wishes = overrides or Overrides()
     _refuse_unknown(table, wishes)
-    looks = {name: look_at(name, table.column(name).slice(0, SAMPLE)) for name in table.column_names}
+    looks = {name: look_at(name, table.column(name)) for name in table.column_names}
     found = {name: _judge(look) for name, look in looks.items()}
     _join_birth_parts(looks, found)
     _demote_lone_birth_parts(found)

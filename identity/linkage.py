@@ -7,6 +7,7 @@ to 1e-6 because Splink's last bits differ from run to run.  Clear text stays in 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -20,6 +21,9 @@ from identity.junk import remove_junk
 from identity.kinds import Kinds
 from identity.training import LinkageModel
 from kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from splink import DuckDBAPI, Linker
 
 QUANTUM = 1e-6
 PAIRS_AT_A_TIME = 2_000_000  # keeps a million records within the memory bar
@@ -60,8 +64,8 @@ def predict_cleaned(model: LinkageModel, cleaned: Cleaned, pairs: Pairs) -> Edge
         people = api.register(linkage_input(cleaned), dataset_display_name="people")
         person, kin = (Linker(people, dict(s), log_level=None) for s in (model.settings, model.kin))
         for start in range(0, len(pairs), PAIRS_AT_A_TIME):
-            likely = _weights(connection, person, pairs[start : start + PAIRS_AT_A_TIME], cleaned.rows, FAINTEST)
-            rivals = _weights(connection, kin, likely.left * cleaned.rows + likely.right, cleaned.rows, None)
+            likely = _weights(api, person, pairs[start : start + PAIRS_AT_A_TIME], cleaned.rows, FAINTEST)
+            rivals = _weights(api, kin, likely.left * cleaned.rows + likely.right, cleaned.rows, None)
             found.append(Edges(likely.left, likely.right, likely.weight - np.logaddexp2(0.0, rivals.weight)))
     finally:
         connection.close()
@@ -69,17 +73,14 @@ def predict_cleaned(model: LinkageModel, cleaned: Cleaned, pairs: Pairs) -> Edge
     return Edges(left, right, np.round(weight / QUANTUM) * QUANTUM).above(FAINTEST)
 
 
-def _weights(
-    connection: duckdb.DuckDBPyConnection, linker: "Linker", pairs: Pairs, rows: int, least: float | None
-) -> Edges:
+def _weights(api: "DuckDBAPI", linker: "Linker", pairs: Pairs, rows: int, least: float | None) -> Edges:
     """Splink's match weights of these pairs, in their order."""
-    api = linker._db_api  # noqa: SLF001 - Splink offers no public way from a linker to its database
     listed = pa.table(
         {"match_key": np.zeros(len(pairs), np.int8), "join_key_l": pairs // rows, "join_key_r": pairs % rows}
     )
     linker.table_management.register_blocked_pairs_for_predict(api.register(listed))
     predicted = linker.inference.predict(threshold_match_weight=least, warning_mode="never")
-    table = connection.sql(
+    table = api.duckdb_con.sql(
         f"select row_l, row_r, match_weight from {predicted.physical_name} order by row_l, row_r"
     ).to_arrow_table()
     predicted.drop_table_from_database_and_remove_from_cache()

@@ -8,7 +8,7 @@ train as quietly as a million.  Pairs are counted by agreement pattern, so an it
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import numpy as np
@@ -50,6 +50,7 @@ SHARED_BY_A_HOUSEHOLD = frozenset(
 class LinkageModel:
     """A trained model: Splink settings and what they were trained on; `as_json` and `from_json` are inverse."""
 
+    FORMAT: ClassVar[str] = "candor-linkage/1"
     settings: Mapping[str, Any]
     kin: Mapping[str, Any]
     trained: Mapping[str, Any]
@@ -57,15 +58,26 @@ class LinkageModel:
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "format": "candor-linkage/1",
+            "format": self.FORMAT,
             "settings": dict(self.settings),
             "kin": dict(self.kin),
             "trained": dict(self.trained),
         }
 
+    def weight(self, comparison: str, level: str) -> float:
+        """log2(m/u) of a level, 0 where the model does not know it."""
+        for described in self.settings["comparisons"]:
+            if described["output_column_name"] == comparison:
+                for one in described["comparison_levels"]:
+                    if one["label_for_charts"] == level:
+                        return float(np.log2(one["m_probability"] / one["u_probability"]))
+        return 0.0
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "LinkageModel":
-        """The model that `as_json` wrote."""
+        """The model that `as_json` wrote; KeyError, TypeError or ValueError for anything else."""
+        if data["format"] != cls.FORMAT:
+            raise ValueError(cls.FORMAT)
         return cls(settings=data["settings"], kin=data["kin"], trained=data["trained"])
 
 
@@ -176,8 +188,8 @@ def maximise(made: tuple[Comparison, ...], random: Patterns, found: Patterns, to
         [p.copy() for p in person],
         [k.copy() for k in kin],
         strangers,
-        min(0.3, 0.3 * found.counts.sum() / total),
-        0.1 * min(0.3, found.counts.sum() / total),
+        max(1.0 / total, min(0.3, 0.3 * found.counts.sum() / total)),
+        max(0.1 / total, 0.1 * min(0.3, found.counts.sum() / total)),
         0,
     )
     for rounds in range(1, ITERATIONS + 1):
@@ -186,7 +198,13 @@ def maximise(made: tuple[Comparison, ...], random: Patterns, found: Patterns, to
         people, relatives = float(is_person.sum()), float(is_kin.sum())
         columns = range(len(made))
         m = [_shares(found.levels[:, i], is_person, person[i] * (PRIOR_WEIGHT * people + 5.0)) for i in columns]
-        h = [_shares(found.levels[:, i], is_kin, kin[i] * (KIN_PRIOR_WEIGHT * relatives + 5.0)) for i in columns]
+        # What is a person's own stays at its prior: else mistyped matches would pass for relatives.
+        h = [
+            _shares(found.levels[:, i], is_kin, kin[i] * (KIN_PRIOR_WEIGHT * relatives + 5.0))
+            if made[i].kind in SHARED_BY_A_HOUSEHOLD
+            else kin[i]
+            for i in columns
+        ]
         # Relatives stay among the strangers here: a shared surname alone must not count as kinship.
         others = (1 - posterior(random, fit)[0]) * random.counts
         u = [_shares(random.levels[:, i], others, np.full(len(person[i]), even * random.counts.sum())) for i in columns]
