@@ -24,7 +24,8 @@ from kernel.errors import CandorError, IntegrityError, InvalidInput
 _T = TypeVar("_T")
 
 FORMAT = "candor/receipt@v1"
-_FIELDS = ("format", "key", "checkpoint", "index", "proof", "leaf", "openings", "evidence")
+_FIELDS = {"format": str, "key": str, "checkpoint": str, "index": int, "proof": list, "leaf": str, "openings": dict,
+           "evidence": dict}  # fmt: skip
 _MAX_FILE = 20_000_000  # bytes; a receipt is a few kilobytes, its evidence may be larger
 
 
@@ -152,8 +153,9 @@ def verify_file(path: Path, key: str | None = None) -> Verdict:
 def _read(fields: dict[str, Any]) -> Receipt:
     if set(fields) != set(_FIELDS) or fields["format"] != FORMAT:
         raise InvalidReceipt(f"expected the fields of a {FORMAT} file, got others")
-    if type(fields["index"]) is not int or not all(type(fields[name]) is str for name in ("key", "checkpoint", "leaf")):
-        raise InvalidReceipt("expected a whole number as index and texts as key, checkpoint and leaf")
+    wrong = [name for name, kind in _FIELDS.items() if type(fields[name]) is not kind]
+    if wrong:
+        raise InvalidReceipt(f"expected other types of {', '.join(wrong)}")
     openings = {
         name: Opening(note.unbase64(opening.pop("salt"), "salt"), _only_value(opening))
         for name, opening in fields["openings"].items()
