@@ -9,13 +9,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from kernel.db import Conn, Database, DatabaseUnavailable
+from kernel.db import AfterCommitFailed, Conn, Database, DatabaseUnavailable
 from kernel.errors import IntegrityError, Unavailable
+from kernel.log import get_logger
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 Flush = Callable[[Conn, list[T]], Awaitable[Sequence[R | Exception]]]
+
+_log = get_logger("kernel.batcher")
 
 
 class WrongAnswerCount(IntegrityError):
@@ -122,11 +125,15 @@ class GroupCommit(Generic[T, R]):
                 _settle(answer, value)
 
     async def _transact(self, items: list[T]) -> Sequence[R | Exception]:
-        async with self._db.transaction() as conn:
-            answers = await self._flush(conn, items)
-            if len(answers) != len(items):
-                msg = f"expected {len(items)} answers from the flush, got {len(answers)}"
-                raise WrongAnswerCount(msg)
+        answers: Sequence[R | Exception] = ()
+        try:
+            async with self._db.transaction() as conn:
+                answers = await self._flush(conn, items)
+                if len(answers) != len(items):
+                    msg = f"expected {len(items)} answers from the flush, got {len(answers)}"
+                    raise WrongAnswerCount(msg)
+        except AfterCommitFailed:
+            _log.exception("after_commit_failed")  # committed: the answers are true, and trying again would write twice
         return answers
 
 

@@ -5,6 +5,7 @@ argument in Candor: whatever must commit together takes ``conn`` first. The pool
 owner of a table, because then the grants and triggers that keep acts and entries append-only would not bind us.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -15,7 +16,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from kernel.errors import Conflict, NotPermitted, Unavailable
+from kernel.errors import Conflict, IntegrityError, NotPermitted, Unavailable
+from kernel.log import get_logger
 
 Conn = AsyncConnection[dict[str, Any]]
 
@@ -23,6 +25,8 @@ Conn = AsyncConnection[dict[str, Any]]
 _later: Final[WeakKeyDictionary[Conn, list[Callable[[], Awaitable[None]]]]] = WeakKeyDictionary()
 
 _ACQUIRE_SECONDS: Final = 5.0
+
+_log = get_logger("kernel.db")
 
 _ROLE = """
 SELECT current_user AS role,
@@ -54,6 +58,13 @@ class TransactionConflict(Conflict):
     remedy = "Run the whole transaction again."
 
 
+class AfterCommitFailed(IntegrityError):
+    """The transaction committed, then an act that was to follow it failed. Nothing may be tried again."""
+
+    code = "after_commit_failed"
+    remedy = "What was written stands. Run `candor rebuild-cache`, and report the defect that the log names."
+
+
 class UnsafeRole(NotPermitted):
     """The application would run with more power over the database than it may have."""
 
@@ -68,7 +79,7 @@ class Database:
         self, url: str, *, name: str = "data", pool_size: int = 10, statement_timeout_ms: int = 30_000
     ) -> None:
         self.name = name
-        self._url = url
+        self._reviving: asyncio.Task[None] | None = None
         shared = {"row_factory": dict_row, "application_name": f"candor-{name}"}
         timeout = f"-c statement_timeout={statement_timeout_ms}"
         self._writers = _pool(url, pool_size, shared | {"options": timeout})
@@ -84,7 +95,7 @@ class Database:
             DatabaseUnavailable: nobody answers at the address.
             UnsafeRole: superuser, or owner of a table.
         """
-        with _translated():
+        with self._translated():
             await self._writers.open()
             async with self._writers.connection(_ACQUIRE_SECONDS) as conn:
                 row = await (await conn.execute(_ROLE)).fetchone()
@@ -97,6 +108,9 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
+        if self._reviving is not None:
+            self._reviving.cancel()
+            await asyncio.wait([self._reviving])
         await self._readers.close()
         await self._writers.close()
 
@@ -107,20 +121,27 @@ class Database:
         What was given to ``after_commit`` inside the block is done once it has committed, and never otherwise.
         """
         later: list[Callable[[], Awaitable[None]]] = []
-        with _translated():
+        with self._translated():
             async with self._writers.connection(_ACQUIRE_SECONDS) as conn:
                 _later[conn] = later
                 try:
                     yield conn
                 finally:
                     del _later[conn]
+        # The commit stands whatever follows; a caller who saw an accident here would write everything a second time.
         for act in later:
-            await act()
+            try:
+                await act()
+            except Unavailable as fault:
+                _log.warning("after_commit_skipped", code=fault.code)  # advice to a store that is not there
+            except Exception as fault:
+                msg = f"expected the act after the commit to succeed, got {type(fault).__name__}"
+                raise AfterCommitFailed(msg) from fault
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Conn]:
         """A connection that can only read; each statement sees the newest committed state."""
-        with _translated():
+        with self._translated():
             async with self._readers.connection(_ACQUIRE_SECONDS) as conn:
                 yield conn
 
@@ -135,12 +156,45 @@ class Database:
             f"readers_{key}": value for key, value in self._readers.get_stats().items()
         }
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Postgres's accidents as ours. Its own texts may quote values, so only the SQLSTATE is passed on."""
+        try:
+            yield
+        except PoolTimeout as fault:
+            msg = f"expected a free connection within {_ACQUIRE_SECONDS:.0f} s, got none"
+            raise DatabaseUnavailable(msg) from fault
+        except psycopg.errors.QueryCanceled as fault:
+            msg = "expected the statement to end in time, got it cancelled by Postgres"
+            raise StatementTimeout(msg) from fault
+        except (
+            psycopg.errors.SerializationFailure,
+            psycopg.errors.DeadlockDetected,
+            psycopg.errors.LockNotAvailable,
+        ) as fault:
+            msg = f"expected the transaction to go through, got SQLSTATE {fault.sqlstate}"
+            raise TransactionConflict(msg) from fault
+        except psycopg.OperationalError as fault:
+            msg = f"expected Postgres to answer, got SQLSTATE {fault.sqlstate or 'none (connection lost)'}"
+            self._revive()
+            raise DatabaseUnavailable(msg) from fault
+
+    def _revive(self) -> None:
+        """After a lost server every idle connection is suspect: replace the dead ones before somebody draws them."""
+        if self._reviving is None or self._reviving.done():
+            self._reviving = asyncio.get_running_loop().create_task(self._check_idle())
+
+    async def _check_idle(self) -> None:
+        for pool in (self._writers, self._readers):
+            if not pool.closed:
+                await pool.check()
+
 
 def after_commit(conn: Conn, act: Callable[[], Awaitable[None]]) -> None:
     """Do ``act`` once the transaction on ``conn`` has committed; not at all when it rolls back.
 
-    For what only advises, such as dropping cached answers: when the process dies in between, it is not done. Outside
-    ``Database.transaction`` this is an error of the caller, a KeyError.
+    For what only advises, such as dropping cached answers: when the process dies in between, it is not done, and an act
+    that raises ``Unavailable`` is skipped. Outside ``Database.transaction`` this is an error of the caller, a KeyError.
     """
     _later[conn].append(act)
 
@@ -157,26 +211,3 @@ def _pool(url: str, size: int, options: dict[str, Any]) -> AsyncConnectionPool[C
         reconnect_timeout=10.0,
         check=None,
     )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Postgres's accidents as ours. Its own texts may quote values, so only the SQLSTATE is passed on."""
-    try:
-        yield
-    except PoolTimeout as fault:
-        msg = f"expected a free connection within {_ACQUIRE_SECONDS:.0f} s, got none"
-        raise DatabaseUnavailable(msg) from fault
-    except psycopg.errors.QueryCanceled as fault:
-        msg = "expected the statement to end in time, got it cancelled by Postgres"
-        raise StatementTimeout(msg) from fault
-    except (
-        psycopg.errors.SerializationFailure,
-        psycopg.errors.DeadlockDetected,
-        psycopg.errors.LockNotAvailable,
-    ) as fault:
-        msg = f"expected the transaction to go through, got SQLSTATE {fault.sqlstate}"
-        raise TransactionConflict(msg) from fault
-    except psycopg.OperationalError as fault:
-        msg = f"expected Postgres to answer, got SQLSTATE {fault.sqlstate or 'none (connection lost)'}"
-        raise DatabaseUnavailable(msg) from fault

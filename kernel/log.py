@@ -11,7 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, cast
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -112,6 +112,12 @@ def _foreign(_logger: object, _method: str, line: MutableMapping[str, Any]) -> M
     return line
 
 
+def _wrapped(logger: Any, method: str, line: MutableMapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Hand the sieved line to ``logging``, without the exception, which any other handler would print in full."""
+    words, named = structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, line)
+    return words, {**named, "exc_info": None}
+
+
 _SHARED: Final[tuple[structlog.typing.Processor, ...]] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -125,7 +131,7 @@ structlog.configure(
         structlog.stdlib.filter_by_level,
         *_SHARED,
         _redacting,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        _wrapped,
     ],
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.stdlib.BoundLogger,
@@ -133,12 +139,24 @@ structlog.configure(
 )
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Our one handler. Asks for stderr at every line, because it may be redirected after we were configured."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Where lines go now."""
+        return sys.stderr
+
+
 def configure(level: str = "info", *, json: bool = True) -> None:
     """Send our lines and those of the standard ``logging`` module to stderr, redacted. May be called again."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(sort_keys=False) if json else structlog.dev.ConsoleRenderer(colors=False)
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_SHARED, _foreign, _redacting],
@@ -146,7 +164,7 @@ def configure(level: str = "info", *, json: bool = True) -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [*(other for other in root.handlers if not isinstance(other, _Stderr)), handler]
     root.setLevel(level.upper())
     # These two tell every step at INFO; their steps are not our acts.
     for chatty in ("alembic", "httpx"):
