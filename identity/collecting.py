@@ -1,0 +1,228 @@
+"""Taking records in: known rows are recognised, new ones sealed, and each finds a provisional person at once.
+
+What enters: new records. What leaves: their ids in order, and the people whose state this may have changed. Two batches at
+once agree: identifiers and rows are inserted by "on conflict" in one order, identifiers are then held until commit, so that
+the second batch sees the person that the first one made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from identity import graph_store, store
+from identity.identifiers import Identifier
+from identity.people import Carried, Holders
+from identity.records import NewRecord, content, pack, row_name
+from identity.sealing import seal_body, seal_value
+from identity.settings import IdentitySettings
+from kernel.db import Conn
+from kernel.ids import IdentifierId, KeyId, PersonId, RecordId, new_id
+from kernel.kernel import Kernel
+from kernel.vault import SubjectKey
+
+CHUNK: Final = 5_000  # records at a time: their keys and those of their identifiers fit the vault's memory
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a batch: an id for each record handed in, and the people it may have touched."""
+
+    ids: list[RecordId]
+    touched: set[PersonId]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    record: NewRecord
+    body: bytes
+    row: bytes
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """A version to be written, and the person of its row's newest version."""
+
+    places: list[int]
+    prepared: _Prepared
+    id: RecordId
+    version: int
+    current: bool
+    previous: PersonId | None
+
+
+class Collector:
+    """Writes records; one object serves many tasks."""
+
+    def __init__(self, kernel: Kernel, settings: IdentitySettings) -> None:
+        self._vault = kernel.vault
+        self._clock = kernel.clock
+        self._settings = settings
+
+    def index(self, identifier: Identifier) -> tuple[str, bytes]:
+        """How the store finds an identifier: kind and blind index."""
+        return identifier.kind, self._vault.blind_index(identifier.kind, identifier.value)
+
+    async def add(self, conn: Conn, records: Sequence[NewRecord]) -> Taken:
+        """See ``Identity.add_records``."""
+        await store.share_graph(conn)
+        taken = Taken([], set())
+        for start in range(0, len(records), CHUNK):
+            part = await self._chunk(conn, records[start : start + CHUNK])
+            taken.ids.extend(part.ids)
+            taken.touched.update(part.touched)
+        return taken
+
+    async def identifiers(self, conn: Conn, wanted: Sequence[Identifier]) -> dict[Identifier, IdentifierId]:
+        """Ids of identifiers; those not stored yet are sealed and stored."""
+        index_of = {i: self.index(i) for i in dict.fromkeys(wanted)}
+        known = await store.find_identifiers(conn, list(index_of.values()))
+        missing = [i for i, index in index_of.items() if index not in known]
+        if missing:
+            keys = await self._keys(len(missing))
+            rows = []
+            for identifier, key in zip(missing, keys, strict=True):
+                new = new_id("idn")
+                kind, index = index_of[identifier]
+                rows.append((new, kind, index, key.id, seal_value(key, new, identifier.value)))
+            inserted = await store.insert_identifiers(conn, rows, self._clock.now())
+            known |= {(kind, index): new for new, kind, index, _, _ in rows if new in inserted}
+            if lost := [row for row in rows if row[0] not in inserted]:
+                # Somebody else stored them meanwhile: theirs hold, our keys have sealed nothing that lasts.
+                await self._vault.destroy(row[3] for row in lost)
+                known |= await store.find_identifiers(conn, [(kind, index) for _, kind, index, _, _ in lost])
+        return {i: known[index] for i, index in index_of.items()}
+
+    async def _keys(self, count: int) -> list[SubjectKey]:
+        ids: list[KeyId] = await self._vault.create_keys(count)
+        keys = await self._vault.unwrap(ids)
+        return [keys[i] for i in ids]
+
+    async def _chunk(self, conn: Conn, records: Sequence[NewRecord]) -> Taken:
+        prepared = [self._prepare(r) for r in records]
+        answers: dict[int, RecordId] = {}
+        touched: set[PersonId] = set()
+        while left := [place for place in range(len(records)) if place not in answers]:
+            fresh = self._recognise(
+                prepared, left, await store.known_rows(conn, [prepared[p].row for p in left]), answers
+            )
+            if fresh:
+                written, ids = await self._write(conn, fresh)
+                for item in written:
+                    answers.update(dict.fromkeys(item.places, item.id))
+                touched |= await self._join(conn, written, ids)
+        return Taken([answers[place] for place in range(len(records))], touched)
+
+    def _prepare(self, record: NewRecord) -> _Prepared:
+        body = pack(record)
+        return _Prepared(
+            record=record,
+            body=body,
+            row=self._vault.pepper("identity/row", row_name(record.source, record.source_key)),
+            content=self._vault.pepper("identity/content", content(record, body)),
+        )
+
+    def _recognise(
+        self,
+        prepared: Sequence[_Prepared],
+        left: Sequence[int],
+        known: dict[bytes, list[store.KnownRow]],
+        answers: dict[int, RecordId],
+    ) -> list[_Fresh]:
+        """Answer what is known already; at most one new version of a row, the others wait for the next round."""
+        fresh: dict[bytes, _Fresh] = {}
+        for place in left:
+            item = prepared[place]
+            versions = known.get(item.row, [])
+            now = next((v for v in versions if v.current), None)
+            same = next((v for v in reversed(versions) if v.content == item.content), None)
+            # Old words observed anew, later than what replaced them, are news: the source took its change back.
+            back = (
+                same is not None and now is not None and not same.current and item.record.observed_at > now.observed_at
+            )
+            if same is not None and not back:
+                answers[place] = same.id
+            elif item.row in fresh:
+                if fresh[item.row].prepared.content == item.content:
+                    fresh[item.row].places.append(place)
+            else:
+                fresh[item.row] = _Fresh(
+                    places=[place],
+                    prepared=item,
+                    id=new_id("rec"),
+                    version=max((v.version for v in versions), default=0) + 1,
+                    current=now is None or item.record.observed_at >= now.observed_at,
+                    previous=versions[-1].person if versions else None,
+                )
+        return list(fresh.values())
+
+    async def _write(self, conn: Conn, fresh: Sequence[_Fresh]) -> tuple[list[_Fresh], dict[Identifier, IdentifierId]]:
+        at = self._clock.now()
+        ids = await self.identifiers(conn, [i for f in fresh for i in f.prepared.record.identifiers])
+        if ids:
+            await store.lock_identifiers(conn, list(ids.values()))
+        keys = await self._keys(len(fresh))
+        inserted = await store.insert_records(
+            conn,
+            [
+                store.RecordRow(
+                    id=f.id,
+                    source=f.prepared.record.source,
+                    row=f.prepared.row,
+                    content=f.prepared.content,
+                    version=f.version,
+                    current=f.current,
+                    key_id=key.id,
+                    body=seal_body(key, f.id, f.prepared.body),
+                    observed_at=f.prepared.record.observed_at,
+                    purpose=f.prepared.record.purpose,
+                    basis=f.prepared.record.basis,
+                )
+                for f, key in zip(fresh, keys, strict=True)
+            ],
+            at,
+        )
+        if lost := [key.id for f, key in zip(fresh, keys, strict=True) if f.id not in inserted]:
+            await self._vault.destroy(lost)
+        written = [f for f in fresh if f.id in inserted]
+        await store.link_identifiers(
+            conn, ((f.id, ids[i]) for f in written for i in dict.fromkeys(f.prepared.record.identifiers))
+        )
+        return written, ids
+
+    async def _join(self, conn: Conn, written: Sequence[_Fresh], ids: dict[Identifier, IdentifierId]) -> set[PersonId]:
+        """Give each new record its provisional person; the people that this touches, who were there before."""
+        settings = self._settings
+        carried = {
+            f.id: [
+                Carried(ids[i], i.kind, f.prepared.record.source, f.prepared.row)
+                for i in dict.fromkeys(f.prepared.record.identifiers)
+            ]
+            for f in written
+        }
+        holders = Holders(owners=await store.holders(conn, list(ids.values())) if ids else {})
+        before = {p for people in holders.owners.values() if len(people) <= settings.loose_limit for p in people}
+        before.update(f.previous for f in written if f.previous is not None)
+        exclusive = list({*settings.exclusive_kinds, "customer_id"})
+        for person, held in (await store.carried_by(conn, sorted(before), exclusive) if before else {}).items():
+            holders.learn(person, held, settings)
+        number = await graph_store.version(conn)
+        chosen: list[tuple[RecordId, PersonId]] = []
+        new: list[PersonId] = []
+        doubted: set[PersonId] = set()
+        for f in written:
+            found, by_contact = holders.choose(carried[f.id], f.previous, settings)
+            person = found if found is not None else new_id("per")
+            if found is None:
+                new.append(person)
+            elif by_contact:
+                doubted.add(person)
+            holders.learn(person, carried[f.id], settings)
+            chosen.append((f.id, person))
+        await graph_store.add_people(conn, new, number, self._clock.now())
+        await graph_store.add_members(conn, chosen, number)
+        if grown := {person for _, person in chosen} & before:
+            await graph_store.touch_people(conn, sorted(grown), number)
+        if doubted:
+            await graph_store.lower_sure(conn, sorted(doubted), settings.contact_surety)
+        return before

@@ -1,0 +1,358 @@
+"""All SQL on people, memberships over time, edges, ambiguous pairs and the change feed.
+
+Contract: as in ``store.py``. Whoever changes memberships holds ``store.share_graph`` (joining) or ``store.own_graph``
+(publishing, erasing) in the same transaction.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import orjson
+
+from identity.people import Change, Edge
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.ids import GraphVersion, IdentifierId, KeyId, PersonId, RecordId
+
+_CHUNK: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as stored; ``redirect_to`` names the live person that took over."""
+
+    id: PersonId
+    created_at: datetime
+    changed_in: GraphVersion
+    sure: float
+    redirect_to: PersonId | None
+    erased_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A pair that may be one person and was kept apart."""
+
+    a: RecordId
+    b: RecordId
+    weight: float
+    cause: str
+
+
+async def version(conn: Conn) -> GraphVersion:
+    """The newest graph version."""
+    cursor = await conn.execute("SELECT max(version) AS newest FROM identity.graph_versions")
+    row = await cursor.fetchone()
+    return GraphVersion(row["newest"] if row else 0)
+
+
+async def new_version(conn: Conn, number: GraphVersion, cause: str, facts: Mapping[str, Json], at: datetime) -> None:
+    """Write down a graph version; the caller holds the graph alone."""
+    await conn.execute(
+        "INSERT INTO identity.graph_versions (version, cause, facts, made_at) VALUES (%s, %s, %s, %s)",
+        (number, cause, orjson.dumps(facts).decode(), at),
+    )
+
+
+async def add_people(conn: Conn, people: Iterable[PersonId], number: GraphVersion, at: datetime) -> None:
+    """New live people."""
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy("COPY identity.people (person_id, created_at, changed_in) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["text", "timestamptz", "int8"])
+        for person in people:
+            await copy.write_row((person, at, number))
+
+
+async def add_members(conn: Conn, pairs: Iterable[tuple[RecordId, PersonId]], number: GraphVersion) -> None:
+    """Open memberships from this version on."""
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy("COPY identity.membership (record_id, person_id, valid_from) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["text", "text", "int8"])
+        for record, person in pairs:
+            await copy.write_row((record, person, number))
+
+
+async def close_members(conn: Conn, records: Sequence[RecordId], number: GraphVersion) -> None:
+    """End the open memberships of these records with this version."""
+    await conn.execute(
+        "UPDATE identity.membership SET valid_to = %b WHERE valid_to IS NULL AND record_id = ANY(%b)",
+        (number, list(records)),
+    )
+
+
+async def touch_people(conn: Conn, people: Sequence[PersonId], number: GraphVersion) -> None:
+    """Note that the records of these people changed in this version."""
+    await conn.execute("UPDATE identity.people SET changed_in = %b WHERE person_id = ANY(%b)", (number, sorted(people)))
+
+
+async def retire(conn: Conn, retired: Mapping[PersonId, PersonId], at: datetime) -> None:
+    """Redirect retired people, and all who redirected to them, to the live person: one step from anywhere, forever."""
+    pair = (list(retired), list(retired.values()))
+    await conn.execute(
+        "UPDATE identity.people p SET redirect_to = w.into_id FROM unnest(%b::text[], %b::text[]) AS w(gone, into_id)"
+        " WHERE p.redirect_to = w.gone",
+        pair,
+    )
+    await conn.execute(
+        "UPDATE identity.people p SET redirect_to = w.into_id, retired_at = %b"
+        " FROM unnest(%b::text[], %b::text[]) AS w(gone, into_id) WHERE p.person_id = w.gone",
+        (at, *pair),
+    )
+
+
+async def set_sure(conn: Conn, sure: Mapping[PersonId, float]) -> set[PersonId]:
+    """Write how sure each person is; everyone not named is sure. The people whose figure changed."""
+    cursor = await conn.execute(
+        "UPDATE identity.people p SET sure = w.sure FROM ("
+        " SELECT p.person_id, coalesce(n.sure, 1) AS sure FROM identity.people p"
+        " LEFT JOIN unnest(%b::text[], %b::float8[]) AS n(person_id, sure) USING (person_id)"
+        " WHERE p.redirect_to IS NULL) AS w"
+        " WHERE p.person_id = w.person_id AND p.sure IS DISTINCT FROM w.sure RETURNING p.person_id",
+        (list(sure), list(sure.values())),
+    )
+    return {r["person_id"] async for r in cursor}
+
+
+async def lower_sure(conn: Conn, people: Sequence[PersonId], most: float) -> None:
+    """Nobody of these is surer than ``most``."""
+    await conn.execute(
+        "UPDATE identity.people SET sure = least(sure, %b) WHERE person_id = ANY(%b)", (most, sorted(people))
+    )
+
+
+async def people_rows(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, PersonRow]:
+    """People by id, retired and erased ones too."""
+    cursor = await conn.execute(
+        "SELECT person_id, created_at, changed_in, sure, redirect_to, erased_at FROM identity.people"
+        " WHERE person_id = ANY(%b)",
+        (list(people),),
+    )
+    return {
+        r["person_id"]: PersonRow(
+            r["person_id"], r["created_at"], r["changed_in"], r["sure"], r["redirect_to"], r["erased_at"]
+        )
+        async for r in cursor
+    }
+
+
+async def live_people(conn: Conn) -> list[PersonId]:
+    """Everybody who is neither retired nor erased, oldest first."""
+    cursor = await conn.execute(
+        "SELECT person_id FROM identity.people WHERE redirect_to IS NULL AND erased_at IS NULL ORDER BY person_id"
+    )
+    return [r["person_id"] async for r in cursor]
+
+
+async def partition(conn: Conn) -> dict[RecordId, PersonId]:
+    """The live person of every record."""
+    cursor = await conn.execute("SELECT record_id, person_id FROM identity.membership WHERE valid_to IS NULL")
+    return {r["record_id"]: r["person_id"] async for r in cursor}
+
+
+async def earlier_versions(conn: Conn) -> list[tuple[RecordId, RecordId]]:
+    """(superseded version, current version of the same row); erased rows are gone from it."""
+    cursor = await conn.execute(
+        "SELECT o.record_id AS old_id, c.record_id AS new_id FROM identity.records o"
+        " JOIN identity.records c ON c.row_index = o.row_index AND c.current WHERE NOT o.current"
+    )
+    return [(r["old_id"], r["new_id"]) async for r in cursor]
+
+
+async def members(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, list[tuple[RecordId, KeyId]]]:
+    """Records (all versions) and their keys, by person."""
+    found: dict[PersonId, list[tuple[RecordId, KeyId]]] = {}
+    cursor = await conn.execute(
+        "SELECT m.person_id, m.record_id, r.key_id FROM identity.membership m"
+        " JOIN identity.records r ON r.record_id = m.record_id"
+        " WHERE m.valid_to IS NULL AND m.person_id = ANY(%b) ORDER BY m.record_id",
+        (list(people),),
+    )
+    async for r in cursor:
+        found.setdefault(r["person_id"], []).append((r["record_id"], r["key_id"]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """An identifier of a person, its key, and whether nobody else's records carry it."""
+
+    id: IdentifierId
+    key_id: KeyId
+    alone: bool
+
+
+async def held_identifiers(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, list[HeldKey]]:
+    """Identifiers by person, each once, by id."""
+    found: dict[PersonId, list[HeldKey]] = {}
+    cursor = await conn.execute(
+        "WITH held AS (SELECT DISTINCT m.person_id, ri.identifier_id FROM identity.membership m"
+        "  JOIN identity.record_identifiers ri ON ri.record_id = m.record_id"
+        "  WHERE m.valid_to IS NULL AND m.person_id = ANY(%b)),"
+        " wanted AS (SELECT DISTINCT identifier_id FROM held),"
+        " counted AS (SELECT w.identifier_id, count(DISTINCT m.person_id) AS holders FROM wanted w"
+        "  JOIN identity.record_identifiers ri ON ri.identifier_id = w.identifier_id"
+        "  JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL GROUP BY w.identifier_id)"
+        " SELECT held.person_id, i.identifier_id, i.key_id, c.holders FROM held"
+        " JOIN identity.identifiers i USING (identifier_id) JOIN counted c USING (identifier_id)"
+        " ORDER BY i.identifier_id",
+        (list(people),),
+    )
+    async for r in cursor:
+        found.setdefault(r["person_id"], []).append(HeldKey(r["identifier_id"], r["key_id"], r["holders"] == 1))
+    return found
+
+
+async def subjects_of(conn: Conn, ids: Sequence[str]) -> dict[str, tuple[KeyId, list[PersonId]]]:
+    """Key and live people of identifiers and records that are not erased."""
+    cursor = await conn.execute(
+        "SELECT i.identifier_id AS id, i.key_id,"
+        " array_remove(array_agg(DISTINCT m.person_id), NULL) AS people FROM identity.identifiers i"
+        " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
+        " LEFT JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL"
+        " WHERE i.identifier_id = ANY(%(ids)b) AND i.erased_at IS NULL GROUP BY i.identifier_id, i.key_id"
+        " UNION ALL SELECT r.record_id, r.key_id, array_remove(ARRAY[m.person_id], NULL) FROM identity.records r"
+        " LEFT JOIN identity.membership m ON m.record_id = r.record_id AND m.valid_to IS NULL"
+        " WHERE r.record_id = ANY(%(ids)b) AND r.erased_at IS NULL",
+        {"ids": list(ids)},
+    )
+    return {r["id"]: (r["key_id"], r["people"]) async for r in cursor}
+
+
+async def may_be_same(conn: Conn, people: Sequence[PersonId], limit: int) -> dict[PersonId, set[PersonId]]:
+    """Other live people tied to these by a refused pair, or by an identifier that at most ``limit`` people hold."""
+    found: dict[PersonId, set[PersonId]] = {}
+    cursor = await conn.execute(
+        "WITH mine AS (SELECT m.person_id, m.record_id FROM identity.membership m"
+        "  WHERE m.valid_to IS NULL AND m.person_id = ANY(%(people)b)),"
+        " held AS (SELECT DISTINCT mine.person_id, ri.identifier_id FROM mine"
+        "  JOIN identity.record_identifiers ri ON ri.record_id = mine.record_id"
+        "  JOIN identity.identifiers i ON i.identifier_id = ri.identifier_id AND i.kind <> 'group_id'),"
+        " sharing AS (SELECT w.identifier_id, array_agg(DISTINCT m.person_id) AS people"
+        "  FROM (SELECT DISTINCT identifier_id FROM held) w"
+        "  JOIN identity.record_identifiers ri ON ri.identifier_id = w.identifier_id"
+        "  JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL"
+        "  GROUP BY w.identifier_id HAVING count(DISTINCT m.person_id) BETWEEN 2 AND %(limit)b),"
+        " pairs AS (SELECT mine.person_id, a.record_b AS other FROM mine JOIN identity.ambiguous a"
+        "   ON a.record_a = mine.record_id"
+        "  UNION ALL SELECT mine.person_id, a.record_a FROM mine JOIN identity.ambiguous a"
+        "   ON a.record_b = mine.record_id)"
+        " SELECT held.person_id, unnest(sharing.people) AS other FROM held JOIN sharing USING (identifier_id)"
+        " UNION SELECT pairs.person_id, m.person_id FROM pairs"
+        "  JOIN identity.membership m ON m.record_id = pairs.other AND m.valid_to IS NULL",
+        {"people": list(people), "limit": limit},
+    )
+    async for r in cursor:
+        if r["person_id"] != r["other"]:
+            found.setdefault(r["person_id"], set()).add(r["other"])
+    return found
+
+
+async def replace_evidence(conn: Conn, edges: Iterable[Edge], refused: Iterable[Refused], number: GraphVersion) -> None:
+    """The edges and refused pairs of this run in place of the earlier ones."""
+    await conn.execute("DELETE FROM identity.edges")
+    await conn.execute("DELETE FROM identity.ambiguous")
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy("COPY identity.edges (record_a, record_b, weight, version) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["text", "text", "float8", "int8"])
+        for edge in edges:
+            await copy.write_row((edge.a, edge.b, edge.weight, number))
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy(
+            "COPY identity.ambiguous (record_a, record_b, weight, cause, version) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["text", "text", "float8", "text", "int8"])
+        for pair in refused:
+            await copy.write_row((pair.a, pair.b, pair.weight, pair.cause, number))
+
+
+async def refused_pairs(conn: Conn) -> set[tuple[RecordId, RecordId]]:
+    """The pairs now kept apart."""
+    cursor = await conn.execute("SELECT record_a, record_b FROM identity.ambiguous")
+    return {(r["record_a"], r["record_b"]) async for r in cursor}
+
+
+async def evidence(conn: Conn, records: Sequence[RecordId]) -> tuple[list[Edge], list[Refused]]:
+    """Edges and refused pairs that touch these records."""
+    wanted = {"records": list(records)}
+    cursor = await conn.execute(
+        "SELECT record_a, record_b, weight FROM identity.edges WHERE record_a = ANY(%(records)b)"
+        " UNION SELECT record_a, record_b, weight FROM identity.edges WHERE record_b = ANY(%(records)b) ORDER BY 1, 2",
+        wanted,
+    )
+    edges = [Edge(r["record_a"], r["record_b"], r["weight"]) async for r in cursor]
+    cursor = await conn.execute(
+        "SELECT record_a, record_b, weight, cause FROM identity.ambiguous WHERE record_a = ANY(%(records)b)"
+        " UNION SELECT record_a, record_b, weight, cause FROM identity.ambiguous WHERE record_b = ANY(%(records)b)"
+        " ORDER BY 1, 2",
+        wanted,
+    )
+    return edges, [Refused(r["record_a"], r["record_b"], r["weight"], r["cause"]) async for r in cursor]
+
+
+async def add_changes(conn: Conn, changes: Iterable[Change], number: GraphVersion, at: datetime) -> None:
+    """Append to the change feed, in order."""
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy(
+            "COPY identity.changes (version, kind, person_id, other_id, records, made_at) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["int8", "text", "text", "text", "text[]", "timestamptz"])
+        for change in changes:
+            await copy.write_row((number, change.kind, change.person, change.other, list(change.records), at))
+
+
+async def changes(conn: Conn, after: int, limit: int) -> list[tuple[int, GraphVersion, Change]]:
+    """The change feed after an offset: (sequence number, graph version, change)."""
+    cursor = await conn.execute(
+        "SELECT seq, version, kind, person_id, other_id, records FROM identity.changes WHERE seq > %b ORDER BY seq"
+        " LIMIT %b",
+        (after, limit),
+    )
+    return [
+        (r["seq"], r["version"], Change(r["kind"], r["person_id"], r["other_id"], tuple(r["records"])))
+        async for r in cursor
+    ]
+
+
+async def members_at(conn: Conn, people: Sequence[PersonId], number: GraphVersion) -> dict[PersonId, list[RecordId]]:
+    """Records of people as of a past graph version."""
+    found: dict[PersonId, list[RecordId]] = {}
+    cursor = await conn.execute(
+        "SELECT person_id, record_id FROM identity.membership WHERE person_id = ANY(%b) AND valid_from <= %b"
+        " AND (valid_to IS NULL OR valid_to > %b) ORDER BY record_id",
+        (list(people), number, number),
+    )
+    async for r in cursor:
+        found.setdefault(r["person_id"], []).append(r["record_id"])
+    return found
+
+
+async def mark_erased(conn: Conn, person: PersonId, at: datetime) -> None:
+    """The person and everyone who redirects to it are erased."""
+    await conn.execute(
+        "UPDATE identity.people SET erased_at = %b WHERE (person_id = %b OR redirect_to = %b) AND erased_at IS NULL",
+        (at, person, person),
+    )
+
+
+async def forget_evidence(conn: Conn, records: Sequence[RecordId]) -> int:
+    """Edges and refused pairs of erased records go; the number of them."""
+    wanted = {"records": list(records)}
+    gone = 0
+    for table in ("edges", "ambiguous"):
+        cursor = await conn.execute(
+            f"DELETE FROM identity.{table} WHERE record_a = ANY(%(records)b) OR record_b = ANY(%(records)b)", wanted
+        )
+        gone += cursor.rowcount
+    return gone

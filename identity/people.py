@@ -1,0 +1,149 @@
+"""People: what other rooms get to know of them, and the rule by which a new record finds its person at once.
+
+What enters: which people hold the record's identifiers, and which exclusive identifiers those people already have. What
+leaves: the person to join, or none. The rule is provisional: the next published graph may judge otherwise on all the
+evidence. It never puts two values of an exclusive identifier into one person (identity.I11).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from identity.settings import IdentitySettings
+from kernel.ids import GraphVersion, IdentifierId, KeyId, PersonId, RecordId
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Who a subject is. ``person`` is None when nobody or several people fit; ``candidates`` lists all who fit."""
+
+    person: PersonId | None
+    record: RecordId | None
+    candidates: tuple[PersonId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a consent act is about: the key of the identifier or record, and the live people who hold it."""
+
+    key_id: KeyId
+    people: tuple[PersonId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What makes up a person. ``loose``: other people who may be the same (a refused edge, a shared identifier).
+
+    ``key_ids``: the keys that hold this person's words alone; an identifier that others carry too is not among them.
+    ``sure`` is the match probability of the weakest link that holds the records together; 1 for a single record.
+    """
+
+    records: tuple[RecordId, ...]
+    identifiers: tuple[IdentifierId, ...]
+    key_ids: tuple[KeyId, ...]
+    loose: tuple[PersonId, ...]
+    sure: float
+    graph_version: GraphVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Two records and the match weight (log2 of the Bayes factor, prior included) that speaks for one person."""
+
+    a: RecordId
+    b: RecordId
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the change feed: records that went from one person to another, and why.
+
+    ``kind``: created · joined · merged (person retired into other) · split (part left to a new person) · moved (part left
+    to an existing person) · erased.
+    """
+
+    kind: str
+    person: PersonId
+    other: PersonId | None
+    records: tuple[RecordId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An identifier on a record: its id, kind, the source that wrote it and the row of that source."""
+
+    id: IdentifierId
+    kind: str
+    source: str
+    row: bytes
+
+
+@dataclass(slots=True)
+class Holders:
+    """Who holds which identifier, as known to one batch: read once from the store, kept up while the batch joins."""
+
+    owners: dict[IdentifierId, set[PersonId]] = field(default_factory=dict)
+    exclusive: dict[PersonId, set[tuple[str, str, IdentifierId, bytes]]] = field(default_factory=dict)
+
+    def learn(self, person: PersonId, carried: Iterable[Carried], settings: IdentitySettings) -> None:
+        """Note that the person holds these identifiers."""
+        for item in carried:
+            self.owners.setdefault(item.id, set()).add(person)
+            if (scope := _scope(item, settings)) is not None:
+                self.exclusive.setdefault(person, set()).add((item.kind, scope, item.id, item.row))
+
+    def choose(
+        self, carried: Sequence[Carried], previous: PersonId | None, settings: IdentitySettings
+    ) -> tuple[PersonId | None, bool]:
+        """The person a record joins, or None for a new one; and whether a contact alone speaks for it.
+
+        Order: the person of the row's earlier version; whoever owns a joining identifier (the strongest kind first, the
+        oldest person first); the only holder of a contact. A candidate with another value of an exclusive kind is out.
+        """
+        if previous is not None and not self._conflict(previous, carried, settings):
+            return previous, False
+        for kind in settings.joining_kinds:
+            found = {p for item in carried if item.kind == kind for p in self.owners.get(item.id, ())}
+            for person in sorted(found):
+                if not self._conflict(person, carried, settings):
+                    return person, False
+        for kind in settings.contact_kinds:
+            for item in carried:
+                holders = self.owners.get(item.id, set()) if item.kind == kind else set()
+                if len(holders) == 1 and not self._conflict(only := next(iter(holders)), carried, settings):
+                    return only, True
+        return None, False
+
+    def _conflict(self, person: PersonId, carried: Iterable[Carried], settings: IdentitySettings) -> bool:
+        held = self.exclusive.get(person, ())
+        for item in carried:
+            scope = _scope(item, settings)
+            if scope is None:
+                continue
+            # The row's own earlier version does not speak against its new one.
+            others = {i for k, s, i, row in held if k == item.kind and s == scope and row != item.row}
+            if others and item.id not in others:
+                return True
+        return False
+
+
+def _scope(item: Carried, settings: IdentitySettings) -> str | None:
+    """Where the identifier is exclusive: everywhere (""), inside its source, or nowhere (None)."""
+    if item.kind in settings.exclusive_kinds:
+        return ""
+    return item.source if item.kind == "customer_id" else None
+
+
+def decide(hits: Mapping[str, Mapping[PersonId, RecordId]], settings: IdentitySettings) -> Resolution:
+    """Who a subject is, from the people that hold its identifiers by kind: the first kind that names one person wins.
+
+    An identifier that one person owns alone names the oldest holder; a contact held by several names nobody.
+    """
+    every = sorted({person for people in hits.values() for person in people})
+    for kind in settings.resolve_priority:
+        people = hits.get(kind, {})
+        if len(people) == 1 or (people and kind in settings.joining_kinds):
+            person = min(people)
+            rest = [p for p in every if p != person]
+            return Resolution(person=person, record=people[person], candidates=(person, *rest))
+    return Resolution(person=None, record=None, candidates=tuple(every))

@@ -1,0 +1,289 @@
+"""The front door of the identity room: take records in, say who is who, publish the graph.
+
+Enters: source records, identifiers, clusters of a linkage run. Leaves: person ids that never change hands, opened records for
+those who ask by person, the linkage table (in memory only), the change feed. What it never does: overwrite a record, use an
+id twice, let a word lie unsealed, or run Splink in a request.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from audit.service import Audit
+from identity import graph_store, holding, publishing, store, views
+from identity.collecting import Collector
+from identity.errors import AmbiguousContact, PersonNotFound
+from identity.hot_index import HotIndex, Index
+from identity.identifiers import HeldIdentifier, Identifier, parse_contact
+from identity.people import Change, Membership, Resolution, Subject, decide
+from identity.records import NewRecord, Row, SourceRecord, linkage_table, unpack
+from identity.sealing import held, open_bodies, open_identifiers, source_record
+from identity.settings import IdentitySettings
+from identity.store import SealedRecord
+from identity.views import PersonView, Why
+from kernel.canonical import Json
+from kernel.db import Conn, after_commit
+from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId, is_id
+from kernel.kernel import Kernel
+
+if TYPE_CHECKING:  # the linkage engine brings DuckDB and Arrow, which have no place on the API's start path
+    import pyarrow as pa
+
+    from identity.clusters import Clusters
+    from identity.linkage import Edges
+
+PeopleChanged = Callable[[Conn, Sequence[PersonId]], Awaitable[None]]
+_PAGE: Final = 10_000  # records opened at a time; their keys fit the vault's memory
+
+
+class Identity:
+    """Whose is this. One per process and event loop.
+
+    ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
+    changed; consent registers here, so that commits which rested on the old graph are fenced off.
+    """
+
+    name = "identity"
+
+    def __init__(self, kernel: Kernel, audit: Audit, settings: IdentitySettings | None = None) -> None:
+        self._kernel = kernel
+        self._audit = audit
+        self.settings = settings or IdentitySettings()
+        self._collector = Collector(kernel, self.settings)
+        self._hot = HotIndex(kernel.cache, self.settings)
+        self.on_people_changed: list[PeopleChanged] = []
+
+    # taking in
+
+    async def add_records(self, conn: Conn, records: Sequence[NewRecord]) -> list[RecordId]:
+        """Store records, sealed, in order, and give each a provisional person; the ids in the order of ``records``.
+
+        The same row with the same words again is the record that is there. Other words of the same row are a new version;
+        the version observed last is the current one. Nothing is overwritten.
+        """
+        taken = await self._collector.add(conn, records)
+        if taken.touched:
+            await self._tell(conn, sorted(taken.touched))
+        indexes = [self._collector.index(i) for i in dict.fromkeys(i for r in records for i in r.identifiers)]
+        if indexes:
+            after_commit(conn, partial(self._hot.forget, indexes))
+        return taken.ids
+
+    async def register_identifiers(self, conn: Conn, ids: Sequence[Identifier]) -> list[IdentifierId]:
+        """Ids of identifiers, in order; those that no record carries yet are stored too, sealed, without a person."""
+        known = await self._collector.identifiers(conn, ids) if ids else {}
+        return [known[i] for i in ids]
+
+    # who is who
+
+    async def resolve(self, conn: Conn, subjects: Sequence[Sequence[Identifier]]) -> list[Resolution]:
+        """Who each subject is, by the strongest identifier that names one person; one query for all."""
+        wanted = list({self._collector.index(i) for subject in subjects for i in subject})
+        found = await self._ask(conn, wanted)
+        return [self._decide(subject, found) for subject in subjects]
+
+    async def resolve_hot(self, subjects: Sequence[Sequence[Identifier]]) -> list[Resolution]:
+        """The same through the hot index, from Postgres where it is cold. Advises: what is committed on it is fenced."""
+        wanted = list({self._collector.index(i) for subject in subjects for i in subject})
+        found = dict(await self._hot.read(wanted))
+        if cold := [index for index in wanted if index not in found]:
+            async with self._kernel.db.reading() as conn:
+                asked = await self._ask(conn, cold)
+            await self._hot.write(asked)
+            found |= asked
+        return [self._decide(subject, found) for subject in subjects]
+
+    async def rebuild_index(self) -> int:
+        """Forget the hot index; it fills from Postgres as it is asked. The number of entries dropped."""
+        return await self._hot.clear()
+
+    async def lookup(self, conn: Conn, person_or_contact: str) -> PersonId:
+        """The live person behind ``per_…`` (redirects followed) or ``kind:value``.
+
+        Raises:
+            PersonNotFound: nobody, or erased.
+            AmbiguousContact: several people hold the contact.
+            InvalidIdentifier, UnknownKind: neither a person id nor a contact.
+        """
+        if is_id(person_or_contact, "per"):
+            person = PersonId(person_or_contact)
+            row = (await graph_store.people_rows(conn, [person])).get(person)
+            if row is None or row.erased_at is not None:
+                raise PersonNotFound("expected a person of this installation, got an id that is unknown or erased")
+            return row.redirect_to or person
+        contact = parse_contact(person_or_contact, region=self.settings.default_region)
+        found = (await self.resolve(conn, [[contact]]))[0]
+        if found.person is not None:
+            return found.person
+        if found.candidates:
+            raise AmbiguousContact(
+                f"expected a {contact.kind} that one person holds, got one of {len(found.candidates)} people"
+            )
+        raise PersonNotFound(f"expected a {contact.kind} that somebody holds, got one that nobody does")
+
+    async def current(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, PersonId]:
+        """The live person of each id, retired ones by their redirect; unknown and erased ids are absent."""
+        rows = await graph_store.people_rows(conn, people)
+        return {p: r.redirect_to or p for p, r in rows.items() if r.erased_at is None}
+
+    async def people(self, conn: Conn) -> list[PersonId]:
+        """Every live person, oldest first."""
+        return await graph_store.live_people(conn)
+
+    async def graph_version(self, conn: Conn) -> GraphVersion:
+        """The newest graph version."""
+        return await graph_store.version(conn)
+
+    # what makes up a person
+
+    async def records(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, list[SourceRecord]]:
+        """Every version of every record, opened in memory, oldest first; a person without any is absent."""
+        sealed = await store.sealed_records(conn, people) if people else []
+        opened: dict[PersonId, list[SourceRecord]] = defaultdict(list)
+        for start in range(0, len(sealed), _PAGE):
+            page = sealed[start : start + _PAGE]
+            for row, body, identifiers in await self._open(conn, page):
+                opened[row.person].append(source_record(row, body, identifiers))
+        return opened
+
+    async def identifiers(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, list[HeldIdentifier]]:
+        """The identifiers of each person, opened in memory; a person without any is absent."""
+        members = await graph_store.members(conn, people) if people else {}
+        links, sealed = await store.identifiers_of(conn, [record for held_ in members.values() for record, _ in held_])
+        opened = await open_identifiers(self._kernel.vault, sealed)
+        return {
+            person: found
+            for person, rows in members.items()
+            if (found := held({record: links.get(record, ()) for record, _ in rows}, opened))
+        }
+
+    async def members(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, Membership]:
+        """What makes up each person; an unknown, retired or erased one is absent."""
+        if not people:
+            return {}
+        records = await graph_store.members(conn, people)
+        identifiers = await graph_store.held_identifiers(conn, people)
+        loose = await graph_store.may_be_same(conn, people, self.settings.loose_limit)
+        rows = await graph_store.people_rows(conn, people)
+        return {
+            person: Membership(
+                records=tuple(record for record, _ in held_),
+                identifiers=tuple(i.id for i in identifiers.get(person, ())),
+                key_ids=(*(key for _, key in held_), *(i.key_id for i in identifiers.get(person, ()) if i.alone)),
+                loose=tuple(sorted(loose.get(person, ()))),
+                sure=rows[person].sure,
+                graph_version=rows[person].changed_in,
+            )
+            for person, held_ in records.items()
+        }
+
+    async def members_at(
+        self, conn: Conn, people: Sequence[PersonId], version: GraphVersion
+    ) -> Mapping[PersonId, list[RecordId]]:
+        """The records of people as of a past graph version."""
+        return await graph_store.members_at(conn, people, version)
+
+    async def subjects(self, conn: Conn, ids: Sequence[IdentifierId | RecordId]) -> Mapping[str, Subject]:
+        """Key and live people of each identifier or record; an unknown or erased one is absent."""
+        found = await graph_store.subjects_of(conn, ids) if ids else {}
+        return {one: Subject(key_id, tuple(sorted(people))) for one, (key_id, people) in found.items()}
+
+    # the graph
+
+    async def linkage_table(self, conn: Conn) -> "pa.Table":
+        """Current records in clear, by id, for a linkage run: in memory only, never written anywhere.
+
+        Columns are named by kind; ``records.linkage_kinds`` reads the kinds off the table.
+        """
+        rows: list[Row] = []
+        after = ""
+        while page := await store.current_records(conn, after, _PAGE):
+            for row, body, identifiers in await self._open(conn, page):
+                _, traits, kinds = unpack(body)
+                rows.append((row.id, traits, kinds, identifiers))
+            after = page[-1].id
+        return linkage_table(rows)
+
+    async def publish(
+        self, conn: Conn, clusters: "Clusters", records: Sequence[RecordId], edges: "Edges | None" = None
+    ) -> GraphVersion:
+        """Make a linkage run's clusters the live graph. ``records``: the table's ``record_id`` column, row by row.
+
+        Ids are stable (the rule is written in ``graph.py``); records that the table did not hold stay with their person.
+        Others who join or publish wait until the transaction ends.
+
+        Raises:
+            RecordNotFound: clusters and records are not of one table.
+        """
+        published = await publishing.publish(conn, self._audit, self._kernel.clock, clusters, records, edges)
+        await self._tell(conn, sorted(published.touched))
+        after_commit(conn, self._drop_index)
+        return published.version
+
+    async def changes(self, conn: Conn, after: int = 0, limit: int = 1000) -> list[tuple[int, GraphVersion, Change]]:
+        """The change feed after an offset, in order: merges, splits, moves, erasures; replaying it is idempotent."""
+        return await graph_store.changes(conn, after, limit)
+
+    async def show(self, conn: Conn, person: PersonId) -> PersonView:
+        """A person's records, identifier kinds, edges and doubts: ids, kinds and weights, no words."""
+        return await views.show(conn, person, self.settings.loose_limit)
+
+    async def why(self, conn: Conn, a: RecordId, b: RecordId) -> Why:
+        """Why two records are (or are not) one person.
+
+        Raises:
+            RecordNotFound: one of them has no live person.
+        """
+        return await views.why(conn, a, b)
+
+    # holder of personal data
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """Every record and identifier, opened."""
+        return holding.exported((await self.records(conn, [person])).get(person, []))
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:
+        """Tombstone the person's records and the identifiers that only they carry; drop the edges and index entries.
+
+        The keys are the caller's to destroy after the commit: take ``members(...).key_ids`` before. Others who shared an
+        identifier are told, because who may be the same has changed.
+        """
+        erased = await holding.erase(conn, person, self._kernel.clock.now(), self.settings.loose_limit)
+        if erased.neighbours:
+            await self._tell(conn, sorted(erased.neighbours))
+        if erased.indexes:
+            after_commit(conn, partial(self._hot.forget, erased.indexes))
+        return erased.rows
+
+    # within
+
+    async def _tell(self, conn: Conn, people: Sequence[PersonId]) -> None:
+        for told in self.on_people_changed if people else ():
+            await told(conn, people)
+
+    async def _drop_index(self) -> None:
+        await self._hot.clear()
+
+    async def _ask(self, conn: Conn, wanted: Sequence[Index]) -> dict[Index, dict[PersonId, RecordId]]:
+        found: dict[Index, dict[PersonId, RecordId]] = {index: {} for index in wanted}
+        for hit in await store.resolve(conn, wanted) if wanted else ():
+            if hit.person is not None and hit.record is not None:
+                found[hit.kind, hit.index][hit.person] = hit.record
+        return found
+
+    def _decide(self, subject: Sequence[Identifier], found: Mapping[Index, Mapping[PersonId, RecordId]]) -> Resolution:
+        hits: dict[str, dict[PersonId, RecordId]] = defaultdict(dict)
+        for identifier in subject:
+            hits[identifier.kind].update(found[self._collector.index(identifier)])
+        return decide(hits, self.settings)
+
+    async def _open(
+        self, conn: Conn, page: Sequence[SealedRecord]
+    ) -> list[tuple[SealedRecord, bytes, tuple[Identifier, ...]]]:
+        links, sealed = await store.identifiers_of(conn, [row.id for row in page])
+        opened = await open_identifiers(self._kernel.vault, sealed)
+        return [
+            (row, body, tuple(opened[i] for i in links.get(row.id, ()) if i in opened))
+            for row, body in await open_bodies(self._kernel.vault, page)
+        ]

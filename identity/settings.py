@@ -1,0 +1,67 @@
+"""Identity's section of the settings tree."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from kernel.settings import Section
+
+
+class IdentitySettings(Section):
+    """Which identifiers join records at once, and how far doubt reaches."""
+
+    default_region: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Z]{2}$",
+            description="ISO 3166 region of phone numbers written without a country code, for example DE. Absent: such "
+            "numbers are kept as their digits.",
+        ),
+    ] = None
+    joining_kinds: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Identifier kinds that one person owns alone: a record that shares one joins that person at once.",
+        ),
+    ] = ("login_id", "customer_id", "national_id")
+    exclusive_kinds: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Kinds of which one person never has two values; a customer_id is exclusive inside its source.",
+        ),
+    ] = ("login_id", "national_id")
+    contact_kinds: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Kinds that join a record to a person provisionally, when exactly one person holds the value.",
+        ),
+    ] = ("email", "anonymous_id")
+    resolve_priority: Annotated[
+        tuple[str, ...],
+        Field(
+            description="The order in which identifier kinds decide who a subject is.",
+        ),
+    ] = ("login_id", "customer_id", "national_id", "email", "phone", "device_id", "anonymous_id")
+    contact_surety: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="How sure a person is, at most, whom a record joined by a contact alone, until the next graph.",
+        ),
+    ] = 0.95
+    index_ttl_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="An entry of the hot identifier index is forgotten after this long, whatever happened to it.",
+        ),
+    ] = 900
+    loose_limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="An identifier held by more people than this (a kiosk, a junk address) does not make them "
+            "'may be the same'; an opt-out on the identifier itself still reaches each of them.",
+        ),
+    ] = 20

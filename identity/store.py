@@ -1,0 +1,349 @@
+"""All SQL on records, identifiers and who holds them. The graph's own tables are in ``graph_store.py``.
+
+Contract: every function runs in the caller's transaction, takes and returns sequences, and never queries a row at a
+time. What enters and leaves is sealed or hashed; nothing here sees clear words. ``Unavailable`` comes from the kernel
+when Postgres does not answer; an unknown id is simply absent from an answer.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from identity.people import Carried
+from kernel.db import Conn
+from kernel.ids import IdentifierId, KeyId, PersonId, RecordId
+
+_GRAPH_LOCK: Final = (
+    0x6964656E74697479  # "identity": one advisory lock; joining is shared, publishing and erasing exclusive
+)
+_CHUNK: Final = 10_000  # rows in one statement: bounded memory on both sides
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A record to insert."""
+
+    id: RecordId
+    source: str
+    row: bytes
+    content: bytes
+    version: int
+    current: bool
+    key_id: KeyId
+    body: bytes
+    observed_at: datetime
+    purpose: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRow:
+    """A stored version of a source's row."""
+
+    id: RecordId
+    content: bytes
+    version: int
+    current: bool
+    observed_at: datetime
+    person: PersonId | None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRecord:
+    """A stored record as it lies there; ``person`` is its live person."""
+
+    id: RecordId
+    person: PersonId
+    source: str
+    version: int
+    current: bool
+    key_id: KeyId
+    body: bytes
+    observed_at: datetime
+    recorded_at: datetime
+    purpose: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealedIdentifier:
+    """A stored identifier as it lies there."""
+
+    id: IdentifierId
+    kind: str
+    key_id: KeyId
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A wanted identifier that is stored; ``person`` and ``record`` (the newest) are None when no record carries it."""
+
+    kind: str
+    index: bytes
+    id: IdentifierId
+    person: PersonId | None
+    record: RecordId | None
+
+
+async def share_graph(conn: Conn) -> None:
+    """Join records beside others who join; waits while a graph is being published."""
+    await conn.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_GRAPH_LOCK,))
+
+
+async def own_graph(conn: Conn) -> None:
+    """Be the only one who changes memberships until this transaction ends."""
+    await conn.execute("SELECT pg_advisory_xact_lock(%s)", (_GRAPH_LOCK,))
+
+
+async def known_rows(conn: Conn, rows: Sequence[bytes]) -> dict[bytes, list[KnownRow]]:
+    """All stored versions of these rows, oldest first."""
+    found: dict[bytes, list[KnownRow]] = {}
+    cursor = await conn.execute(
+        "SELECT r.row_index, r.record_id, r.content, r.version, r.current, r.observed_at, m.person_id"
+        " FROM identity.records r LEFT JOIN identity.membership m ON m.record_id = r.record_id AND m.valid_to IS NULL"
+        " WHERE r.row_index = ANY(%b) ORDER BY r.row_index, r.version",
+        (list(rows),),
+    )
+    async for r in cursor:
+        found.setdefault(bytes(r["row_index"]), []).append(
+            KnownRow(r["record_id"], bytes(r["content"]), r["version"], r["current"], r["observed_at"], r["person_id"])
+        )
+    return found
+
+
+async def insert_records(conn: Conn, rows: Sequence[RecordRow], at: datetime) -> set[RecordId]:
+    """Insert versions; the ids that got in. A version that somebody else wrote meanwhile stays out.
+
+    Where the new version is current the earlier one stops being so; its row lock makes writers of one row wait.
+    """
+    inserted: set[RecordId] = set()
+    ordered = sorted(rows, key=lambda r: r.row)  # one order for all, so that two batches never wait for each other
+    for start in range(0, len(ordered), _CHUNK):
+        part = ordered[start : start + _CHUNK]
+        if later := [r.row for r in part if r.version > 1 and r.current]:
+            await conn.execute(
+                "UPDATE identity.records SET current = false WHERE row_index = ANY(%b) AND current", (later,)
+            )
+        cursor = await conn.execute(
+            "INSERT INTO identity.records (record_id, source, row_index, content, version, current, key_id, body,"
+            " observed_at, recorded_at, purpose, basis)"
+            " SELECT w.id, w.source, w.row_index, w.content, w.version, w.current, w.key_id, w.body, w.observed_at, %b,"
+            " w.purpose, w.basis FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::int[], %b::bool[],"
+            " %b::text[], %b::bytea[], %b::timestamptz[], %b::text[], %b::text[])"
+            " AS w(id, source, row_index, content, version, current, key_id, body, observed_at, purpose, basis)"
+            " ON CONFLICT (row_index, version) DO NOTHING RETURNING record_id",
+            (
+                at,
+                [r.id for r in part],
+                [r.source for r in part],
+                [r.row for r in part],
+                [r.content for r in part],
+                [r.version for r in part],
+                [r.current for r in part],
+                [r.key_id for r in part],
+                [r.body for r in part],
+                [r.observed_at for r in part],
+                [r.purpose for r in part],
+                [r.basis for r in part],
+            ),
+        )
+        inserted.update([r["record_id"] async for r in cursor])
+    return inserted
+
+
+async def find_identifiers(conn: Conn, wanted: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], IdentifierId]:
+    """Stored ids of (kind, blind index)."""
+    found: dict[tuple[str, bytes], IdentifierId] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        part = wanted[start : start + _CHUNK]
+        cursor = await conn.execute(
+            "SELECT i.kind, i.index, i.identifier_id FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
+            " JOIN identity.identifiers i ON i.kind = w.kind AND i.index = w.index",
+            ([k for k, _ in part], [x for _, x in part]),
+        )
+        found.update({(r["kind"], bytes(r["index"])): r["identifier_id"] async for r in cursor})
+    return found
+
+
+async def insert_identifiers(
+    conn: Conn, rows: Sequence[tuple[IdentifierId, str, bytes, KeyId, bytes]], at: datetime
+) -> set[IdentifierId]:
+    """Insert (id, kind, index, key, sealed value); the ids that got in. Waits for others who insert the same."""
+    inserted: set[IdentifierId] = set()
+    ordered = sorted(rows, key=lambda r: (r[1], r[2]))
+    for start in range(0, len(ordered), _CHUNK):
+        part = ordered[start : start + _CHUNK]
+        cursor = await conn.execute(
+            "INSERT INTO identity.identifiers (identifier_id, kind, index, key_id, value, created_at)"
+            " SELECT w.id, w.kind, w.index, w.key_id, w.value, %b"
+            " FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::text[], %b::bytea[])"
+            " AS w(id, kind, index, key_id, value) ON CONFLICT (kind, index) DO NOTHING RETURNING identifier_id",
+            (at, *[[r[place] for r in part] for place in range(5)]),
+        )
+        inserted.update([r["identifier_id"] async for r in cursor])
+    return inserted
+
+
+async def lock_identifiers(conn: Conn, ids: Sequence[IdentifierId]) -> None:
+    """Hold these identifiers until commit, so that two batches do not each make a new person for one of them."""
+    await conn.execute(
+        "SELECT 1 FROM identity.identifiers WHERE identifier_id = ANY(%b) ORDER BY identifier_id FOR NO KEY UPDATE",
+        (sorted(ids),),
+    )
+
+
+async def link_identifiers(conn: Conn, pairs: Iterable[tuple[RecordId, IdentifierId]]) -> None:
+    """Say which new record carries which identifier."""
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy("COPY identity.record_identifiers (record_id, identifier_id) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["text", "text"])
+        for pair in pairs:
+            await copy.write_row(pair)
+
+
+async def holders(conn: Conn, ids: Sequence[IdentifierId]) -> dict[IdentifierId, set[PersonId]]:
+    """The live people whose records (any version) carry these identifiers."""
+    found: dict[IdentifierId, set[PersonId]] = {}
+    cursor = await conn.execute(
+        "SELECT DISTINCT ri.identifier_id, m.person_id FROM identity.record_identifiers ri"
+        " JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL"
+        " WHERE ri.identifier_id = ANY(%b)",
+        (list(ids),),
+    )
+    async for r in cursor:
+        found.setdefault(r["identifier_id"], set()).add(r["person_id"])
+    return found
+
+
+async def carried_by(conn: Conn, people: Sequence[PersonId], kinds: Sequence[str]) -> dict[PersonId, list[Carried]]:
+    """Identifiers of these kinds on the current records of these people."""
+    found: dict[PersonId, list[Carried]] = {}
+    cursor = await conn.execute(
+        "SELECT m.person_id, i.identifier_id, i.kind, r.source, r.row_index FROM identity.membership m"
+        " JOIN identity.records r ON r.record_id = m.record_id AND r.current"
+        " JOIN identity.record_identifiers ri ON ri.record_id = m.record_id"
+        " JOIN identity.identifiers i ON i.identifier_id = ri.identifier_id"
+        " WHERE m.valid_to IS NULL AND m.person_id = ANY(%b) AND i.kind = ANY(%b)",
+        (list(people), list(kinds)),
+    )
+    async for r in cursor:
+        found.setdefault(r["person_id"], []).append(
+            Carried(r["identifier_id"], r["kind"], r["source"], bytes(r["row_index"]))
+        )
+    return found
+
+
+async def resolve(conn: Conn, wanted: Sequence[tuple[str, bytes]]) -> list[Hit]:
+    """Who holds these identifiers: one row for each person that does, one without person when nobody does."""
+    cursor = await conn.execute(
+        "SELECT i.kind, i.index, i.identifier_id, m.person_id, max(m.record_id) AS record_id"
+        " FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
+        " JOIN identity.identifiers i ON i.kind = w.kind AND i.index = w.index"
+        " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
+        " LEFT JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL"
+        " GROUP BY i.kind, i.index, i.identifier_id, m.person_id ORDER BY i.identifier_id, m.person_id",
+        ([k for k, _ in wanted], [x for _, x in wanted]),
+    )
+    return [Hit(r["kind"], bytes(r["index"]), r["identifier_id"], r["person_id"], r["record_id"]) async for r in cursor]
+
+
+_SEALED: Final = (
+    "SELECT r.record_id, m.person_id, r.source, r.version, r.current, r.key_id, r.body, r.observed_at, r.recorded_at,"
+    " r.purpose, r.basis FROM identity.membership m JOIN identity.records r ON r.record_id = m.record_id"
+    " WHERE m.valid_to IS NULL AND r.body IS NOT NULL"
+)
+
+
+async def sealed_records(conn: Conn, people: Sequence[PersonId]) -> list[SealedRecord]:
+    """Every version of every record of these people, oldest first."""
+    cursor = await conn.execute(f"{_SEALED} AND m.person_id = ANY(%b) ORDER BY r.record_id", (list(people),))
+    return [_sealed(r) async for r in cursor]
+
+
+async def current_records(conn: Conn, after: str, limit: int) -> list[SealedRecord]:
+    """A page of current records of everybody, by id."""
+    cursor = await conn.execute(
+        f"{_SEALED} AND r.current AND r.record_id > %b ORDER BY r.record_id LIMIT %b", (after, limit)
+    )
+    return [_sealed(r) async for r in cursor]
+
+
+def _sealed(r: dict[str, Any]) -> SealedRecord:
+    return SealedRecord(
+        id=r["record_id"],
+        person=r["person_id"],
+        source=r["source"],
+        version=r["version"],
+        current=r["current"],
+        key_id=r["key_id"],
+        body=bytes(r["body"]),
+        observed_at=r["observed_at"],
+        recorded_at=r["recorded_at"],
+        purpose=r["purpose"],
+        basis=r["basis"],
+    )
+
+
+async def identifiers_of(
+    conn: Conn, records: Sequence[RecordId]
+) -> tuple[dict[RecordId, list[IdentifierId]], dict[IdentifierId, SealedIdentifier]]:
+    """Which identifiers these records carry, and the sealed identifiers themselves, each once."""
+    links: dict[RecordId, list[IdentifierId]] = {}
+    cursor = await conn.execute(
+        "SELECT record_id, identifier_id FROM identity.record_identifiers WHERE record_id = ANY(%b)"
+        " ORDER BY record_id, identifier_id",
+        (list(records),),
+    )
+    async for r in cursor:
+        links.setdefault(r["record_id"], []).append(r["identifier_id"])
+    ids = sorted({i for held in links.values() for i in held})
+    cursor = await conn.execute(
+        "SELECT identifier_id, kind, key_id, value FROM identity.identifiers"
+        " WHERE identifier_id = ANY(%b) AND value IS NOT NULL",
+        (ids,),
+    )
+    sealed = {
+        r["identifier_id"]: SealedIdentifier(r["identifier_id"], r["kind"], r["key_id"], bytes(r["value"]))
+        async for r in cursor
+    }
+    return links, sealed
+
+
+async def indexes_of(conn: Conn, records: Sequence[RecordId]) -> list[tuple[str, bytes]]:
+    """(kind, blind index) of the identifiers that these records carry."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT i.kind, i.index FROM identity.record_identifiers ri"
+        " JOIN identity.identifiers i ON i.identifier_id = ri.identifier_id"
+        " WHERE ri.record_id = ANY(%b) AND i.index IS NOT NULL",
+        (list(records),),
+    )
+    return [(r["kind"], bytes(r["index"])) async for r in cursor]
+
+
+async def erase_records(conn: Conn, records: Sequence[RecordId], at: datetime) -> tuple[list[KeyId], list[KeyId]]:
+    """Make records, and the identifiers that only they carry, unreadable and unfindable; the keys of both.
+
+    The rows stay as tombstones (acts, events and lineage name them by id). An identifier that a record of somebody else
+    carries stays his; only the link to these records goes.
+    """
+    cursor = await conn.execute(
+        "UPDATE identity.records SET body = NULL, row_index = convert_to(record_id, 'UTF8'), content = '', erased_at = %b"
+        " WHERE record_id = ANY(%b) AND erased_at IS NULL RETURNING key_id",
+        (at, list(records)),
+    )
+    record_keys = [r["key_id"] async for r in cursor]
+    cursor = await conn.execute(
+        "DELETE FROM identity.record_identifiers WHERE record_id = ANY(%b) RETURNING identifier_id", (list(records),)
+    )
+    orphans = sorted({r["identifier_id"] async for r in cursor})
+    cursor = await conn.execute(
+        "UPDATE identity.identifiers i SET value = NULL, index = NULL, erased_at = %b"
+        " WHERE i.identifier_id = ANY(%b) AND i.erased_at IS NULL AND NOT EXISTS"
+        " (SELECT 1 FROM identity.record_identifiers ri WHERE ri.identifier_id = i.identifier_id) RETURNING key_id",
+        (at, orphans),
+    )
+    return record_keys, [r["key_id"] async for r in cursor]
