@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from identity.service import Identity
-
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
@@ -24,10 +22,11 @@ from consent.lifecycle import Denial, Right, State
 from consent.purposes import EVERYTHING, SALE_SHARE
 from consent.requests_store import Request
 from consent.service import CONTACTS, Consent
+from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
 from kernel.holders import PersonalDataHolder
-from kernel.ids import KeyId, PersonId, RequestId, is_id, new_id
+from kernel.ids import IdentifierId, KeyId, PersonId, RecordId, RequestId, is_id, new_id
 from kernel.kernel import Kernel
 
 _REPLAY: Final = "system:erasure-ledger"
@@ -145,7 +144,7 @@ class Rights:
         async with self._kernel.db.reading() as conn:
             return await self._get(conn, request_id)
 
-    async def list(
+    async def list_requests(
         self, *, state: State | None = None, person: PersonId | None = None, after: str = "", limit: int = 100
     ) -> list[Request]:
         """Requests in order of opening, a page at a time."""
@@ -289,9 +288,10 @@ class Rights:
         else:  # objection: every purpose at the top of the tree that a person may refuse
             tree = self._consent.rules.purposes.by_key.values()
             asked = [(p.key, "officer") for p in tree if p.parent is None and p.takes_choice()]
+        subjects: list[IdentifierId | RecordId] = [*held.identifiers, *held.records]
         given = [
             await self._consent.withdraw(conn, subject, purpose, None, mechanism=mechanism, actor=actor)
-            for subject in (*held.identifiers, *held.records)
+            for subject in subjects
             for purpose, mechanism in asked
         ]
         return sum(act is not None for act in given)

@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from identity.service import Identity, Subject
-
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
@@ -26,6 +24,8 @@ from consent.purposes import SALE_SHARE, Basis
 from consent.settings import ConsentSettings
 from consent.store import ActRow
 from consent.views import Check, HistoryLine
+from identity.people import Subject
+from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
 from kernel.errors import InvalidInput
@@ -305,9 +305,11 @@ class Consent:
     async def history(self, conn: Conn, person: PersonId) -> list[HistoryLine]:
         """Everything this person said, oldest first, with the words she was shown where they are held."""
         held = (await self._identity.members(conn, [person])).get(person)
-        if held is None:
-            return []
-        acts = await store.acts_of(conn, [*held.identifiers, *held.records])
+        return [] if held is None else await self.history_of(conn, [*held.identifiers, *held.records])
+
+    async def history_of(self, conn: Conn, subjects: Sequence[str]) -> list[HistoryLine]:
+        """Everything that was said on these very subjects, oldest first."""
+        acts = await store.acts_of(conn, subjects)
         texts = await store.notice_texts(conn, [a.notice.text_hash for a in acts if a.notice])
         return [HistoryLine(act, texts.get(act.notice.text_hash) if act.notice else None) for act in acts]
 

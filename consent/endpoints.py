@@ -1,0 +1,324 @@
+"""Routes of consent: token pages for people, acts for officers, the privacy-signal resource.
+
+Enters: HTTP. Leaves: pages and JSON. Follows RFC 8058 (POST with the one body acts, GET never does), conventions 6.7 (one answer
+for good and bad tokens, 503 when we fail so that the mail client tries again) and w3c/gpc. The room is found at
+``request.app.state.house``: ``consent``, ``rights``, ``identity``, ``kernel``.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, cast
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+
+from audit.access.endpoints import needs
+from audit.access.principal import Principal
+from consent import signals
+from consent.acts import NewAct, Status
+from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
+from consent.gate import table
+from consent.lifecycle import Right
+from consent.page import Preferences
+from consent.rendering import STYLESHEET, Pages
+from consent.requests import Rights
+from consent.service import Consent
+from identity.identifiers import parse_contact
+from identity.service import Identity
+from kernel.errors import Conflict, Unavailable
+from kernel.ids import IdentifierId, PersonId, RecordId, is_id
+from kernel.kernel import Kernel
+from kernel.log import get_logger
+from kernel.tokens import Token
+
+UNSUBSCRIBE: Final = "unsubscribe"  # token scopes, as channels issues them
+PREFERENCES: Final = "preferences"
+_ONE_CLICK: Final = ("List-Unsubscribe", "One-Click")
+_LARGEST_FORM: Final = 16 * 1024
+_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    # same-origin, not no-referrer: with the latter browsers send "Origin: null" on our own form, which we refuse.
+    "Referrer-Policy": "same-origin",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'",
+}
+
+_log = get_logger("consent.endpoints")
+router = APIRouter(tags=["consent"])
+
+
+class _House:
+    """The services these routes use, as the app holds them."""
+
+    def __init__(self, request: Request) -> None:
+        house = request.app.state.house
+        self.kernel = cast("Kernel", house.kernel)
+        self.consent = cast("Consent", house.consent)
+        self.identity = cast("Identity", house.identity)
+        self.rights = cast("Rights", house.rights)
+        self.pages = Pages(self.consent.rules.purposes, self.consent.settings.controller)
+        self.preferences = Preferences(self.consent, self.identity, self.kernel.clock)
+
+
+# RFC 8058
+
+
+@router.get("/u/{token}", response_class=HTMLResponse, include_in_schema=True)
+async def confirm_unsubscribe(request: Request, token: str) -> HTMLResponse:  # noqa: ARG001 - the same page for any token
+    """A page with one button; changes nothing, because scanners follow links."""
+    return _html(_House(request).pages.render("unsubscribe.html"))
+
+
+@router.post("/u/{token}", response_class=HTMLResponse)
+async def unsubscribe(request: Request, token: str) -> Response:
+    """One click: ends the token's purpose and channel for its identifier. The answer never tells whether it did."""
+    house = _House(request)
+    form = await _form(request)
+    if form is None or form.get(_ONE_CLICK[0]) != _ONE_CLICK[1]:
+        return _html(house.pages.render("unsubscribe.html"), status=400)
+    said = house.kernel.tokens.read(token, UNSUBSCRIBE)
+    try:
+        if said is not None:
+            await _withdraw(house, said)
+    except (Unavailable, Conflict) as fault:
+        _log.warning("one_click_failed", code=fault.code)
+        words = {"title": "Not done yet", "words": "Something is down on our side. Please try again in a moment."}
+        page = _html(house.pages.render("message.html", **words), status=503)
+        page.headers["Retry-After"] = "30"
+        return page
+    return _html(house.pages.render("unsubscribed.html"))
+
+
+async def _withdraw(house: _House, said: Token) -> None:
+    purpose, channel = said.claims.get("purpose"), said.claims.get("channel")
+    if not isinstance(purpose, str) or not (channel is None or isinstance(channel, str)):
+        return
+    try:
+        async with house.kernel.db.transaction() as conn:
+            await house.consent.withdraw(
+                conn, IdentifierId(said.subject), purpose, channel, mechanism="one_click", actor="person",
+                raw=b"List-Unsubscribe=One-Click",
+            )  # fmt: skip
+    except (UnknownSubject, UnknownPurpose, ActIncomplete) as fault:
+        # Erased, or a purpose that is no longer declared: nothing can be sent under it, which is what was asked.
+        _log.info("one_click_without_effect", code=fault.code)
+
+
+# preferences
+
+
+@router.get("/preferences/{token}", response_class=HTMLResponse)
+async def show_preferences(request: Request, token: str) -> HTMLResponse:
+    """What a person has agreed to, channel by channel, and everything she told us."""
+    house = _House(request)
+    said = house.kernel.tokens.read(token, PREFERENCES)
+    if said is None:
+        return _gone(house)
+    identifier = IdentifierId(said.subject)
+    await _honour_signal(request, house, identifier)
+    async with house.kernel.db.reading() as conn:
+        page = await house.preferences.page(conn, identifier)
+    if page is None:
+        return _gone(house)
+    saved = {"1": "Your answers hold from now on.", "r": "Your request is with our staff."}
+    word = saved.get(request.query_params.get("saved", ""), "")
+    return _html(house.pages.render("preferences.html", page=page, saved=word))
+
+
+@router.post("/preferences/{token}", response_class=HTMLResponse)
+async def save_preferences(request: Request, token: str) -> Response:
+    """Save what was answered, or open a request. The token is the right to do so; a form of another site is refused."""
+    house = _House(request)
+    if not _same_origin(request, house.kernel.settings.base_url):
+        words = {"title": "Not saved", "words": "This form came from another site. Open the link in our message again."}
+        return _html(house.pages.render("message.html", **words), status=403)
+    said = house.kernel.tokens.read(token, PREFERENCES)
+    form = await _form(request)
+    if said is None or form is None:
+        return _gone(house)
+    identifier = IdentifierId(said.subject)
+    await _honour_signal(request, house, identifier)
+    right = form.get("request")
+    if isinstance(right, str) and right:
+        done = await _ask(house, identifier, right)
+        return _back(request, "r" if done else "")
+    everything = form.get("all")
+    answers = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    async with house.kernel.db.transaction() as conn:
+        await house.preferences.save(
+            conn,
+            identifier,
+            answers,
+            everything=everything if everything in set(Status) else None,
+        )
+    return _back(request, "1")
+
+
+async def _ask(house: _House, identifier: IdentifierId, right: str) -> bool:
+    """Open a request for the person behind the link; no proof of identity is asked beyond the link."""
+    if right not in {Right.ACCESS, Right.ERASURE}:
+        return False
+    async with house.kernel.db.reading() as conn:
+        found = (await house.identity.subjects(conn, [identifier])).get(identifier)
+    if found is None or len(found.people) != 1:
+        return False
+    await house.rights.open(right, found.people[0], actor="person")
+    return True
+
+
+async def _honour_signal(request: Request, house: _House, identifier: IdentifierId) -> None:
+    """Before anything is read for this request (consent.C12)."""
+    if not signals.gpc(request.headers.items()):
+        return
+    try:
+        async with house.kernel.db.transaction() as conn:
+            await house.consent.apply_gpc(conn, [identifier], raw=b"Sec-GPC: 1", actor="browser")
+    except UnknownSubject as fault:
+        _log.info("signal_without_subject", code=fault.code)
+
+
+@router.get(signals.RESOURCE)
+async def gpc_support(request: Request) -> JSONResponse:
+    """That the signal is honoured here."""
+    return JSONResponse(signals.support(_House(request).consent.settings.gpc_last_update))
+
+
+@router.get("/static/candor.css", include_in_schema=False)
+async def stylesheet() -> Response:
+    """The look of all public pages."""
+    return Response(STYLESHEET, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
+
+
+# officers
+
+
+class ActIn(BaseModel):
+    """A consent act, as an officer or a form of yours records it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subject: str = Field(description="Identifier id (idn_…), record id (rec_…) or contact (email:ada@example.org).")
+    purpose: str
+    status: Status
+    channel: str | None = None
+    notice_text: str | None = Field(default=None, description="The words that were shown; needed for a grant.")
+    notice_version: str | None = None
+    notice_language: str = "en"
+    notice_lists: tuple[str, ...] = Field(default=(), description="Purposes that the notice named.")
+    jurisdiction: str | None = None
+    mechanism: str = "officer"
+    given_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    raw: str = ""
+
+
+@router.post("/v1/consents", status_code=201)
+async def record_consent(
+    request: Request, body: ActIn, principal: Annotated[Principal, needs("officer")]
+) -> dict[str, Any]:
+    """Record one act."""
+    house = _House(request)
+    async with house.kernel.db.transaction() as conn:
+        subject = await _subject(house, conn, body.subject)
+        notice = None
+        if body.notice_text is not None and body.notice_version is not None:
+            notice = await house.consent.publish_notice(
+                conn, body.notice_text, version=body.notice_version, language=body.notice_language,
+                listed=body.notice_lists or (body.purpose,),
+            )  # fmt: skip
+        place = body.jurisdiction or house.consent.settings.jurisdiction
+        declared = house.consent.rules.purposes.expect(body.purpose)
+        act = NewAct(
+            subject=subject,
+            purpose=body.purpose,
+            status=body.status,
+            channel=body.channel,
+            basis="consent" if body.status == Status.GRANTED else declared.basis_in(place),
+            jurisdiction=place,
+            notice=notice,
+            mechanism=body.mechanism,
+            actor=principal.actor,
+            given_at=body.given_at or house.kernel.clock.now(),
+            expires_at=body.expires_at,
+            raw=body.raw.encode(),
+        )
+        (act_id,) = await house.consent.record(conn, [act])
+    return {"id": act_id, "subject": subject}
+
+
+@router.get("/v1/people/{person}/consents", dependencies=[needs("officer")])
+async def consents_of(request: Request, person: str) -> dict[str, Any]:
+    """What a person may be served now, and everything she said."""
+    house = _House(request)
+    async with house.kernel.db.reading() as conn:
+        found: PersonId = await house.identity.lookup(conn, person)
+        state = await house.consent.state(conn, found)
+        history = await house.consent.history(conn, found)
+    at: datetime = house.kernel.clock.now()
+    return {
+        "person": found,
+        "at": at.isoformat(),
+        "consent_version": state.version,
+        "permissions": {
+            key: {"answer": answer.answer.value, "reason": str(answer.reason), "act": answer.act}
+            for key, answer in table(state, at).items()
+        },
+        "history": [line.as_json() for line in history],
+    }
+
+
+async def _subject(house: _House, conn: Any, named: str) -> IdentifierId | RecordId:
+    if is_id(named, "rec"):
+        return RecordId(named)
+    if is_id(named, "idn"):
+        return IdentifierId(named)
+    contact = parse_contact(named, region=house.identity.settings.default_region)
+    return (await house.identity.register_identifiers(conn, [contact]))[0]
+
+
+# within
+
+
+async def _form(request: Request) -> FormData | None:
+    """The form in the body; None when there is none that can be read."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in _FORMS or int(request.headers.get("content-length", "0") or 0) > _LARGEST_FORM:
+        return None
+    try:
+        return await request.form(max_files=0, max_fields=200)
+    except HTTPException:  # Starlette's word for a body it cannot parse
+        return None
+
+
+def _same_origin(request: Request, base_url: str) -> bool:
+    """Whether a browser sent this from one of our pages. Without any sign of a browser the token alone decides."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return False
+    origin = request.headers.get("origin")
+    if origin is None:
+        return True
+    ours = {urlsplit(base_url)[:2], (request.url.scheme, request.headers.get("host", ""))}
+    return urlsplit(origin)[:2] in ours
+
+
+def _back(request: Request, saved: str) -> RedirectResponse:
+    """To the page again by GET, so that a reload sends nothing twice."""
+    query = f"?saved={saved}" if saved else ""
+    return RedirectResponse(f"{request.url.path}{query}", status_code=303, headers=_HEADERS)
+
+
+def _gone(house: _House) -> HTMLResponse:
+    words = {
+        "title": "This link does not work any more",
+        "words": "It has run out or was cut short on its way. Use the link in our newest message to you.",
+    }
+    return _html(house.pages.render("message.html", **words), status=404)
+
+
+def _html(words: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(words, status_code=status, headers=_HEADERS)

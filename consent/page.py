@@ -1,0 +1,199 @@
+"""The preference page: what a person sees of her permissions, and what a save of it says.
+
+What enters: the identifier her link is about. What leaves: a ``Page`` for the template, or the acts that a save stands for.
+A save touches only what was shown and answered (consent.C3); nothing is preselected; yes and no cost the same clicks (P1); a
+honoured privacy signal is shown as such (P2). She speaks for that contact and for what stands in the same source records,
+not for other contacts of the same person: people are sometimes joined wrongly, and a split must give each her own word back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from consent import gate
+from consent.acts import ActView, NewAct, Notice, Status
+from consent.gate import Answer, ConsentState, Permission
+from consent.precedence import Rules
+from consent.purposes import RESERVED, SALE_SHARE, Purpose
+from consent.reasons import Reason, text
+from consent.service import Consent
+from consent.views import HistoryLine
+from identity.service import Identity
+from kernel.clock import Clock
+from kernel.db import Conn
+from kernel.ids import ActId, IdentifierId, RecordId
+
+MECHANISM: Final = "preference_page"
+_OWN_KINDS: Final = frozenset(
+    {"customer_id", "login_id"}
+)  # identifiers of one's own that a source wrote beside the contact
+_CHANNELS: Final = {"email": "by email", "push": "as notifications", "web": "on our pages"}
+# A page cannot lift these; the row says so and offers no answer.
+_FIXED: Final = frozenset({Reason.ERASED, Reason.RESTRICTED, Reason.GPC})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One choice. ``answer`` is what holds: granted, denied, or empty when nothing was said."""
+
+    field: str
+    purpose: str
+    channel: str | None
+    title: str
+    label: str
+    description: str
+    answer: str
+    why: str
+    since: datetime | None
+    fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is shown."""
+
+    controller: str
+    rows: Sequence[Row]
+    honoured_at: datetime | None
+    history: Sequence[HistoryLine]
+    fields: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaker:
+    """On whose behalf the page speaks, and what was said there."""
+
+    main: IdentifierId
+    subjects: Sequence[IdentifierId | RecordId]
+    said: Sequence[ActView]
+    state: ConsentState
+
+
+class Preferences:
+    """Reads and saves the page of one identifier."""
+
+    def __init__(self, consent: Consent, identity: Identity, clock: Clock) -> None:
+        self._consent = consent
+        self._identity = identity
+        self._clock = clock
+
+    async def page(self, conn: Conn, identifier: IdentifierId) -> Page | None:
+        """The page; None when the identifier is gone."""
+        speaker = await self._speaker(conn, identifier)
+        if speaker is None:
+            return None
+        at, rules = self._clock.now(), self._consent.rules
+        shown = _rows(speaker, rules, at)
+        signals = [a.given_at for a in speaker.state.acts if a.purpose == SALE_SHARE and a.mechanism == "gpc"]
+        history = await self._consent.history_of(conn, speaker.subjects)
+        return Page(
+            controller=self._consent.settings.controller,
+            rows=shown,
+            honoured_at=min(signals) if signals else None,
+            history=list(reversed(history)),
+            fields=[row.field for row in shown if not row.fixed],
+        )
+
+    async def save(
+        self, conn: Conn, identifier: IdentifierId, answers: Mapping[str, str], *, everything: str | None = None
+    ) -> list[ActId]:
+        """Record what was answered: field -> granted or denied; ``everything`` answers all rows alike.
+
+        Only rows of the page count, only words that are an answer, and only what differs from what holds already.
+        """
+        speaker = await self._speaker(conn, identifier)
+        if speaker is None:
+            return []
+        at, acts = self._clock.now(), []
+        for row in _rows(speaker, self._consent.rules, at):
+            word = everything or answers.get(row.field)
+            if row.fixed or word not in {Status.GRANTED, Status.DENIED}:
+                continue
+            standing = gate.standing(speaker.said, self._consent.rules, row.purpose, row.channel, at)
+            if word == Status.DENIED and not any(a.subject == identifier for a in standing):
+                denial = self._consent.denial(identifier, row.purpose, row.channel, mechanism=MECHANISM, actor="person")
+                acts.append(denial)
+            elif word == Status.GRANTED and (standing or row.answer != Answer.GRANTED):
+                notice = await self._notice(conn, row)
+                lifted = [s for s in speaker.subjects if any(a.subject == s for a in standing)]
+                acts += [self._grant(s, row, notice, at) for s in dict.fromkeys([identifier, *lifted])]
+        return await self._consent.record(conn, acts)
+
+    def _grant(self, subject: IdentifierId | RecordId, row: Row, notice: Notice, at: datetime) -> NewAct:
+        return NewAct(
+            subject=subject,
+            purpose=row.purpose,
+            status=Status.GRANTED,
+            channel=row.channel,
+            basis="consent",
+            jurisdiction=self._consent.settings.jurisdiction,
+            notice=notice,
+            mechanism=MECHANISM,
+            actor="person",
+            given_at=at,
+        )
+
+    async def _notice(self, conn: Conn, row: Row) -> Notice:
+        """The words beside the choice, as shown."""
+        words = (
+            f"{row.title} {row.label}\n{row.description}\nAsked by {self._consent.settings.controller}. "
+            "You may say no, and you may change your answer on this page at any time."
+        )
+        version = f"preferences-{self._consent.rules.purposes.version}"
+        return await self._consent.publish_notice(conn, words, version=version, language="en", listed=[row.purpose])
+
+    async def _speaker(self, conn: Conn, identifier: IdentifierId) -> _Speaker | None:
+        found = (await self._identity.subjects(conn, [identifier])).get(identifier)
+        if found is None:
+            return None
+        subjects: list[IdentifierId | RecordId] = [identifier]
+        if len(found.people) == 1:
+            held = (await self._identity.identifiers(conn, found.people)).get(found.people[0], [])
+            records = {r for one in held if one.id == identifier for r in one.record_ids}
+            subjects += sorted(records)
+            subjects += [one.id for one in held if one.kind in _OWN_KINDS and records & set(one.record_ids)]
+        said = await self._consent.said_of(conn, subjects)
+        state = await self._consent.state_of_identifiers(conn, [identifier])
+        return _Speaker(identifier, subjects, [act for acts in said.values() for act in acts], state)
+
+
+def _rows(speaker: _Speaker, rules: Rules, at: datetime) -> list[Row]:
+    """Every purpose without children that a person is asked about, channel by channel; and whatever else stands denied."""
+    tree = rules.purposes
+    asked: dict[tuple[str, str | None], None] = {}
+    for purpose in tree.by_key.values():
+        if purpose.takes_choice() and not tree.children(purpose.key):
+            asked.update(dict.fromkeys((purpose.key, channel) for channel in purpose.channels or (None,)))
+    for act in speaker.said:
+        if act.purpose in tree.by_key and act.purpose not in RESERVED:
+            key = (act.purpose, tree.channel_of(act.purpose, act.channel))
+            if key not in asked and gate.standing(speaker.said, rules, act.purpose, act.channel, at):
+                asked[key] = None
+    return [_row(speaker, rules, tree.expect(purpose), channel, at) for purpose, channel in asked]
+
+
+def _row(speaker: _Speaker, rules: Rules, purpose: Purpose, channel: str | None, at: datetime) -> Row:
+    answer = gate.permission(speaker.state, purpose.key, channel, at)
+    standing = gate.standing(speaker.said, rules, purpose.key, channel, at)
+    since = next((a.given_at for a in speaker.state.acts if a.id == answer.act), None)
+    holds = "" if answer.answer is Answer.UNDETERMINED else answer.answer.value
+    return Row(
+        field=f"{purpose.key}|{channel or ''}",
+        purpose=purpose.key,
+        channel=channel,
+        title=purpose.title,
+        label=_CHANNELS.get(channel, channel) if channel and len(purpose.channels) > 1 else "",
+        description=purpose.description,
+        answer=holds,
+        why=_why(answer, elsewhere=answer.answer is Answer.DENIED and not standing),
+        since=since,
+        fixed=answer.reason in _FIXED,
+    )
+
+
+def _why(answer: Permission, *, elsewhere: bool) -> str:
+    words = text(answer.reason)
+    if elsewhere and answer.reason not in _FIXED:
+        return f"{words} That choice was made for something wider or under another contact of yours, and still holds."
+    return words
