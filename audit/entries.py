@@ -36,6 +36,7 @@ _REF = re.compile(
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SAFE_INTEGER: Final = 2**53 - 1  # RFC 8785 writes numbers as IEEE doubles
 _string = json.JSONEncoder(ensure_ascii=False).encode
+_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class Redacted(Enum):
@@ -127,14 +128,19 @@ def read_leaf(leaf: bytes) -> Leaf:
     """Take a leaf apart; `IntegrityError` when it is not one that `seal` wrote."""
     try:
         fields = json.loads(leaf)
-        exact = leaf == canonical(fields) and set(fields) == {"at", "c", "id", "tag", "v"} and fields["v"] == 1
-        commitments = dict(fields["c"]) if exact else {}
+        at, commitments, entry_id, tag = (fields[name] for name in ("at", "c", "id", "tag"))
+        # Nothing but plain ASCII texts and the version: then sorted, compact JSON is the RFC 8785 form.
+        exact = (
+            leaf.isascii()
+            and leaf == _sorted({"at": at, "c": commitments, "id": entry_id, "tag": tag, "v": 1}).encode()
+        )
+        exact = exact and all(type(text) is str for text in (at, entry_id, tag))
         exact = exact and all(len(a2b_base64(text, strict_mode=True)) == SALT_SIZE for text in commitments.values())
-    except (ValueError, TypeError, AttributeError, RecursionError, InvalidInput):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         exact = False
     if not exact:
         raise IntegrityError("expected a leaf in canonical form, got something else", code="invalid_leaf")
-    return Leaf(str(fields["id"]), str(fields["tag"]), str(fields["at"]), commitments)
+    return Leaf(entry_id, tag, at, commitments)
 
 
 def commit(salt: bytes, value: bytes) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from audit import merkle, receipt, store, tiles
 from audit.checkpoint import SignedCheckpoint
-from audit.entries import REDACTED, NewEntry, Opening, Redacted, read_leaf, seal, unseal
+from audit.entries import REDACTED, NewEntry, Opening, Redacted, SealedEntry, read_leaf, seal, unseal
 from audit.errors import EntryNotFound, SubjectKeyGone
 from audit.keyring import Keyring
 from audit.note import VerifierKey
@@ -32,6 +32,7 @@ from kernel.log import get_logger
 from kernel.vault import SubjectKey
 
 _log = get_logger("audit")
+_PART = 1000  # entries sealed at a time: about 40 ms of work
 HUBS = frozenset({"person", "placement", "policy", "model", "content", "graph", "campaign", "experiment", "source"})
 """Kinds of reference that join unrelated acts: lineage shows them but does not walk through them unless asked."""
 
@@ -81,9 +82,29 @@ class Audit:
         own = await self._operational_key(conn)
         keys = await self._kernel.vault.unwrap({entry.key_id or own for entry in entries})
         at = self._kernel.clock.now()
-        sealed = [seal(new_id("ent"), entry, at, self._living(keys, entry.key_id or own)) for entry in entries]
-        await store.insert(conn, sealed)
-        return [entry.entry_id for entry in sealed]
+
+        def sealing(part: Sequence[NewEntry]) -> list[SealedEntry]:
+            return [seal(new_id("ent"), entry, at, self._living(keys, entry.key_id or own)) for entry in part]
+
+        if len(entries) <= _PART:
+            sealed = sealing(entries)
+            await store.insert(conn, sealed)
+            return [entry.entry_id for entry in sealed]
+        parts = [entries[begin : begin + _PART] for begin in range(0, len(entries), _PART)]
+        ids: list[EntryId] = []
+        sealed = await asyncio.to_thread(sealing, parts[0])
+        for part in [*parts[1:], []]:
+            # Postgres writes one part while the next is sealed, and the event loop is never held. Both are waited for
+            # even when one fails: the caller rolls back on a connection that nobody else is using.
+            ids += [entry.entry_id for entry in sealed]
+            written, following = await asyncio.gather(
+                store.insert(conn, sealed), asyncio.to_thread(sealing, part), return_exceptions=True
+            )
+            for outcome in (written, following):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+            sealed = following if isinstance(following, list) else []
+        return ids
 
     async def sequence(self) -> SignedCheckpoint | None:
         """Take every waiting entry into the tree, sign and publish; the checkpoint that covers them (None: empty log).

@@ -22,6 +22,7 @@ from audit.store import StoredEntry
 from audit.tiles import Coordinates, TileName
 from kernel.db import Conn
 from kernel.errors import IntegrityError
+from kernel.ids import EntryId
 from kernel.kernel import Kernel
 from kernel.vault import SubjectKey
 
@@ -175,6 +176,7 @@ class Verification:
         rows = await store.leaves(conn, begin, end)
         entries = {one.entry_id: one for one in await store.entries(conn, [row[1] for row in rows])}
         hashes: list[bytes] = []
+        read: dict[EntryId, Leaf | None] = {}
         expected = begin
         for index, entry_id, stored, leaf in rows:
             if index != expected:
@@ -187,29 +189,30 @@ class Verification:
             hashes.append(merkle.leaf_hash(leaf))
             if hashes[-1] != stored:
                 self.report.add("leaf_altered", f"index {index}", "the leaf's bytes do not have the stored hash")
-            self._row(index, entries[entry_id])
+            read[entry_id] = self._row(index, entries[entry_id])
         if expected != end:
             self.report.add("leaf_missing", f"index {expected}", "the leaf is gone")
         if openings:
-            await self._openings(conn, list(entries.values()))
+            await self._openings(conn, [(entries[one], leaf) for one, leaf in read.items() if leaf is not None])
         return hashes
 
-    def _row(self, index: int, entry: StoredEntry) -> None:
+    def _row(self, index: int, entry: StoredEntry) -> Leaf | None:
         """The columns beside the leaf say the same as the leaf."""
         try:
             leaf = read_leaf(entry.leaf)
         except IntegrityError as fault:
             self.report.add(fault.code, f"index {index}", fault.message)
-            return
+            return None
         if (leaf.entry_id, leaf.tag, leaf.at) != (entry.entry_id, entry.tag, timestamp(entry.at)):
             self.report.add("entry_altered", f"index {index}", "id, tag or time beside the leaf is not the leaf's")
+        return leaf
 
-    async def _openings(self, conn: Conn, entries: Sequence[StoredEntry]) -> None:
-        keys = await self._kernel.vault.unwrap({one.key_id for one in entries if one.key_id is not None})
+    async def _openings(self, conn: Conn, entries: Sequence[tuple[StoredEntry, Leaf]]) -> None:
+        keys = await self._kernel.vault.unwrap({one.key_id for one, _ in entries if one.key_id is not None})
         refs: dict[str, set[tuple[str, str]]] = {}
-        for entry_id, kind, ref in await store.refs_of(conn, [one.entry_id for one in entries]):
+        for entry_id, kind, ref in await store.refs_of(conn, [one.entry_id for one, _ in entries]):
             refs.setdefault(entry_id, set()).add((kind, ref))
-        for entry in entries:
+        for entry, leaf in entries:
             if entry.key_id is None or entry.sealed is None:
                 self.report.add("opening_missing", entry.entry_id, "the openings are gone")
                 continue
@@ -218,11 +221,10 @@ class Verification:
                 self.report.redacted += 1
                 continue
             self.report.opened += 1
-            self._opening(entry, key, refs.get(entry.entry_id, set()))
+            self._opening(entry, leaf, key, refs.get(entry.entry_id, set()))
 
-    def _opening(self, entry: StoredEntry, key: SubjectKey, refs: set[tuple[str, str]]) -> None:
+    def _opening(self, entry: StoredEntry, leaf: Leaf, key: SubjectKey, refs: set[tuple[str, str]]) -> None:
         try:
-            leaf = read_leaf(entry.leaf)
             opened = unseal(entry.entry_id, entry.sealed or b"", key)
         except (IntegrityError, ValueError) as fault:
             code = fault.code if isinstance(fault, IntegrityError) else "opening_altered"

@@ -16,7 +16,6 @@ CREATE TABLE audit.entries (
     at       timestamptz NOT NULL,
     leaf     bytea NOT NULL CHECK (octet_length(leaf) BETWEEN 1 AND 65535)
 );
-CREATE INDEX entries_by_tag ON audit.entries (tag, entry_id);
 
 -- Beside the tree: what the commitments hold, sealed under the subject's key or the log's own.
 CREATE TABLE audit.openings (

@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
 
 import psycopg
 import pytest
@@ -326,3 +330,70 @@ async def test_lineage_walks_both_ways_and_not_through_hubs(audit, act):
     assert [one.tag for one in onward] == ["record.added", "decision.made", "delivery.accepted"]
     assert len(await audit.lineage([("person", "per_1")], depth=1)) == 3
     assert len(await audit.lineage([("record", "rec_1")], depth=9, through={"person", "decision"})) == 4
+
+
+async def test_a_large_append_is_one_with_its_transaction(audit, kernel):
+    entries = [NewEntry(Tag.RECORD_ADDED, {"record": f"rec_{n}"}, {"n": n}) for n in range(2500)]
+    async with kernel.db.transaction() as conn:
+        ids = await audit.append(conn, entries)
+    assert ids == sorted(set(ids))
+    assert [(await audit.open_entry(ids[n]))["n"] for n in (0, 999, 1000, 2499)] == [0, 999, 1000, 2499]
+    assert (await audit.sequence()).size == 2500
+    with pytest.raises(InvalidInput):
+        async with kernel.db.transaction() as conn:
+            await audit.append(
+                conn, [*entries[:1500], NewEntry(Tag.RECORD_ADDED, {"record": "no good"}, {}), *entries[1500:]]
+            )
+    assert await audit.pending() == 0
+    assert (await audit.verify_log()).size == 2500
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from audit.entries import NewEntry
+from audit.service import Audit
+from audit.settings import AuditSettings
+from audit.tags import Tag
+from kernel.engines import Addresses
+from kernel.kernel import open_at
+from kernel.settings import KernelSettings
+
+async def main(folder, kek, *urls):
+    settings = KernelSettings(data_dir=Path(folder), kek_file=Path(kek))
+    async with open_at(settings, Addresses(*urls, None, None)) as kernel:
+        audit = Audit(kernel, AuditSettings(origin="example.org/test-log"))
+        print("ready", flush=True)
+        while True:
+            async with kernel.db.transaction() as conn:
+                await audit.append(conn, [NewEntry(Tag.DECISION_MADE, {"decision": "dec_1"}, {"n": n}) for n in range(70)])
+            signed = await audit.sequence()
+            print(signed.size, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_killed_process_loses_nothing_it_published_and_the_next_goes_on(audit, kernel, addresses):
+    """kill -9 at random moments: what was acknowledged is there, nothing is doubled, everything verifies."""
+    random, published = Random(7), 0
+    urls = (addresses.database, addresses.keys, addresses.redis)
+    for _ in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(kernel.settings.data_dir), str(kernel.settings.kek_file), *urls],
+            cwd=Path(__file__).resolve().parents[2], stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert child.stdout.readline() == "ready\n"
+            await asyncio.sleep(random.uniform(0.05, 0.4))
+        finally:
+            child.kill()
+            child.wait()
+        for line in child.stdout.read().split("\n")[:-1]:
+            published = max(published, int(line))
+        child.stdout.close()
+        assert (await audit.sequence()).size % 70 == 0
+        assert (await audit.checkpoint()).size >= published
+        report = await audit.verify_log()
+        assert report.ok, report.lines
+    assert published > 0

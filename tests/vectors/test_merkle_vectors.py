@@ -4,10 +4,10 @@ import base64
 import json
 
 import pytest
-from tests.support.shared import shared_path
 
 from audit import merkle
 from audit.errors import InvalidProof
+from tests.support.shared import shared_path
 
 pytestmark = pytest.mark.shared
 
