@@ -203,7 +203,9 @@ def _denial(denials: list[ActView], grants: list[ActView], bases: set[Basis], ru
         reason = Reason.UNDECODABLE
     elif reason is Reason.DENIED and Basis.CONSENT not in bases:
         reason = Reason.OBJECTION
-    elif reason is Reason.DENIED and any(g.purpose == best.purpose and g.given_at <= best.given_at for g in grants):
+    elif reason is Reason.DENIED and any(
+        g.subject == best.subject and g.purpose == best.purpose and g.given_at <= best.given_at for g in grants
+    ):
         reason = Reason.WITHDRAWN
     return Permission(Answer.DENIED, reason, best.id)
 

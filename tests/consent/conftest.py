@@ -40,8 +40,14 @@ class House:
         """A person with one record; her record and her email's identifier."""
         identifiers = tuple(Identifier(kind, value) for kind, value in {"email": email, **more}.items())
         new = NewRecord(
-            source="shop", source_key=key, identifiers=identifiers, traits={"first_name": f"Name{key}"},
-            kinds={"first_name": "first_name"}, observed_at=self.kernel.clock.now(), purpose="service", basis="contract",
+            source="shop",
+            source_key=key,
+            identifiers=identifiers,
+            traits={"first_name": f"Name{key}"},
+            kinds={"first_name": "first_name"},
+            observed_at=self.kernel.clock.now(),
+            purpose="service",
+            basis="contract",
         )
         async with self.kernel.db.transaction() as conn:
             (record,) = await self.identity.add_records(conn, [new])
@@ -51,8 +57,14 @@ class House:
 
     def grant(self, subject: IdentifierId | RecordId, purpose: str = "marketing.email", **more: object) -> NewAct:
         fields: dict[str, object] = {
-            "channel": None, "basis": "consent", "jurisdiction": "gdpr", "notice": NOTICE, "mechanism": "form",
-            "actor": "person", "given_at": self.kernel.clock.now(), "status": "granted",
+            "channel": None,
+            "basis": "consent",
+            "jurisdiction": "gdpr",
+            "notice": NOTICE,
+            "mechanism": "form",
+            "actor": "person",
+            "given_at": self.kernel.clock.now(),
+            "status": "granted",
         } | more
         return NewAct(subject=subject, purpose=purpose, **fields)  # type: ignore[arg-type]
 
