@@ -79,6 +79,7 @@ class Database:
         self, url: str, *, name: str = "data", pool_size: int = 10, statement_timeout_ms: int = 30_000
     ) -> None:
         self.name = name
+        self._url = url
         self._reviving: asyncio.Task[None] | None = None
         shared = {"row_factory": dict_row, "application_name": f"candor-{name}"}
         timeout = f"-c statement_timeout={statement_timeout_ms}"
@@ -96,14 +97,14 @@ class Database:
             UnsafeRole: superuser, or owner of a table.
         """
         with self._translated():
-            await self._writers.open()
-            async with self._writers.connection(_ACQUIRE_SECONDS) as conn:
+            # Not through the pool, which would go on trying for a while where nobody answers.
+            async with await AsyncConnection.connect(self._url, row_factory=dict_row, connect_timeout=5) as conn:
                 row = await (await conn.execute(_ROLE)).fetchone()
             if row is None or row["super"] or row["owner"]:
-                await self._writers.close()
                 what = "a superuser" if row is None or row["super"] else "an owner of tables"
                 msg = f"expected an ordinary role on the {self.name} database, got {what}"
                 raise UnsafeRole(msg)
+            await self._writers.open()
             await self._readers.open()
 
     async def close(self) -> None:

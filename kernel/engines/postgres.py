@@ -7,6 +7,7 @@ it never forgets a killed client and hands out dead servers.
 
 import hashlib
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,8 @@ DATABASE: Final = "candor"
 KEYS_DATABASE: Final = "candor_keys"
 _SUPERUSER: Final = "postgres"
 _SOCKET_LIMIT: Final = 85  # sun_path holds 107 bytes; ".s.PGSQL.5432" and a margin are taken off
+_ORPHANS_SECONDS: Final = 10.0
+_NOBODY: Final = 2**31 - 1  # above every system's highest pid
 
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "",
@@ -133,21 +136,35 @@ class EmbeddedPostgres:
             raise EngineFailed(msg, remedy="Check free space and that the folder is empty.")
 
     def _launch(self) -> None:
-        # Nobody living stands behind a left-over pid file (that was just checked), and Postgres trusts the bare number.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        self._disown()
         options = " ".join(f"-c {name}='{value}'" for name, value in self._tuning.items())
-        done = run_as(
-            [
-                str(self.binaries / "pg_ctl"), "start", "-w", "-t", "60", "-s",
-                "-D", str(self.data), "-l", str(self.log_file), "-o", options,
-            ]
-        )  # fmt: skip
-        if done.returncode != 0 or self.pid() is None:
+        words = [
+            str(self.binaries / "pg_ctl"), "start", "-w", "-t", "60", "-s",
+            "-D", str(self.data), "-l", str(self.log_file), "-o", options,
+        ]  # fmt: skip
+        until = time.monotonic() + _ORPHANS_SECONDS
+        done = run_as(words)
+        while self.pid() is None and time.monotonic() < until:
+            # Backends of a killed postmaster need a moment to notice; until then Postgres rightly refuses to start.
+            time.sleep(0.1)
+            done = run_as(words)
+        if self.pid() is None:
             msg = f"expected Postgres to start, got exit code {done.returncode} from pg_ctl"
             raise EngineFailed(msg, remedy=f"Read {self.log_file}.")
         self._started = True
         self._use.fresh()
         _log.info("engine_started", engine="postgres")
+
+    def _disown(self) -> None:
+        """Put a pid that nobody has into a left-over pid file.
+
+        No postmaster of ours stands behind it (that was just checked), but Postgres trusts the bare number, which after a
+        reboot may be anyone's. The file itself must stay: its other lines lead Postgres to orphaned backends.
+        """
+        file = self.data / "postmaster.pid"
+        if file.exists():
+            _, _, rest = file.read_text().partition("\n")
+            file.write_text(f"{_NOBODY}\n{rest}")
 
     def _bootstrap(self) -> None:
         """Roles and databases, as the superuser; the only place that connects as one."""

@@ -7,7 +7,6 @@ with mode 0700; there is no port and no password because there is no other way i
 import os
 import platform
 import socket
-import subprocess
 import time
 from pathlib import Path
 from typing import Final
@@ -19,16 +18,16 @@ from kernel.engines.postgres import socket_folder
 from kernel.engines.process import (
     EngineFailed,
     Use,
-    engine_environment,
-    engine_user,
     living,
     locked,
     own_folder,
+    run_as,
     wheel_folder,
 )
 from kernel.log import get_logger
 
 _PATIENCE: Final = 20.0  # seconds for a start (loading a large AOF) or a stop (a last fsync)
+_FIRST_SIGN: Final = 2.0  # seconds until a started server must show as a process
 _MACHINES: Final = {"amd64": "x86_64"}
 
 _log = get_logger("kernel.engines")
@@ -46,7 +45,6 @@ class EmbeddedValkey:
         self._pid_file = self.data / "valkey.pid"
         self._lock = self.folder.parent / f".{self.folder.name}.lock"
         self._use = Use(self.folder)
-        self._child: subprocess.Popen[bytes] | None = None
         self._started = False
 
     @property
@@ -97,60 +95,46 @@ class EmbeddedValkey:
     def halt(self) -> None:
         """Stop the server whoever started it: SIGTERM, which writes and syncs the append-only file."""
         pid = self.pid()
-        if pid is not None:
-            process = psutil.Process(pid)
-            process.terminate()
-            self._reap(process)
-            _log.info("engine_stopped", engine="valkey")
-
-    def _reap(self, process: psutil.Process) -> None:
-        try:
-            if self._child is not None and self._child.pid == process.pid:
-                self._child.wait(_PATIENCE)
-                self._child = None
-            else:
-                process.wait(_PATIENCE)
-        except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
-            msg = f"expected Valkey to stop within {_PATIENCE:.0f} s, got a process that still runs"
-            raise EngineFailed(msg, remedy=f"Read {self.log_file}, then stop process {process.pid} yourself.") from None
+        if pid is None:
+            return
+        psutil.Process(pid).terminate()
+        until = time.monotonic() + _PATIENCE
+        while self.pid() is not None:
+            if time.monotonic() > until:
+                msg = f"expected Valkey to stop within {_PATIENCE:.0f} s, got a process that still runs"
+                raise EngineFailed(msg, remedy=f"Read {self.log_file}, then stop process {pid} yourself.")
+            time.sleep(0.005)
+        _log.info("engine_stopped", engine="valkey")
 
     def _launch(self) -> None:
         self._pid_file.unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
-        words = [
-            str(self.binary), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
-            "--dir", str(self.data), "--pidfile", str(self._pid_file), "--logfile", str(self.log_file),
-            "--appendonly", "yes" if self._append_only else "no", "--appendfsync", "everysec", "--save", "",
-            "--maxmemory-policy", "noeviction", "--databases", "64", "--daemonize", "no",
-        ]  # fmt: skip
-        user = engine_user()
-        # A session of its own: Ctrl-C at our terminal must not take the store away before we have closed.
-        self._child = subprocess.Popen(  # noqa: S603 - our own binary and paths
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env=engine_environment(),
-            start_new_session=True,
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
-        )
+        # It puts itself into the background, in a session of its own: no child of ours, so Ctrl-C at our terminal does
+        # not take the store away before we have closed, and it may outlive us while others use it.
+        done = run_as(
+            [
+                str(self.binary), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
+                "--dir", str(self.data), "--pidfile", str(self._pid_file), "--logfile", str(self.log_file),
+                "--appendonly", "yes" if self._append_only else "no", "--appendfsync", "everysec", "--save", "",
+                "--maxmemory-policy", "noeviction", "--databases", "64", "--daemonize", "yes",
+            ]
+        )  # fmt: skip
+        if done.returncode != 0:
+            msg = f"expected Valkey to start, got exit code {done.returncode}"
+            raise EngineFailed(msg, remedy=f"Read {self.log_file}.")
         self._started = True
         self._use.fresh()
         _log.info("engine_started", engine="valkey")
 
     def _await_answer(self) -> None:
-        until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until:
-            if self._child is not None and self._child.poll() is not None:
-                break
-            if self._answers():
-                return
-            time.sleep(0.01)
-        msg = "expected Valkey to answer on its socket, got no answer"
-        raise EngineFailed(msg, remedy=f"Read {self.log_file}.")
+        began = time.monotonic()
+        while not self._answers():
+            waited = time.monotonic() - began
+            # A start that fails leaves no process; a long one is loading its file.
+            if waited > _PATIENCE or (waited > _FIRST_SIGN and self.pid() is None):
+                msg = "expected Valkey to answer on its socket, got no answer"
+                raise EngineFailed(msg, remedy=f"Read {self.log_file}.")
+            time.sleep(0.005)
 
     def _answers(self) -> bool:
         try:
