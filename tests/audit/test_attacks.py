@@ -220,3 +220,15 @@ async def test_the_background_sequencer_goes_on_refusing(log, superuser, act):
     stop.set()
     await asyncio.wait_for(running, 5)
     assert (await log.checkpoint()).size == 600
+
+
+async def test_publishing_anew_never_covers_up_a_file_that_says_otherwise(log):
+    (log.published.folder / "checkpoint").unlink()
+    tile = log.published.folder / "tile/0/000"
+    good = tile.read_bytes()
+    tile.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(LogFork):
+        await log.republish()
+    assert await asyncio.to_thread(log.published.checkpoint) is None
+    tile.write_bytes(good)
+    assert (await log.republish()).size == 600
