@@ -129,6 +129,7 @@ class EmbeddedPostgres:
                 "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
                 # Trust is safe on a socket in a folder with mode 0700, and there is no other way in.
                 "--auth-local=trust", "--auth-host=reject", "--no-instructions",
+                *(["--no-sync"] if self._tuning.get("fsync") == "off" else []),
             ]
         )  # fmt: skip
         if done.returncode != 0:

@@ -20,6 +20,7 @@ from kernel.kernel import open_kernel
 from kernel.settings import KernelSettings
 
 ROOT = Path(__file__).resolve().parents[2]
+FAST = {"fsync": "off"}  # a killed process loses nothing that the operating system has; only a power cut would
 
 
 @pytest.fixture
@@ -34,7 +35,9 @@ def folder():
 @pytest.fixture(params=[EmbeddedPostgres, EmbeddedValkey], ids=["postgres", "valkey"])
 def make(request, folder):
     name = "postgres" if request.param is EmbeddedPostgres else "valkey"
-    return lambda: request.param(folder / name)
+    if name == "valkey":
+        return lambda: EmbeddedValkey(folder / name)
+    return lambda: EmbeddedPostgres(folder / name, FAST)
 
 
 def test_it_starts_stops_and_starts_again(make):
@@ -73,7 +76,7 @@ def test_a_guest_who_leaves_stops_nothing(make):
 def test_a_killed_starter_leaves_an_engine_that_the_next_one_adopts(make, folder):
     kind = type(make()).__name__
     words = f"import os, signal; from kernel.engines import {kind}; from pathlib import Path; "
-    words += f"{kind}(Path({str(make().folder)!r})).start(); os.kill(os.getpid(), signal.SIGKILL)"
+    words += f"{kind}(Path({str(make().folder)!r}){', ' + repr(FAST) if 'Postgres' in kind else ''}).start(); os.kill(os.getpid(), signal.SIGKILL)"
     subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=False)
     left = make().pid()
     assert left is not None
@@ -114,7 +117,7 @@ def test_a_pid_file_that_names_a_stranger_is_not_believed(make):
 
 
 def test_committed_rows_survive_a_crash_of_postgres(folder):
-    engine = EmbeddedPostgres(folder / "postgres")
+    engine = EmbeddedPostgres(folder / "postgres", FAST)
     engine.start()
     with psycopg.connect(engine.url(role="candor_owner"), autocommit=True) as conn:
         conn.execute("CREATE TABLE public.kept (n int)")
@@ -136,7 +139,7 @@ def test_the_sockets_and_the_data_are_closed_to_others(make):
 
 
 def test_a_deep_folder_still_gets_a_socket(folder):
-    engine = EmbeddedPostgres(folder / ("deep" * 20) / ("er" * 20) / "postgres")
+    engine = EmbeddedPostgres(folder / ("deep" * 20) / ("er" * 20) / "postgres", FAST)
     engine.start()
     with psycopg.connect(engine.url()) as conn:
         assert conn.execute("SELECT current_user").fetchone() == ("candor_app",)
