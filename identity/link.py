@@ -93,8 +93,6 @@ def link_files(paths: Sequence[Path], options: LinkOptions | None = None, progre
             )
         sources = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     kinds = infer(table, wishes.overrides)
-    for line in kinds.lines():
-        progress(f"  {line}")
     clusters, edges, model = run(
         table,
         kinds,

@@ -1,0 +1,219 @@
+"""Guarded clustering: its rules one by one, and as a whole against an independent naive solver."""
+
+import itertools
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rapidfuzz.distance import JaroWinkler
+
+from identity.cleaning import Coded, coded_from
+from identity.clusters import Policy, guarded
+from identity.facts import Evidence, same_birth_date, same_first_name
+from identity.linkage import Edges
+
+
+def coded(values: list[str | None]) -> Coded:
+    return coded_from(np.arange(len(values), dtype=np.int32), values)
+
+
+def edges(*triples: tuple[int, int, float]) -> Edges:
+    rows = sorted(triples)
+    return Edges(
+        np.array([r[0] for r in rows], np.int64),
+        np.array([r[1] for r in rows], np.int64),
+        np.array([r[2] for r in rows], float),
+    )
+
+
+def evidence(rows: int, *, first=None, last=None, birth=None, uniques=()) -> Evidence:
+    given_fields = {n: coded(v) for n, v in (("first_names", first), ("last_names", last), ("births", birth)) if v}
+    return Evidence(rows, tuple(np.array(u, np.int32) for u in uniques), **given_fields)
+
+
+def test_plain_edges_join():
+    found = guarded(edges((0, 1, 5.0), (1, 2, 5.0)), evidence(4))
+    assert found.person.tolist() == [0, 0, 0, 3]
+    assert found.ambiguous == ()
+
+
+def test_faint_edges_do_not():
+    assert guarded(edges((0, 1, 0.5)), evidence(2)).person.tolist() == [0, 1]
+
+
+def test_two_values_of_a_unique_identifier_never_meet_however_heavy_the_edge():
+    found = guarded(edges((0, 1, 900.0), (1, 2, 800.0)), evidence(3, uniques=[[7, -1, 8]]))
+    assert found.person.tolist() == [0, 0, 2]
+    assert [(r.left, r.right, r.cause) for r in found.ambiguous] == [(1, 2, "unique_identifier")]
+
+
+def test_a_bridge_without_a_name_does_not_join_two_different_names():
+    # Twins: 0-1 are Ann, 2-3 are Beth, 4 bears only the shared mailbox.
+    found = guarded(
+        edges((0, 1, 12.0), (2, 3, 12.0), (0, 4, 5.0), (2, 4, 4.0)),
+        evidence(5, first=["ann", "ann", "beth", "beth", None], last=["ray"] * 5),
+    )
+    assert found.person.tolist() == [0, 0, 2, 2, 0]
+    assert found.ambiguous[0].cause == "first_name"
+
+
+def test_a_bridge_without_a_birth_date_does_not_join_father_and_son():
+    found = guarded(
+        edges((0, 1, 9.0), (2, 3, 9.0), (1, 4, 6.0), (2, 4, 5.0)),
+        evidence(5, first=["pat"] * 5, birth=["19500101", "19500102", "19760304", "19760304", None]),
+    )
+    assert found.person.tolist() == [0, 0, 2, 2, 0]
+    assert found.ambiguous[0].cause == "birth_date"
+
+
+def test_one_bridging_record_does_not_join_two_solid_groups():
+    solid = [(a, b, 6.0) for group in ((0, 1, 2), (3, 4, 5)) for a, b in itertools.combinations(group, 2)]
+    found = guarded(edges(*solid, (2, 6, 4.0), (3, 6, 3.5)), evidence(7, first=["pat"] * 7, last=["smith"] * 7))
+    assert found.person.tolist() == [0, 0, 0, 3, 3, 3, 0]
+    assert found.ambiguous[0].cause == "cohesion"
+
+
+def test_size_is_policy_not_a_crash():
+    chain = [(i, i + 1, 5.0) for i in range(9)]
+    found = guarded(edges(*chain), evidence(10), Policy(max_cluster=4, cohesion=-99))
+    assert max(np.bincount(found.person)) == 4
+    assert {r.cause for r in found.ambiguous} == {"size"}
+
+
+def test_names_and_dates_that_one_person_may_bear():
+    for a, b in [("bob", "robert"), ("j", "john"), ("jon", "john"), ("mary ann", "ann"), ("alexander", "alex")]:
+        assert same_first_name(a, b), (a, b)
+    for a, b in [("ann", "beth"), ("j", "karl"), ("james", "peter")]:
+        assert not same_first_name(a, b), (a, b)
+    for a, b in [
+        ("19800304", "19800403"),
+        ("19800304", "19800305"),
+        ("19800304", "19800101"),
+        ("19800304", "19810304"),
+    ]:
+        assert same_birth_date(a, b), (a, b)
+    assert not same_birth_date("19500101", "19760304")
+
+
+NAMES = ["ann", "anne", "beth", "j", "john", "peter", None]
+BIRTHS = ["19500101", "19500110", "19760304", "19760403", "19881224", None]
+
+
+@st.composite
+def worlds(draw):
+    rows = draw(st.integers(2, 14))
+    pairs = draw(st.lists(st.tuples(st.integers(0, rows - 1), st.integers(0, rows - 1)), max_size=40))
+    distinct = sorted({(min(p), max(p)) for p in pairs if p[0] != p[1]})
+    weight = st.sampled_from([-5.0, -1.0, 0.5, 1.0, 1.5, 2.0, 4.0, 7.0, 12.0])
+    listed = [(a, b, draw(weight)) for a, b in distinct]
+    column = lambda values: draw(st.lists(st.sampled_from(values), min_size=rows, max_size=rows))  # noqa: E731
+    known = evidence(
+        rows,
+        first=column(NAMES),
+        last=column(["ray", "john", None]),
+        birth=column(BIRTHS),
+        uniques=[column([-1, -1, 1, 2])],
+    )
+    policy = Policy(
+        max_cluster=draw(st.sampled_from([3, 5, 100])),
+        cohesion=draw(st.sampled_from([-2.0, 0.0, 2.0])),
+        crowd=draw(st.sampled_from([3, 20])),
+    )
+    return listed, known, policy
+
+
+def naive(
+    listed: list[tuple[int, int, float]], known: Evidence, policy: Policy
+) -> tuple[list[int], set[tuple[int, int]]]:
+    """The same rules written from their description: groups are lists, everything is counted afresh for every edge."""
+    weight_of = {(a, b): w for a, b, w in listed}
+    groups = [[r] for r in range(known.rows)]
+    refused = set()
+
+    def text(field: Coded, row: int) -> str | None:
+        return field.values[field.codes[row]] if len(field.codes) and field.codes[row] >= 0 else None
+
+    def contradictions(field, same, a, b, left, right):
+        xs, ys = ([v for v in (text(field, r) for r in g) if v is not None] for g in (a, b))
+        pairs = [(x, y) for x in xs for y in ys]
+        if not pairs or sum(not same(x, y) for x, y in pairs) <= policy.clash_share * len(pairs):
+            return 0
+        x, y = text(field, left), text(field, right)
+        shown = x is not None and y is not None and not same(x, y)
+        return min(max(xs.count(v) for v in xs), max(ys.count(v) for v in ys), policy.most_clashes) - shown
+
+    def swapped(a, b):
+        return any(
+            text(known.first_names, x)
+            and text(known.last_names, y)
+            and JaroWinkler.similarity(text(known.first_names, x), text(known.last_names, y)) >= 0.9
+            for x, y in [*itertools.product(a, b), *itertools.product(b, a)]
+        )
+
+    def allowed(a, b, left, right, weight):
+        both = a + b
+        if (
+            any(len({int(u[r]) for r in both if u[r] >= 0}) > 1 for u in known.uniques)
+            or len(both) > policy.max_cluster
+        ):
+            return False
+        spare = weight - policy.threshold
+        name = contradictions(known.first_names, same_first_name, a, b, left, right)
+        if name and not swapped(a, b):
+            spare += name * known.first_weight
+        if spare < 0:
+            return False
+        spare += known.birth_weight * contradictions(known.births, same_birth_date, a, b, left, right)
+        if spare < 0:
+            return False
+        if min(len(a), len(b)) > 1:
+            across = [weight_of.get((min(x, y), max(x, y))) for x in a for y in b]
+            mean = sum(
+                policy.unseen if w is None else max(-policy.ceiling, min(policy.ceiling, w)) for w in across
+            ) / len(across)
+            return (
+                mean >= policy.cohesion + policy.crowd_cohesion * max(0.0, math.log2(len(both) / policy.crowd)) - 1e-12
+            )
+        return True
+
+    for left, right, weight in sorted(listed, key=lambda e: (-e[2], e[0], e[1])):
+        if weight < policy.threshold:
+            continue
+        a, b = (next(g for g in groups if r in g) for r in (left, right))
+        if a is b:
+            continue
+        if allowed(a, b, left, right, weight):
+            groups.remove(b)
+            a.extend(b)
+        else:
+            refused.add((left, right))
+    label = {r: min(g) for g in groups for r in g}
+    labels = [label[r] for r in range(known.rows)]
+    return labels, {(a, b) for a, b in refused if labels[a] != labels[b]}
+
+
+@settings(max_examples=400, deadline=None)
+@given(worlds())
+def test_equal_to_a_naive_solver(world):
+    listed, known, policy = world
+    found = guarded(edges(*listed), known, policy)
+    labels, refused = naive(listed, known, policy)
+    assert found.person.tolist() == labels
+    assert {frozenset((labels[a], labels[b])) for a, b in refused} == {
+        frozenset((int(found.person[r.left]), int(found.person[r.right]))) for r in found.ambiguous
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds())
+def test_invariants_hold_whatever_the_edges(world):
+    listed, known, policy = world
+    found = guarded(edges(*listed), known, policy)
+    for person in set(found.person.tolist()):
+        members = np.flatnonzero(found.person == person)
+        assert members[0] == person
+        assert len(members) <= policy.max_cluster
+        for codes in known.uniques:
+            assert len({int(c) for c in codes[members] if c >= 0}) <= 1
+    assert all(found.person[r.left] != found.person[r.right] for r in found.ambiguous)
