@@ -1,7 +1,5 @@
 """The decision section of the settings tree. Defaults are those of spec decision.D46 and D6."""
 
-from typing import Annotated
-
 from pydantic import Field
 
 from kernel.settings import Section
@@ -10,33 +8,26 @@ from kernel.settings import Section
 class DecisionSettings(Section):
     """How much is explored, how long a process may trust what it read, how commits are grouped."""
 
-    epsilon_web: Annotated[float, Field(default=0.2, ge=0, le=1, description="Share of web choices that explore.")]
-    epsilon_email: Annotated[
-        float, Field(default=0.05, ge=0, le=1, description="Share of e-mail choices that explore.")
-    ]
-    epsilon_push: Annotated[float, Field(default=0.05, ge=0, le=1, description="Share of push choices that explore.")]
-    eps_min: Annotated[
-        float,
-        Field(
-            default=0.01,
-            gt=0,
-            le=0.2,
-            description="Every eligible arm keeps at least this over the number of arms, so that every choice can be "
-            "evaluated later.",
-        ),
-    ]
-    attempts: Annotated[
-        int,
-        Field(default=5, ge=1, le=20, description="Decisions made afresh after a fence conflict before withholding."),
-    ]
-    catalogue_seconds: Annotated[
-        float,
-        Field(default=1.0, ge=0, le=60, description="A process looks for a newer catalogue or model this often."),
-    ]
-    group_items: Annotated[int, Field(default=64, ge=1, le=1000, description="Decisions committed together, at most.")]
-    group_wait_ms: Annotated[
-        float, Field(default=2.0, ge=0, le=100, description="Longest wait for company before a commit, milliseconds.")
-    ]
+    epsilon_web: float = Field(default=0.2, ge=0, le=1, description="Share of web choices that explore.")
+    epsilon_email: float = Field(default=0.05, ge=0, le=1, description="Share of e-mail choices that explore.")
+    epsilon_push: float = Field(default=0.05, ge=0, le=1, description="Share of push choices that explore.")
+    eps_min: float = Field(
+        default=0.01,
+        gt=0,
+        le=0.2,
+        description="Every eligible arm keeps at least this over the number of arms, so that every choice can be "
+        "evaluated later.",
+    )
+    attempts: int = Field(
+        default=5, ge=1, le=20, description="Decisions made afresh after a fence conflict before withholding."
+    )
+    catalogue_seconds: float = Field(
+        default=1.0, ge=0, le=60, description="A process looks for a newer catalogue or model this often."
+    )
+    group_items: int = Field(default=64, ge=1, le=1000, description="Decisions committed together, at most.")
+    group_wait_ms: float = Field(
+        default=2.0, ge=0, le=100, description="Longest wait for company before a commit, milliseconds."
+    )
 
     def epsilon(self, channel: str) -> float:
         """The exploration share of a channel that names none itself; an unknown channel explores like e-mail."""

@@ -1,0 +1,1 @@
+"""Learning: training sets, ranker, off-policy evaluation, promotion, registry."""

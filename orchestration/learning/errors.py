@@ -1,0 +1,61 @@
+"""What can go wrong while learning. A refused estimate or a "hold" is a result, not one of these."""
+
+from kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
+
+
+class LogUnusable(InvalidInput):
+    """The log of decisions cannot be read as one."""
+
+    code = "log_unusable"
+    remedy = "Name existing columns with --arm, --reward, --propensity; every row needs an arm, a reward, a propensity."
+
+
+class PropensityMissing(InvalidInput):
+    """Without the probability of what was shown there is no honest estimate (decision.D28)."""
+
+    code = "propensity_missing"
+    remedy = "Give the probability with which each row's arm was chosen, above 0 and at most 1; it cannot be guessed."
+
+
+class PolicyUnusable(InvalidInput):
+    """The policy to evaluate is not one over the arms of this log."""
+
+    code = "policy_unusable"
+    remedy = (
+        "Use uniform, ranker, arm:NAME with an arm of the log, or probs:FILE with a row per log row that sums to 1."
+    )
+
+
+class TooLittleToLearn(InvalidInput):
+    """Not enough rows, or not enough different arms or rewards, to train on."""
+
+    code = "too_little_to_learn"
+    remedy = "Collect more decisions with outcomes; until then the rules decide."
+
+
+class UnknownModel(NotFound):
+    """No model with this digest is registered."""
+
+    code = "unknown_model"
+    remedy = "List what is registered: candor learn status."
+
+
+class ModelBroken(Unavailable):
+    """The model's file is missing or not what its digest says. Decisions go on by rules."""
+
+    code = "model_broken"
+    remedy = "Promote another model (candor learn rollback) or train again (candor learn train)."
+
+
+class NothingToRollBack(Conflict):
+    """No earlier model was ever active."""
+
+    code = "nothing_to_roll_back"
+    remedy = "Nothing to do: the rules decide when no model is active."
+
+
+class NotBetter(Conflict):
+    """The gate says hold; promotion needs evidence."""
+
+    code = "not_better"
+    remedy = "Read candor learn status; promote a named digest with --force and a reason if you know better."

@@ -1,0 +1,197 @@
+"""What another policy would have earned, from a log of decisions with their propensities.
+
+Estimators: inverse propensity (IPS), its self-normalised form (SNIPS) and doubly robust with cross-fitting (Dudik et al. 2011; Chernozhukov et
+al. 2018), each with a 95 % interval. Refusal rules of decision.D27. Enters: a `Log` and the policy's probabilities `float64[n, K]`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kernel.canonical import Json
+from orchestration.learning.errors import PolicyUnusable
+from orchestration.learning.logs import Floats, Log, Whole, read_log
+from orchestration.learning.ranker import arm_values
+from orchestration.learning.settings import LearningSettings
+
+Z95 = 1.959963984540054
+LEAST_ESS, ESS_SHARE, MOST_WEIGHT, LEAST_OVERLAP = 100.0, 0.01, 0.05, 0.8  # decision.D27
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, Json]:
+        """As printed."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How much of the log speaks for the policy."""
+
+    n: int
+    ess: float
+    max_weight: float
+    overlap: float
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no number may be given, or None."""
+        floor = max(LEAST_ESS, ESS_SHARE * self.n)
+        if self.ess < floor * (1 - 1e-9):
+            return f"effective sample size {self.ess:.1f} is below {floor:.0f}"
+        if self.max_weight > MOST_WEIGHT:
+            return f"one row carries {self.max_weight:.1%} of the weight, more than {MOST_WEIGHT:.0%}"
+        if self.overlap < LEAST_OVERLAP:
+            return f"overlap {self.overlap:.2f} is below {LEAST_OVERLAP}"
+        return None
+
+
+def weights(log: Log, policy: Floats) -> Floats:
+    """Importance weights: the policy's probability of what was shown over the logged one."""
+    return policy[np.arange(len(log)), log.arm] / log.propensity
+
+
+def support(log: Log, policy: Floats) -> Support:
+    """The figures behind a refusal. Only the shown arm's propensity is known, so overlap is min(1, mean weight)."""
+    weight = weights(log, policy)
+    total, squares = float(weight.sum()), float(np.square(weight).sum())
+    if total <= 0:
+        return Support(len(log), 0.0, 0.0, 0.0)
+    return Support(len(log), total**2 / squares, float(weight.max()) / total, min(1.0, total / len(log)))
+
+
+def folds(count: int, parts: int, seed: int) -> Whole:
+    """A fold number per row, equal sizes, shuffled by `seed`."""
+    return np.asarray(np.random.default_rng(seed).permutation(count) % min(parts, count), dtype=np.int64)
+
+
+def cross_fit(log: Log, part: Whole, settings: LearningSettings) -> Floats:
+    """Expected reward of every arm per row, each row judged by a model that has not seen its fold: `float64[n, K]`."""
+    made = np.empty((len(log), len(log.arms)))
+    for fold in range(int(part.max()) + 1):
+        test = part == fold
+        rest = ~test
+        made[test] = arm_values(
+            log.features[rest], log.arm[rest], log.reward[rest], log.features[test], len(log.arms), settings
+        )
+    return made
+
+
+def greedy(values: Floats) -> Floats:
+    """The policy that takes the best arm of every row; the first of equals."""
+    return np.eye(values.shape[1])[values.argmax(axis=1)]
+
+
+def doubly_robust(log: Log, values: Floats) -> Floats:
+    """The doubly robust score of every arm in every row: `float64[n, K]`; its policy-weighted mean is unbiased."""
+    rows = np.arange(len(log))
+    scores = values.copy()
+    scores[rows, log.arm] += (log.reward - values[rows, log.arm]) / log.propensity
+    return scores
+
+
+def mean_of(scores: Floats) -> Estimate:
+    """Mean and normal interval of independent scores."""
+    value = float(scores.mean())
+    half = Z95 * float(scores.std(ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else math.inf
+    return Estimate(value, value - half, value + half)
+
+
+def estimates(log: Log, policy: Floats, values: Floats) -> dict[str, Estimate]:
+    """IPS, SNIPS and DR of a policy with enough support."""
+    weight = weights(log, policy)
+    ips = mean_of(weight * log.reward)
+    value = float((weight * log.reward).sum() / weight.sum())
+    half = Z95 * math.sqrt(float(np.square(weight * (log.reward - value)).sum())) / float(weight.sum())
+    robust = mean_of((policy * doubly_robust(log, values)).sum(axis=1))
+    return {"ips": ips, "snips": Estimate(value, value - half, value + half), "dr": robust}
+
+
+def evaluate(log: Log, policy: str, settings: LearningSettings) -> dict[str, Json]:
+    """The answer of `candor evaluate`."""
+    part = folds(len(log), settings.folds, settings.seed)
+    values: Floats | None = None
+    if policy == "ranker":
+        values = cross_fit(log, part, settings)
+        target = greedy(values)
+    else:
+        target = named_policy(log, policy)
+    found = support(log, target)
+    answer: dict[str, Json] = {
+        "n": found.n, "ess": found.ess, "max_weight": found.max_weight, "overlap": found.overlap,
+        "refused": found.refusal is not None, "reason": found.refusal, "estimators": {},
+    }  # fmt: skip
+    if found.refusal is None:
+        made = estimates(log, target, cross_fit(log, part, settings) if values is None else values)
+        answer["estimators"] = {name: one.to_json() for name, one in made.items()}
+    return answer
+
+
+def named_policy(log: Log, policy: str) -> Floats:
+    """`uniform`, `arm:NAME` or `probs:FILE` as probabilities over the log's arms: `float64[n, K]`.
+
+    A column of `probs` for an arm the log never showed keeps its mass out: the overlap tells.
+
+    Raises:
+        PolicyUnusable: another word, an arm the log lacks, a file that does not fit.
+    """
+    kind, _, rest = policy.partition(":")
+    shape = (len(log), len(log.arms))
+    if policy == "uniform":
+        return np.full(shape, 1.0 / len(log.arms))
+    if kind == "arm":
+        if rest not in log.arms:
+            raise PolicyUnusable(f"expected an arm of the log, got '{rest}'; it has: {', '.join(log.arms[:20])}")
+        made = np.zeros(shape)
+        made[:, log.arms.index(rest)] = 1.0
+        return made
+    if kind != "probs":
+        raise PolicyUnusable(f"expected uniform, ranker, arm:NAME or probs:FILE, got '{policy[:40]}'")
+    return _probs(log, Path(rest))
+
+
+def _probs(log: Log, path: Path) -> Floats:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as fault:
+        raise PolicyUnusable(
+            f"expected a Parquet file, got an unreadable {path.name} ({type(fault).__name__})"
+        ) from None
+    table.columns = [str(one) for one in table.columns]
+    if len(table) != len(log):
+        raise PolicyUnusable(f"expected {len(log)} rows in {path.name}, one per log row, got {len(table)}")
+    if not set(table.columns) & set(log.arms):
+        raise PolicyUnusable(f"expected a column per arm ({', '.join(log.arms[:10])}), got none of them")
+    try:
+        mass = table.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PolicyUnusable(f"expected only numbers in {path.name}, one column per arm") from None
+    if not np.isfinite(mass).all() or (mass < 0).any() or (np.abs(mass.sum(axis=1) - 1) > 1e-4).any():
+        raise PolicyUnusable(f"expected every row of {path.name} to be probabilities that sum to 1")
+    made = np.zeros((len(log), len(log.arms)))
+    for place, name in enumerate(log.arms):
+        if name in table.columns:
+            made[:, place] = mass[:, list(table.columns).index(name)]
+    return made
+
+
+def evaluate_log(
+    path: Path, *, arm: str, reward: str, propensity: str, policy: str, features: tuple[str, ...] = (),
+    seed: int | None = None, settings: LearningSettings | None = None,
+) -> Mapping[str, Json]:  # fmt: skip
+    """`candor evaluate LOG …` as a function: no store, no configuration."""
+    chosen = settings or LearningSettings()
+    if seed is not None:
+        chosen = chosen.model_copy(update={"seed": seed})
+    return evaluate(read_log(path, arm=arm, reward=reward, propensity=propensity, features=features), policy, chosen)
