@@ -71,7 +71,7 @@ async def add_members(conn: Conn, pairs: Iterable[tuple[RecordId, PersonId]], nu
     """Open memberships from this version on."""
     async with (
         conn.cursor() as cursor,
-        cursor.copy("COPY identity.membership (record_id, person_id, valid_from) FROM STDIN (FORMAT BINARY)") as copy,
+        cursor.copy("COPY identity.members (record_id, person_id, valid_from) FROM STDIN (FORMAT BINARY)") as copy,
     ):
         copy.set_types(["text", "text", "int8"])
         for record, person in pairs:
@@ -79,10 +79,12 @@ async def add_members(conn: Conn, pairs: Iterable[tuple[RecordId, PersonId]], nu
 
 
 async def close_members(conn: Conn, records: Sequence[RecordId], number: GraphVersion) -> None:
-    """End the open memberships of these records with this version."""
+    """End the memberships of these records with this version; they stay in the history."""
     await conn.execute(
-        "UPDATE identity.membership SET valid_to = %b WHERE valid_to IS NULL AND record_id = ANY(%b)",
-        (number, list(records)),
+        "WITH ended AS (DELETE FROM identity.members WHERE record_id = ANY(%b) RETURNING record_id, person_id, valid_from)"
+        " INSERT INTO identity.past_members (record_id, person_id, valid_from, valid_to)"
+        " SELECT record_id, person_id, valid_from, %b FROM ended",
+        (list(records), number),
     )
 
 
@@ -151,7 +153,7 @@ async def live_people(conn: Conn) -> list[PersonId]:
 
 async def partition(conn: Conn) -> dict[RecordId, PersonId]:
     """The live person of every record."""
-    cursor = await conn.execute("SELECT record_id, person_id FROM identity.membership WHERE valid_to IS NULL")
+    cursor = await conn.execute("SELECT record_id, person_id FROM identity.members")
     return {r["record_id"]: r["person_id"] async for r in cursor}
 
 
@@ -168,9 +170,9 @@ async def members(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, list
     """Records (all versions) and their keys, by person."""
     found: dict[PersonId, list[tuple[RecordId, KeyId]]] = {}
     cursor = await conn.execute(
-        "SELECT m.person_id, m.record_id, r.key_id FROM identity.membership m"
+        "SELECT m.person_id, m.record_id, r.key_id FROM identity.members m"
         " JOIN identity.records r ON r.record_id = m.record_id"
-        " WHERE m.valid_to IS NULL AND m.person_id = ANY(%b) ORDER BY m.record_id",
+        " WHERE m.person_id = ANY(%b) ORDER BY m.record_id",
         (list(people),),
     )
     async for r in cursor:
@@ -180,31 +182,36 @@ async def members(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, list
 
 @dataclass(frozen=True, slots=True)
 class HeldKey:
-    """An identifier of a person, its key, and whether nobody else's records carry it."""
+    """An identifier of a person, its key, how many people hold it, and who they are unless they are a crowd."""
 
     id: IdentifierId
     key_id: KeyId
-    alone: bool
+    kind: str
+    holders: int
+    people: tuple[PersonId, ...]
 
 
-async def held_identifiers(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, list[HeldKey]]:
-    """Identifiers by person, each once, by id."""
+async def held_identifiers(conn: Conn, people: Sequence[PersonId], crowd: int) -> dict[PersonId, list[HeldKey]]:
+    """Identifiers by person, each once, by id. More than ``crowd`` holders are counted, not listed."""
     found: dict[PersonId, list[HeldKey]] = {}
     cursor = await conn.execute(
-        "WITH held AS (SELECT DISTINCT m.person_id, ri.identifier_id FROM identity.membership m"
-        "  JOIN identity.record_identifiers ri ON ri.record_id = m.record_id"
-        "  WHERE m.valid_to IS NULL AND m.person_id = ANY(%b)),"
-        " wanted AS (SELECT DISTINCT identifier_id FROM held),"
-        " counted AS (SELECT w.identifier_id, count(DISTINCT m.person_id) AS holders FROM wanted w"
-        "  JOIN identity.record_identifiers ri ON ri.identifier_id = w.identifier_id"
-        "  JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL GROUP BY w.identifier_id)"
-        " SELECT held.person_id, i.identifier_id, i.key_id, c.holders FROM held"
-        " JOIN identity.identifiers i USING (identifier_id) JOIN counted c USING (identifier_id)"
-        " ORDER BY i.identifier_id",
-        (list(people),),
+        "WITH held AS MATERIALIZED (SELECT w.id AS person_id, h.identifier_id FROM unnest(%(people)b::text[]) AS w(id)"
+        "  CROSS JOIN LATERAL (SELECT DISTINCT ri.identifier_id FROM identity.members m"
+        "   JOIN identity.record_identifiers ri ON ri.record_id = m.record_id WHERE m.person_id = w.id) AS h),"
+        " wanted AS MATERIALIZED (SELECT DISTINCT identifier_id FROM held),"
+        " known AS MATERIALIZED (SELECT i.identifier_id, i.key_id, i.kind, s.people FROM wanted"
+        "  JOIN identity.identifiers i USING (identifier_id)"
+        "  CROSS JOIN LATERAL (SELECT array_agg(DISTINCT m.person_id) AS people FROM identity.record_identifiers ri"
+        "   JOIN identity.members m ON m.record_id = ri.record_id WHERE ri.identifier_id = wanted.identifier_id) AS s)"
+        " SELECT held.person_id, known.identifier_id, known.key_id, known.kind, cardinality(known.people) AS holders,"
+        "  CASE WHEN cardinality(known.people) <= %(crowd)b THEN known.people ELSE '{}' END AS people"
+        " FROM held JOIN known USING (identifier_id) ORDER BY known.identifier_id",
+        {"people": list(people), "crowd": crowd},
     )
     async for r in cursor:
-        found.setdefault(r["person_id"], []).append(HeldKey(r["identifier_id"], r["key_id"], r["holders"] == 1))
+        found.setdefault(r["person_id"], []).append(
+            HeldKey(r["identifier_id"], r["key_id"], r["kind"], r["holders"], tuple(r["people"]))
+        )
     return found
 
 
@@ -214,43 +221,56 @@ async def subjects_of(conn: Conn, ids: Sequence[str]) -> dict[str, tuple[KeyId, 
         "SELECT i.identifier_id AS id, i.key_id,"
         " array_remove(array_agg(DISTINCT m.person_id), NULL) AS people FROM identity.identifiers i"
         " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
-        " LEFT JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL"
+        " LEFT JOIN identity.members m ON m.record_id = ri.record_id"
         " WHERE i.identifier_id = ANY(%(ids)b) AND i.erased_at IS NULL GROUP BY i.identifier_id, i.key_id"
         " UNION ALL SELECT r.record_id, r.key_id, array_remove(ARRAY[m.person_id], NULL) FROM identity.records r"
-        " LEFT JOIN identity.membership m ON m.record_id = r.record_id AND m.valid_to IS NULL"
+        " LEFT JOIN identity.members m ON m.record_id = r.record_id"
         " WHERE r.record_id = ANY(%(ids)b) AND r.erased_at IS NULL",
         {"ids": list(ids)},
     )
     return {r["id"]: (r["key_id"], r["people"]) async for r in cursor}
 
 
-async def may_be_same(conn: Conn, people: Sequence[PersonId], limit: int) -> dict[PersonId, set[PersonId]]:
-    """Other live people tied to these by a refused pair, or by an identifier that at most ``limit`` people hold."""
+async def refused_with(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, set[PersonId]]:
+    """Other live people tied to these by a refused pair."""
     found: dict[PersonId, set[PersonId]] = {}
     cursor = await conn.execute(
-        "WITH mine AS (SELECT m.person_id, m.record_id FROM identity.membership m"
-        "  WHERE m.valid_to IS NULL AND m.person_id = ANY(%(people)b)),"
-        " held AS (SELECT DISTINCT mine.person_id, ri.identifier_id FROM mine"
-        "  JOIN identity.record_identifiers ri ON ri.record_id = mine.record_id"
-        "  JOIN identity.identifiers i ON i.identifier_id = ri.identifier_id AND i.kind <> 'group_id'),"
-        " sharing AS (SELECT w.identifier_id, array_agg(DISTINCT m.person_id) AS people"
-        "  FROM (SELECT DISTINCT identifier_id FROM held) w"
-        "  JOIN identity.record_identifiers ri ON ri.identifier_id = w.identifier_id"
-        "  JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL"
-        "  GROUP BY w.identifier_id HAVING count(DISTINCT m.person_id) BETWEEN 2 AND %(limit)b),"
-        " pairs AS (SELECT mine.person_id, a.record_b AS other FROM mine JOIN identity.ambiguous a"
-        "   ON a.record_a = mine.record_id"
-        "  UNION ALL SELECT mine.person_id, a.record_a FROM mine JOIN identity.ambiguous a"
-        "   ON a.record_b = mine.record_id)"
-        " SELECT held.person_id, unnest(sharing.people) AS other FROM held JOIN sharing USING (identifier_id)"
-        " UNION SELECT pairs.person_id, m.person_id FROM pairs"
-        "  JOIN identity.membership m ON m.record_id = pairs.other AND m.valid_to IS NULL",
-        {"people": list(people), "limit": limit},
+        "SELECT w.id AS person_id, o.person_id AS other FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
+        "  SELECT o.person_id FROM identity.members m JOIN identity.ambiguous a ON a.record_a = m.record_id"
+        "  JOIN identity.members o ON o.record_id = a.record_b WHERE m.person_id = w.id"
+        "  UNION SELECT o.person_id FROM identity.members m JOIN identity.ambiguous a ON a.record_b = m.record_id"
+        "  JOIN identity.members o ON o.record_id = a.record_a WHERE m.person_id = w.id) AS o",
+        (list(people),),
     )
     async for r in cursor:
-        if r["person_id"] != r["other"]:
-            found.setdefault(r["person_id"], set()).add(r["other"])
+        found.setdefault(r["person_id"], set()).add(r["other"])
     return found
+
+
+async def may_be_same(
+    conn: Conn, people: Sequence[PersonId], crowd: int, held: Mapping[PersonId, Sequence[HeldKey]] | None = None
+) -> dict[PersonId, set[PersonId]]:
+    """Other live people tied to these by a refused pair, or by an identifier that is not a crowd's or a group's."""
+    held = held if held is not None else await held_identifiers(conn, people, crowd)
+    refused = await refused_with(conn, people)
+    return {
+        person: found
+        for person in people
+        if (
+            found := {p for i in held.get(person, ()) if i.kind != "group_id" for p in i.people}.union(
+                refused.get(person, ())
+            )
+            - {person}
+        )
+    }
+
+
+async def analyse(conn: Conn) -> None:
+    """Tell Postgres what the tables look like after a bulk load: its guesses of empty tables make plans that crawl."""
+    await conn.execute(
+        "ANALYZE identity.records, identity.identifiers, identity.record_identifiers, identity.people, identity.members,"
+        " identity.edges, identity.ambiguous"
+    )
 
 
 async def replace_evidence(conn: Conn, edges: Iterable[Edge], refused: Iterable[Refused], number: GraphVersion) -> None:
@@ -329,9 +349,10 @@ async def members_at(conn: Conn, people: Sequence[PersonId], number: GraphVersio
     """Records of people as of a past graph version."""
     found: dict[PersonId, list[RecordId]] = {}
     cursor = await conn.execute(
-        "SELECT person_id, record_id FROM identity.membership WHERE person_id = ANY(%b) AND valid_from <= %b"
-        " AND (valid_to IS NULL OR valid_to > %b) ORDER BY record_id",
-        (list(people), number, number),
+        "SELECT person_id, record_id FROM identity.members WHERE person_id = ANY(%(people)b) AND valid_from <= %(at)b"
+        " UNION ALL SELECT person_id, record_id FROM identity.past_members WHERE person_id = ANY(%(people)b)"
+        " AND valid_from <= %(at)b AND valid_to > %(at)b ORDER BY record_id",
+        {"people": list(people), "at": number},
     )
     async for r in cursor:
         found.setdefault(r["person_id"], []).append(r["record_id"])

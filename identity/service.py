@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # the linkage engine brings DuckDB and Arrow, which have no p
     from identity.linkage import Edges
 
 PeopleChanged = Callable[[Conn, Sequence[PersonId]], Awaitable[None]]
+_BULK: Final = 2_000  # so many rows at once change what Postgres should think of its tables
 _PAGE: Final = 10_000  # records opened at a time; their keys fit the vault's memory
 
 
@@ -42,6 +43,8 @@ class Identity:
 
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
+    ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
+    here, so that a contact which must stay silent is silent from its first moment.
     """
 
     name = "identity"
@@ -53,6 +56,7 @@ class Identity:
         self._collector = Collector(kernel, self.settings)
         self._hot = HotIndex(kernel.cache, self.settings)
         self.on_people_changed: list[PeopleChanged] = []
+        self.on_identifiers_stored = self._collector.on_stored
 
     # taking in
 
@@ -68,6 +72,8 @@ class Identity:
         indexes = [self._collector.index(i) for i in dict.fromkeys(i for r in records for i in r.identifiers)]
         if indexes:
             after_commit(conn, partial(self._hot.forget, indexes))
+        if len(records) >= _BULK:
+            after_commit(conn, self._analyse)
         return taken.ids
 
     async def register_identifiers(self, conn: Conn, ids: Sequence[Identifier]) -> list[IdentifierId]:
@@ -163,14 +169,17 @@ class Identity:
         if not people:
             return {}
         records = await graph_store.members(conn, people)
-        identifiers = await graph_store.held_identifiers(conn, people)
-        loose = await graph_store.may_be_same(conn, people, self.settings.loose_limit)
+        identifiers = await graph_store.held_identifiers(conn, people, self.settings.loose_limit)
+        loose = await graph_store.may_be_same(conn, people, self.settings.loose_limit, identifiers)
         rows = await graph_store.people_rows(conn, people)
         return {
             person: Membership(
                 records=tuple(record for record, _ in held_),
                 identifiers=tuple(i.id for i in identifiers.get(person, ())),
-                key_ids=(*(key for _, key in held_), *(i.key_id for i in identifiers.get(person, ()) if i.alone)),
+                key_ids=(
+                    *(key for _, key in held_),
+                    *(i.key_id for i in identifiers.get(person, ()) if i.holders == 1),
+                ),
                 loose=tuple(sorted(loose.get(person, ()))),
                 sure=rows[person].sure,
                 graph_version=rows[person].changed_in,
@@ -219,6 +228,8 @@ class Identity:
         published = await publishing.publish(conn, self._audit, self._kernel.clock, clusters, records, edges)
         await self._tell(conn, sorted(published.touched))
         after_commit(conn, self._drop_index)
+        if len(records) >= _BULK:
+            after_commit(conn, self._analyse)
         return published.version
 
     async def changes(self, conn: Conn, after: int = 0, limit: int = 1000) -> list[tuple[int, GraphVersion, Change]]:
@@ -261,6 +272,10 @@ class Identity:
     async def _tell(self, conn: Conn, people: Sequence[PersonId]) -> None:
         for told in self.on_people_changed if people else ():
             await told(conn, people)
+
+    async def _analyse(self) -> None:
+        async with self._kernel.db.transaction() as conn:
+            await graph_store.analyse(conn)
 
     async def _drop_index(self) -> None:
         await self._hot.clear()

@@ -102,7 +102,7 @@ async def known_rows(conn: Conn, rows: Sequence[bytes]) -> dict[bytes, list[Know
     found: dict[bytes, list[KnownRow]] = {}
     cursor = await conn.execute(
         "SELECT r.row_index, r.record_id, r.content, r.version, r.current, r.observed_at, m.person_id"
-        " FROM identity.records r LEFT JOIN identity.membership m ON m.record_id = r.record_id AND m.valid_to IS NULL"
+        " FROM identity.records r LEFT JOIN identity.members m ON m.record_id = r.record_id"
         " WHERE r.row_index = ANY(%b) ORDER BY r.row_index, r.version",
         (list(rows),),
     )
@@ -209,13 +209,15 @@ async def holders(conn: Conn, ids: Sequence[IdentifierId]) -> dict[IdentifierId,
     """The live people whose records (any version) carry these identifiers."""
     found: dict[IdentifierId, set[PersonId]] = {}
     cursor = await conn.execute(
-        "SELECT DISTINCT ri.identifier_id, m.person_id FROM identity.record_identifiers ri"
-        " JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL"
-        " WHERE ri.identifier_id = ANY(%b)",
+        # Lateral: one index probe an identifier, whatever Postgres believes of freshly loaded tables.
+        "SELECT w.id, h.person_id FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
+        "  SELECT DISTINCT m.person_id FROM identity.record_identifiers ri"
+        "  JOIN identity.members m ON m.record_id = ri.record_id"
+        "  WHERE ri.identifier_id = w.id) AS h",
         (list(ids),),
     )
     async for r in cursor:
-        found.setdefault(r["identifier_id"], set()).add(r["person_id"])
+        found.setdefault(r["id"], set()).add(r["person_id"])
     return found
 
 
@@ -223,11 +225,11 @@ async def carried_by(conn: Conn, people: Sequence[PersonId], kinds: Sequence[str
     """Identifiers of these kinds on the current records of these people."""
     found: dict[PersonId, list[Carried]] = {}
     cursor = await conn.execute(
-        "SELECT m.person_id, i.identifier_id, i.kind, r.source, r.row_index FROM identity.membership m"
+        "SELECT m.person_id, i.identifier_id, i.kind, r.source, r.row_index FROM identity.members m"
         " JOIN identity.records r ON r.record_id = m.record_id AND r.current"
         " JOIN identity.record_identifiers ri ON ri.record_id = m.record_id"
         " JOIN identity.identifiers i ON i.identifier_id = ri.identifier_id"
-        " WHERE m.valid_to IS NULL AND m.person_id = ANY(%b) AND i.kind = ANY(%b)",
+        " WHERE m.person_id = ANY(%b) AND i.kind = ANY(%b)",
         (list(people), list(kinds)),
     )
     async for r in cursor:
@@ -244,7 +246,7 @@ async def resolve(conn: Conn, wanted: Sequence[tuple[str, bytes]]) -> list[Hit]:
         " FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
         " JOIN identity.identifiers i ON i.kind = w.kind AND i.index = w.index"
         " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
-        " LEFT JOIN identity.membership m ON m.record_id = ri.record_id AND m.valid_to IS NULL"
+        " LEFT JOIN identity.members m ON m.record_id = ri.record_id"
         " GROUP BY i.kind, i.index, i.identifier_id, m.person_id ORDER BY i.identifier_id, m.person_id",
         ([k for k, _ in wanted], [x for _, x in wanted]),
     )
@@ -253,8 +255,8 @@ async def resolve(conn: Conn, wanted: Sequence[tuple[str, bytes]]) -> list[Hit]:
 
 _SEALED: Final = (
     "SELECT r.record_id, m.person_id, r.source, r.version, r.current, r.key_id, r.body, r.observed_at, r.recorded_at,"
-    " r.purpose, r.basis FROM identity.membership m JOIN identity.records r ON r.record_id = m.record_id"
-    " WHERE m.valid_to IS NULL AND r.body IS NOT NULL"
+    " r.purpose, r.basis FROM identity.members m JOIN identity.records r ON r.record_id = m.record_id"
+    " WHERE r.body IS NOT NULL"
 )
 
 

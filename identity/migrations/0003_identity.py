@@ -70,15 +70,23 @@ CREATE TABLE identity.people (
 );
 CREATE INDEX people_redirect ON identity.people (redirect_to) WHERE redirect_to IS NOT NULL;
 
-CREATE TABLE identity.membership (
+-- The living memberships lie apart from the ended ones: every question is about the living, and Postgres, which guesses
+-- badly what "valid_to IS NULL" leaves over, need not guess.
+CREATE TABLE identity.members (
+    record_id  text COLLATE "C" PRIMARY KEY REFERENCES identity.records,
+    person_id  text COLLATE "C" NOT NULL REFERENCES identity.people,
+    valid_from bigint NOT NULL
+);
+CREATE INDEX members_person ON identity.members (person_id) INCLUDE (record_id);
+
+CREATE TABLE identity.past_members (
     record_id  text COLLATE "C" NOT NULL REFERENCES identity.records,
     person_id  text COLLATE "C" NOT NULL REFERENCES identity.people,
     valid_from bigint NOT NULL,
-    valid_to   bigint,                     -- the first graph version in which it no longer holds
+    valid_to   bigint NOT NULL,            -- the first graph version in which it no longer held
     PRIMARY KEY (record_id, valid_from)
 );
-CREATE UNIQUE INDEX membership_live ON identity.membership (record_id) INCLUDE (person_id) WHERE valid_to IS NULL;
-CREATE INDEX membership_person ON identity.membership (person_id) INCLUDE (record_id) WHERE valid_to IS NULL;
+CREATE INDEX past_members_person ON identity.past_members (person_id);
 
 CREATE TABLE identity.edges (
     record_a text COLLATE "C" NOT NULL,
@@ -111,9 +119,18 @@ CREATE TABLE identity.changes (
 CREATE INDEX changes_person ON identity.changes (person_id);
 
 GRANT SELECT, INSERT ON identity.graph_versions, identity.changes TO candor_app;
-GRANT SELECT, INSERT, UPDATE ON identity.records, identity.identifiers, identity.people, identity.membership TO candor_app;
+GRANT SELECT, INSERT, UPDATE ON identity.records, identity.identifiers, identity.people TO candor_app;
+GRANT SELECT, INSERT, DELETE ON identity.members TO candor_app;
+GRANT SELECT, INSERT ON identity.past_members TO candor_app;
 GRANT SELECT, INSERT, DELETE ON identity.record_identifiers TO candor_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON identity.edges, identity.ambiguous TO candor_app;
+
+-- After a bulk load we ANALYZE rather than wait for autovacuum. Older servers lack the grant: there the command is a warning.
+DO $$ BEGIN
+    IF current_setting('server_version_num')::int >= 170000 THEN
+        EXECUTE 'GRANT MAINTAIN ON ALL TABLES IN SCHEMA identity TO candor_app';
+    END IF;
+END $$;
 """
 
 

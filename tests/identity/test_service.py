@@ -65,7 +65,7 @@ async def test_a_late_row_does_not_become_current_and_a_taken_back_change_does(k
 async def test_words_lie_sealed_and_no_table_holds_them_in_clear(kernel, identity, record):
     await add(kernel, identity, record("key-of-ada", ("email", "ada@example.org"), first_name="Adalbertine"))
     async with kernel.db.reading() as conn:
-        for table in ("records", "identifiers", "record_identifiers", "people", "membership"):
+        for table in ("records", "identifiers", "record_identifiers", "people", "members"):
             rows = await (await conn.execute(f"SELECT t::text AS row FROM identity.{table} t")).fetchall()
             for word in ("ada@example.org", "Adalbertine", "key-of-ada"):
                 assert not any(word in r["row"] or word.encode().hex() in r["row"] for r in rows), (table, word)
