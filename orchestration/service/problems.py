@@ -25,7 +25,7 @@ STATUS: dict[type[CandorError], int] = {
     Unavailable: 503,
     IntegrityError: 500,
 }
-SPECIAL = {"no_credentials": 401, "bad_credentials": 401, "too_large": 413, "idempotency_in_flight": 409}
+SPECIAL = {"not_authenticated": 401, "too_large": 413}
 TITLES = {404: "Not found", 405: "Method not allowed", 413: "Too large", 415: "Media type not supported", 429: "Too many requests"}
 
 log = get_logger("http")

@@ -21,7 +21,7 @@ def verify(as_json: Json = False) -> None:
     """Derive the whole log again from its leaves and compare it with what was signed and published."""
     report = in_house(lambda house: house.audit.verify_log())
     if as_json:
-        output.emit_json(report)
+        output.emit_json({"ok": report.ok, **output.plain(report)})
     else:
         for line in report.lines:
             output.out.print(line, soft_wrap=True)
@@ -29,9 +29,12 @@ def verify(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def checkpoint(as_json: Json = False) -> None:
+def checkpoint(
+    republish: Annotated[bool, typer.Option("--republish", help="Write the published files anew from the database.")] = False,
+    as_json: Json = False,
+) -> None:
     """Take waiting entries into the log, sign a checkpoint and print it."""
-    signed = in_house(lambda house: house.audit.sequence())
+    signed = in_house(lambda house: house.audit.republish() if republish else house.audit.sequence())
     if signed is None:
         output.say("The log is empty: nothing to sign yet.")
         return

@@ -1,0 +1,84 @@
+"""The HTTP application: every room's routes behind one envelope.
+
+Enters: an open `House`. Leaves: a FastAPI app with OpenAPI 3.1 at /openapi.json. Routes live in the rooms; this page only says which.
+"""
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+import audit.endpoints
+import channels.endpoints
+import consent.endpoints
+import events.endpoints
+import explain.endpoints
+import identity.endpoints
+import orchestration.decision.endpoints
+from kernel.errors import NotFound
+from orchestration.service import problems
+from orchestration.service.middleware import Envelope
+
+if TYPE_CHECKING:
+    from orchestration.wiring import House
+
+ROUTERS = (
+    events.endpoints.router,
+    identity.endpoints.router,
+    consent.endpoints.router,
+    orchestration.decision.endpoints.router,
+    channels.endpoints.router,
+    explain.endpoints.router,
+    audit.endpoints.router,
+)
+
+health = APIRouter(tags=["health"])
+
+
+@health.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process runs."""
+    return {"status": "ok"}
+
+
+@health.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """Postgres answers and the hot store is warm or at least known to be cold; 503 while it cannot decide."""
+    checks = await request.app.state.house.checks()
+    ready = all(check.ok for check in checks if check.needed)
+    body = {"ready": ready, "checks": {c.name: c.state for c in checks}}
+    return JSONResponse(body, status_code=200 if ready else 503)
+
+
+@health.get("/static/{name}", include_in_schema=False)
+async def static(name: str) -> Response:
+    """The stylesheet that pages share."""
+    if name != "candor.css":
+        raise NotFound("expected a file that pages use, got another name")
+    return Response(stylesheet(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
+
+
+def stylesheet() -> str:
+    """The text of the shared stylesheet."""
+    return (files("consent") / "static" / "candor.css").read_text(encoding="utf-8")
+
+
+def create_app(house: "House") -> FastAPI:
+    """The application over an open house."""
+    app = FastAPI(
+        title="Candor",
+        version="0.1.0",
+        summary="Decides, sends, explains and proves customer messages.",
+        description="No message leaves without a permission, a reason and a receipt. Errors are RFC 9457 problems.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.house = house
+    problems.install(app)
+    app.add_middleware(Envelope)
+    for router in (*ROUTERS, health):
+        app.include_router(router)
+    return app
+
+

@@ -1,0 +1,116 @@
+"""`candor why · receipt · verify · lineage · replay`: what was decided, why, and the proof of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.service.cli import output
+from orchestration.service.cli.runtime import Commands, Json, actor, group, in_house
+
+Decision = Annotated[str, typer.Argument(help="Id of the decision (dec_…).")]
+
+
+def register(app: Commands) -> None:
+    """Add the commands to the top level."""
+    app.add("why")(why)
+    app.add("replay")(replay)
+    app.add("receipt")(receipt)
+    app.add("verify")(verify)
+    lineage = group("lineage", "From a message to its sources, from a person or record to every message.")
+    lineage.add("decision")(lineage_decision)
+    lineage.add("person")(lineage_person)
+    lineage.add("record")(lineage_record)
+    app.add_typer(lineage)
+
+
+def why(
+    decision: Decision,
+    view: Annotated[str, typer.Option(help="person (plain words) or auditor (numbers).")] = "person",
+    locale: Annotated[str, typer.Option(help="Language of the plain words: en or de.")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Why this person got this message, or none."""
+    from kernel.errors import InvalidInput
+    from orchestration.service.cli.render import auditor_view, person_view
+
+    if view not in {"person", "auditor"}:
+        raise InvalidInput(f"expected --view person or auditor, got {view!r}", code="unknown_view", remedy="Use one of the two.")
+
+    async def read(house):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        explanation = await house.explain.explain(decision)
+        return house.explain.person_view(explanation, locale) if view == "person" else house.explain.auditor_view(explanation)
+
+    seen = in_house(read)
+    if as_json:
+        output.emit_json(seen)
+    elif view == "person":
+        person_view(seen)
+    else:
+        auditor_view(seen)
+
+
+def replay(decision: Decision, as_json: Json = False) -> None:
+    """Decide again from the recorded inputs and compare the bytes."""
+    result = in_house(lambda house: house.decisions.replay(decision))
+    if as_json:
+        output.emit_json(result)
+    else:
+        output.facts("Replay", [("decision", decision), ("same bytes", "yes" if result.identical else "NO"), ("digest", result.digest)])
+    if not result.identical:
+        raise typer.Exit(1)
+
+
+def receipt(
+    decision: Decision,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+) -> None:
+    """Write the file that proves offline what a decision rested on."""
+    made = in_house(lambda house: house.receipt(decision))
+    out.write_text(made.text, encoding="utf-8")
+    output.say(f"receipt written to {out}; check it anywhere with: candor verify {out}")
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="A receipt.")],
+    key: Annotated[str | None, typer.Option(help="The verifier key you trust (`name+hash+base64`).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a receipt offline: no server, no database, no configuration."""
+    from audit.receipt import verify_file
+
+    verdict = verify_file(file, key)
+    if as_json:
+        output.emit_json(verdict)
+    else:
+        for line in (*verdict.lines, *(f"PROBLEM {problem}" for problem in verdict.problems)):
+            output.out.print(line, soft_wrap=True, markup=False)
+    if not verdict.ok or (key is not None and not verdict.trusted):
+        raise typer.Exit(1)
+
+
+def lineage_decision(decision: Decision, as_json: Json = False) -> None:
+    """Everything a decision rested on and led to."""
+    _lineage("decision", decision, as_json=as_json)
+
+
+def lineage_person(person: Annotated[str, typer.Argument(help="Person id or kind:value.")], as_json: Json = False) -> None:
+    """Everything that names a person."""
+    _lineage("person", person, as_json=as_json)
+
+
+def lineage_record(record: Annotated[str, typer.Argument(help="Id of a source record (rec_…).")], as_json: Json = False) -> None:
+    """From a source record on to every decision that used it."""
+    _lineage("record", record, as_json=as_json)
+
+
+def _lineage(kind: str, ref: str, *, as_json: bool) -> None:
+    found = in_house(lambda house: house.lineage(kind, ref, actor=actor()))
+    if as_json:
+        output.emit_json(found)
+        return
+    rows = [
+        (f"{e.at:%Y-%m-%d %H:%M:%S}", e.tag, e.leaf_index if e.leaf_index is not None else "pending", ", ".join(f"{k}:{v}" for k, vs in sorted(e.refs.items()) for v in vs[:3]))
+        for e in found
+    ]
+    output.table(f"Lineage of {kind} {ref}", ("at", "what", "leaf", "names"), rows)

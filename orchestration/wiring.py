@@ -1,0 +1,120 @@
+"""Builds the house: every room's front door from the settings, bottom up, and the registrations that run upward.
+
+Enters: `Settings`. Leaves: a `House` whose engines run. Nothing else in Candor constructs a room, so this page is the whole wiring.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from audit.access.service import Access
+from audit.entries import NewEntry
+from audit.receipt import Receipt
+from audit.service import Audit, LineageEntry
+from audit.tags import Tag
+from channels.service import Channels
+from consent.requests import Rights
+from consent.service import Consent
+from events.importer import Importer
+from events.service import Events
+from explain.service import Explain
+from identity.service import Identity
+from kernel.clock import Clock
+from kernel.engines import Engines
+from kernel.kernel import Kernel, open_kernel
+from orchestration.decision.service import Decisions
+from orchestration.learning.service import Learning
+from orchestration.settings import Settings
+from profiles.service import Profiles
+
+ROOMS = ("audit", "identity", "consent", "events", "profiles", "channels", "explain", "orchestration.decision", "orchestration.learning")
+
+
+def migrations() -> list[Path]:
+    """The migration folders of all rooms, in the order of the chain."""
+    folders = []
+    for room in ROOMS:
+        file = import_module(room).__file__
+        assert file is not None
+        folders.append(Path(file).parent / "migrations")
+    return folders
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Every front door. Belongs to one event loop."""
+
+    settings: Settings
+    kernel: Kernel
+    audit: Audit
+    access: Access
+    identity: Identity
+    consent: Consent
+    rights: Rights
+    events: Events
+    importer: Importer
+    profiles: Profiles
+    channels: Channels
+    explain: Explain
+    learning: Learning
+    decisions: Decisions
+
+    async def receipt(self, decision_id: str) -> Receipt:
+        """The receipt of a decision under a checkpoint that covers it; signs one when the decision is newer than the last."""
+        await self.audit.sequence()
+        return await self.decisions.receipt(decision_id)
+
+    async def lineage(self, kind: str, ref: str, *, actor: str) -> list[LineageEntry]:
+        """What rests on a thing and what it rests on. The reading itself is an entry."""
+        async with self.kernel.db.transaction() as conn:
+            name = await self.identity.lookup(conn, ref) if kind == "person" else ref
+            await self.audit.append(conn, [NewEntry(Tag.READ_PERSONAL, {kind: name}, {"what": "lineage"}, actor=actor)])
+        return await self.audit.lineage([(kind, name)])
+
+    async def rebuild_cache(self) -> dict[str, int]:
+        """Forget the hot store and fill it again from Postgres: it holds nothing else."""
+        return {"index": await self.identity.rebuild_index(), "profiles": await self.profiles.rebuild_cache()}
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, *, clock: Clock | None = None, engines: Engines | None = None) -> AsyncIterator[House]:
+    """Engines up, schema at its head, rooms built and registered; everything is closed at the end."""
+    async with open_kernel(settings.kernel, migrations(), clock=clock, engines=engines) as kernel:
+        yield build(settings, kernel)
+
+
+def build(settings: Settings, kernel: Kernel) -> House:
+    """The rooms over an open kernel."""
+    audit = Audit(kernel, settings.audit)
+    identity = Identity(kernel, audit, settings.identity)
+    consent = Consent(kernel, audit, identity, settings.consent)
+    identity.on_people_changed.append(consent.people_changed)
+    identity.on_identifiers_stored.append(consent.identifiers_stored)
+    events = Events(kernel, audit, identity, consent, settings.events)
+    profiles = Profiles(kernel, identity, consent, events, settings.profiles)
+    channels = Channels(kernel, audit, identity, consent, events, profiles, settings.channels)
+    explain = Explain(kernel, audit, settings.explain)
+    learning = Learning(kernel, audit, identity, events, profiles, settings.learning)
+    decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
+    rights = Rights(kernel, audit, identity, consent)
+    for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
+        rights.register(holder)
+    importer = Importer(kernel, audit, {})
+    return House(
+        settings=settings,
+        kernel=kernel,
+        audit=audit,
+        access=Access(kernel, audit),
+        identity=identity,
+        consent=consent,
+        rights=rights,
+        events=events,
+        importer=importer,
+        profiles=profiles,
+        channels=channels,
+        explain=explain,
+        learning=learning,
+        decisions=decisions,
+    )
