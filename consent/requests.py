@@ -22,6 +22,7 @@ from consent.lifecycle import Denial, Right, State
 from consent.purposes import EVERYTHING, SALE_SHARE
 from consent.requests_store import Request
 from consent.service import CONTACTS, Consent
+from identity.identifiers import HeldIdentifier
 from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
@@ -253,14 +254,19 @@ class Rights:
             held = (await self._identity.members(conn, [person])).get(person)
             keys = list(held.key_ids) if held else []
             now = self._kernel.clock.now()
+            contacts: list[HeldIdentifier] = []
             if request.suppress:
-                contacts = (await self._identity.identifiers(conn, [person])).get(person, [])
-                hashes = [self._consent.contact_hash(c.kind, c.value) for c in contacts if c.kind in CONTACTS]
-                await store.silence(conn, hashes, now, request.id)
+                held_now = (await self._identity.identifiers(conn, [person])).get(person, [])
+                contacts = [c for c in held_now if c.kind in CONTACTS]
+                await store.silence(
+                    conn, [self._consent.contact_hash(c.kind, c.value) for c in contacts], now, request.id
+                )
             # First the fence: whoever decides for her now waits for us, and then finds her erased.
             await self._consent.touch(conn, [person])
             await store.bump(conn, [person], erased_at=now)
             counts = {holder.name: await holder.erase(conn, person) for holder in self.holders}
+            for shared in await self._identity.subjects(conn, [c.id for c in contacts]):
+                await self._consent.silence(conn, IdentifierId(shared))  # somebody else's too, so it was not erased
             await rows.set_plan(conn, request.id, keys, counts)
             facts: dict[str, Json] = {"right": request.right, "counts": dict(counts), "keys": len(keys)}
             await self._note(conn, Tag.REQUEST_RUN, request, actor, facts)

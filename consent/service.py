@@ -24,6 +24,7 @@ from consent.purposes import SALE_SHARE, Basis
 from consent.settings import ConsentSettings
 from consent.store import ActRow
 from consent.views import Check, HistoryLine
+from identity.identifiers import Identifier
 from identity.people import Subject
 from identity.service import Identity
 from kernel.canonical import Json
@@ -269,15 +270,20 @@ class Consent:
         self.forget(conn, reached)
 
     async def people_changed(self, conn: Conn, people: Iterable[PersonId]) -> None:
-        """The graph of these people changed (a record came, a merge, a split): fence them; silence who must stay silent."""
-        changed = sorted(set(people))
-        await self.touch(conn, changed)
-        if not changed or not await store.any_silenced(conn):
+        """The graph of these people changed (a record came, a merge, a split): whatever rested on the old one is fenced."""
+        await self.touch(conn, people)
+
+    async def identifiers_stored(self, conn: Conn, fresh: Mapping[IdentifierId, Identifier]) -> None:
+        """Identifiers came that were not held before: those who must stay silent are silent from their first moment."""
+        contacts = {self.contact_hash(one.kind, one.value): id_ for id_, one in fresh.items() if one.kind in CONTACTS}
+        if not contacts or not await store.any_silenced(conn):
             return
-        held = await self._identity.identifiers(conn, changed)
-        hashes = {self.contact_hash(i.kind, i.value): i.id for one in held.values() for i in one if i.kind in CONTACTS}
-        for found in sorted(hashes[h] for h in await store.silenced(conn, list(hashes))):
-            await self.withdraw(conn, found, "marketing", None, mechanism=SILENCE, actor="system")
+        for found in await store.silenced(conn, list(contacts)):
+            await self.silence(conn, contacts[found])
+
+    async def silence(self, conn: Conn, identifier: IdentifierId) -> None:
+        """No marketing to this contact, as an earlier request asked."""
+        await self.withdraw(conn, identifier, "marketing", None, mechanism=SILENCE, actor="system")
 
     def contact_hash(self, kind: str, value: str) -> bytes:
         """The keyed hash under which a contact stays silent after its erasure."""

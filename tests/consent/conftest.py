@@ -94,4 +94,5 @@ def build(kernel: Kernel, **settings: object) -> House:
     identity = Identity(kernel, audit)
     consent = Consent(kernel, audit, identity, ConsentSettings(**settings))  # type: ignore[arg-type]
     identity.on_people_changed.append(consent.people_changed)
+    identity.on_identifiers_stored.append(consent.identifiers_stored)
     return House(kernel, audit, identity, consent, Rights(kernel, audit, identity, consent))
