@@ -5,7 +5,7 @@ once agree: identifiers and rows are inserted by "on conflict" in one order, ide
 the second batch sees the person that the first one made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from kernel.ids import IdentifierId, KeyId, PersonId, RecordId, new_id
 from kernel.kernel import Kernel
 from kernel.vault import SubjectKey
 
+IdentifiersStored = Callable[[Conn, Mapping[IdentifierId, Identifier]], Awaitable[None]]
 CHUNK: Final = 5_000  # records at a time: their keys and those of their identifiers fit the vault's memory
 
 
@@ -58,6 +59,7 @@ class Collector:
         self._vault = kernel.vault
         self._clock = kernel.clock
         self._settings = settings
+        self.on_stored: list[IdentifiersStored] = []
 
     def index(self, identifier: Identifier) -> tuple[str, bytes]:
         """How the store finds an identifier: kind and blind index."""
@@ -87,6 +89,9 @@ class Collector:
                 rows.append((new, kind, index, key.id, seal_value(key, new, identifier.value)))
             inserted = await store.insert_identifiers(conn, rows, self._clock.now())
             known |= {(kind, index): new for new, kind, index, _, _ in rows if new in inserted}
+            stored = {row[0]: i for row, i in zip(rows, missing, strict=True) if row[0] in inserted}
+            for told in self.on_stored:
+                await told(conn, stored)
             if lost := [row for row in rows if row[0] not in inserted]:
                 # Somebody else stored them meanwhile: theirs hold, our keys have sealed nothing that lasts.
                 await self._vault.destroy(row[3] for row in lost)
