@@ -110,7 +110,7 @@ class GroupCommit(Generic[T, R]):
         except DatabaseUnavailable as fault:
             for _, answer in group:
                 _settle(answer, fault)
-        except Exception as fault:  # noqa: BLE001 - handed to the one who submitted, never swallowed
+        except Exception as fault:  # noqa: BLE001  # broad: handed to the one who submitted, never swallowed
             if len(group) == 1:
                 _settle(group[0][1], fault)
                 return

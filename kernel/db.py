@@ -135,7 +135,7 @@ class Database:
                 await act()
             except Unavailable as fault:
                 _log.warning("after_commit_skipped", code=fault.code)  # advice to a store that is not there
-            except Exception as fault:
+            except Exception as fault:  # broad: raised on, so that nobody takes the commit for undone
                 msg = f"expected the act after the commit to succeed, got {type(fault).__name__}"
                 raise AfterCommitFailed(msg) from fault
 

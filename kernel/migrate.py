@@ -74,7 +74,7 @@ def migrate(owner_url: str, folders: Sequence[Path], *, schema: str = "kernel") 
             try:
                 with context.begin_transaction():
                     context.run_migrations()
-            except Exception as fault:  # whatever a migration raises, the reader needs the file's name
+            except Exception as fault:  # broad: raised on, with the file's name
                 raise MigrationBroken(_blame(fault, folders)) from fault
         connection.commit()
     engine.dispose()
@@ -106,7 +106,7 @@ def _scripts(folders: Sequence[Path]) -> ScriptDirectory:
     except CommandError as fault:
         msg = f"expected a chain without forks, got: {fault}"
         raise MigrationBroken(msg) from fault
-    except Exception as fault:
+    except Exception as fault:  # broad: raised on, with the file's name
         raise MigrationBroken(_blame(fault, folders)) from fault
     return script
 
