@@ -65,6 +65,10 @@ class Collector:
         """How the store finds an identifier: kind and blind index."""
         return identifier.kind, self._vault.blind_index(identifier.kind, identifier.value)
 
+    def row(self, source: str, source_key: str) -> bytes:
+        """How the store finds a row of a source: a keyed hash."""
+        return self._vault.pepper("identity/row", row_name(source, source_key))
+
     async def add(self, conn: Conn, records: Sequence[NewRecord]) -> Taken:
         """See ``Identity.add_records``."""
         await store.share_graph(conn)
@@ -123,7 +127,7 @@ class Collector:
         return _Prepared(
             record=record,
             body=body,
-            row=self._vault.pepper("identity/row", row_name(record.source, record.source_key)),
+            row=self.row(record.source, record.source_key),
             content=self._vault.pepper("identity/content", content(record, body)),
         )
 

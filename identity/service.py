@@ -81,6 +81,18 @@ class Identity:
         known = await self._collector.identifiers(conn, ids) if ids else {}
         return [known[i] for i in ids]
 
+    async def known_identifiers(self, conn: Conn, ids: Sequence[Identifier]) -> Mapping[Identifier, IdentifierId]:
+        """Ids of those that are stored already; stores nothing, so that asking leaves no trace."""
+        index_of = {i: self._collector.index(i) for i in dict.fromkeys(ids)}
+        found = await store.find_identifiers(conn, list(index_of.values())) if index_of else {}
+        return {i: found[index] for i, index in index_of.items() if index in found}
+
+    async def known_rows(self, conn: Conn, rows: Sequence[tuple[str, str]]) -> list[RecordId | None]:
+        """The current record of each (source, key in the source), in order; None where the row was never taken in."""
+        hashes = [self._collector.row(source, key) for source, key in rows]
+        found = await store.known_rows(conn, list(dict.fromkeys(hashes))) if hashes else {}
+        return [next((v.id for v in found.get(one, ()) if v.current), None) for one in hashes]
+
     # who is who
 
     async def resolve(self, conn: Conn, subjects: Sequence[Sequence[Identifier]]) -> list[Resolution]:
