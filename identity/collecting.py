@@ -186,6 +186,7 @@ class Collector:
                     observed_at=f.prepared.record.observed_at,
                     purpose=f.prepared.record.purpose,
                     basis=f.prepared.record.basis,
+                    also_for=f.prepared.record.also_for,
                 )
                 for f, key in zip(fresh, keys, strict=True)
             ],

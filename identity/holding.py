@@ -40,6 +40,7 @@ def exported(records: Sequence[SourceRecord]) -> Json:
                 "recorded_at": r.recorded_at.isoformat(),
                 "purpose": r.purpose,
                 "basis": r.basis,
+                "also_for": list(r.also_for),
                 "identifiers": [{"kind": i.kind, "value": i.value} for i in r.identifiers],
                 "traits": dict(r.traits),
             }

@@ -34,7 +34,10 @@ _MAX_INTEGER: Final = 2**53  # beyond it JSON readers disagree
 
 @dataclass(frozen=True, slots=True)
 class NewRecord:
-    """A row as its source states it. ``kinds`` names the kind of each trait; a trait without one is of kind text."""
+    """A row as its source states it. ``kinds`` names the kind of each trait; a trait without one is of kind text.
+
+    ``also_for``: further purposes that the source told people of; what the record says may serve these too.
+    """
 
     source: str
     source_key: str
@@ -44,6 +47,7 @@ class NewRecord:
     observed_at: datetime
     purpose: str
     basis: str
+    also_for: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("source", "source_key", "purpose", "basis"):
@@ -75,6 +79,7 @@ class SourceRecord:
     recorded_at: datetime
     purpose: str
     basis: str
+    also_for: tuple[str, ...]
     version: int
     current: bool
     key_id: KeyId
@@ -100,7 +105,10 @@ def content(record: NewRecord, body: bytes) -> str:
     The time of observation is left out: a source that sends the same row again has said nothing new.
     """
     held = sorted({(i.kind, i.value) for i in record.identifiers})
-    return orjson.dumps([record.source, record.purpose, record.basis, held]).decode() + body.decode()
+    return (
+        orjson.dumps([record.source, record.purpose, record.basis, sorted(record.also_for), held]).decode()
+        + body.decode()
+    )
 
 
 def row_name(source: str, source_key: str) -> str:

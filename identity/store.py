@@ -35,6 +35,7 @@ class RecordRow:
     observed_at: datetime
     purpose: str
     basis: str
+    also_for: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class SealedRecord:
     recorded_at: datetime
     purpose: str
     basis: str
+    also_for: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,11 @@ async def insert_records(conn: Conn, rows: Sequence[RecordRow], at: datetime) ->
             )
         cursor = await conn.execute(
             "INSERT INTO identity.records (record_id, source, row_index, content, version, current, key_id, body,"
-            " observed_at, recorded_at, purpose, basis)"
+            " observed_at, recorded_at, purpose, basis, also_for)"
             " SELECT w.id, w.source, w.row_index, w.content, w.version, w.current, w.key_id, w.body, w.observed_at, %b,"
-            " w.purpose, w.basis FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::int[], %b::bool[],"
-            " %b::text[], %b::bytea[], %b::timestamptz[], %b::text[], %b::text[])"
-            " AS w(id, source, row_index, content, version, current, key_id, body, observed_at, purpose, basis)"
+            " w.purpose, w.basis, string_to_array(w.also_for, ' ') FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::int[], %b::bool[],"
+            " %b::text[], %b::bytea[], %b::timestamptz[], %b::text[], %b::text[], %b::text[])"
+            " AS w(id, source, row_index, content, version, current, key_id, body, observed_at, purpose, basis, also_for)"
             " ON CONFLICT (row_index, version) DO NOTHING RETURNING record_id",
             (
                 at,
@@ -147,6 +149,7 @@ async def insert_records(conn: Conn, rows: Sequence[RecordRow], at: datetime) ->
                 [r.observed_at for r in part],
                 [r.purpose for r in part],
                 [r.basis for r in part],
+                [" ".join(r.also_for) for r in part],  # purposes are keys without spaces
             ),
         )
         inserted.update([r["record_id"] async for r in cursor])
@@ -255,7 +258,7 @@ async def resolve(conn: Conn, wanted: Sequence[tuple[str, bytes]]) -> list[Hit]:
 
 _SEALED: Final = (
     "SELECT r.record_id, m.person_id, r.source, r.version, r.current, r.key_id, r.body, r.observed_at, r.recorded_at,"
-    " r.purpose, r.basis FROM identity.members m JOIN identity.records r ON r.record_id = m.record_id"
+    " r.purpose, r.basis, r.also_for FROM identity.members m JOIN identity.records r ON r.record_id = m.record_id"
     " WHERE r.body IS NOT NULL"
 )
 
@@ -287,6 +290,7 @@ def _sealed(r: dict[str, Any]) -> SealedRecord:
         recorded_at=r["recorded_at"],
         purpose=r["purpose"],
         basis=r["basis"],
+        also_for=tuple(r["also_for"]),
     )
 
 

@@ -25,6 +25,7 @@ CREATE TABLE identity.records (
     recorded_at timestamptz NOT NULL,
     purpose     text NOT NULL,
     basis       text NOT NULL,
+    also_for    text[] NOT NULL,           -- further purposes that the source told people of
     erased_at   timestamptz,
     CHECK ((body IS NULL) = (erased_at IS NOT NULL)),
     UNIQUE (row_index, version)
