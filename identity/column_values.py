@@ -48,6 +48,8 @@ class Look:
     low: float = 0.0
     high: float = 0.0
     year: float = 0.0
+    month: float = 0.0
+    day: float = 0.0
     counts_rows: bool = False
     gender: float = 0.0
     phone: float = 0.0
@@ -102,6 +104,8 @@ def look_at(name: str, column: pa.ChunkedArray) -> Look:
             "email",
             "date",
             "number",
+            "month",
+            "day",
             "year",
             "gender",
             "phone",
@@ -145,6 +149,8 @@ def look_at(name: str, column: pa.ChunkedArray) -> Look:
         if number is not None:
             share["number"] += count
             numbers.append(number)
+            share["month"] += count * (1 <= number <= 12)
+            share["day"] += count * (1 <= number <= 31)
             share["year"] += count * (1850 <= number <= 2030 and number == int(number))
     low, high = (min(numbers), max(numbers)) if numbers else (0.0, 0.0)
     years.sort()
@@ -158,6 +164,8 @@ def look_at(name: str, column: pa.ChunkedArray) -> Look:
         # Sign-up dates are recent and close together; birth dates spread over generations.
         birth_like=bool(years) and (len(set(years)) >= 20 or years[-1] - years[0] >= 30) and middle < 2010,
         number=share["number"] / filled, low=low, high=high, year=share["year"] / filled,
+        month=share["month"] / filled,
+        day=share["day"] / filled,
         counts_rows=bool(numbers) and share["number"] == filled and (high - low) <= 1.5 * rows,
         gender=share["gender"] / filled, phone=share["phone"] / filled, hexadecimal=share["hex"] / filled,
         letters=share["letters"] / filled, digits=share["digits"] / filled, words=share["words"] / filled, chunks=share["chunks"] / filled,

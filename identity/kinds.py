@@ -202,9 +202,9 @@ def _plausible(hint: str, look: Look) -> bool:
     if hint == "birth_year":
         return look.year > 0.7
     if hint == "birth_month":
-        return look.number > 0.7 and look.high <= 12
+        return look.month > 0.9
     if hint == "birth_day":
-        return look.number > 0.7 and look.high <= 31
+        return look.day > 0.9
     if hint in {"first_name", "last_name", "full_name"}:
         return look.letters > 0.6
     if hint == "phone":
@@ -268,8 +268,8 @@ def _join_birth_parts(looks: dict[str, Look], found: dict[str, tuple[str, str]])
         return
     free = [n for n, (kind, why) in found.items() if why in {"values", "numbers"} and looks[n].number > 0.9]
     year = next((n for n in free if looks[n].year > 0.9 and looks[n].distinct > 15), None)
-    month = next((n for n in free if looks[n].low >= 1 and looks[n].high == 12), None)
-    day = next((n for n in free if looks[n].low >= 1 and looks[n].high == 31), None)
+    month = next((n for n in free if looks[n].month > 0.95 and looks[n].distinct >= 10), None)
+    day = next((n for n in free if looks[n].month < 0.7 and looks[n].day > 0.95 and looks[n].distinct >= 25), None)
     if year and month and day:
         found[year], found[month], found[day] = (
             ("birth_year", "values"),

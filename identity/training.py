@@ -124,8 +124,8 @@ def train_cleaned(cleaned: Cleaned, pairs: Pairs, seed: int = 0, *, sources: Cod
     found = Patterns(found.levels, found.counts * (len(pairs) / max(1, len(sample))))
     fit = maximise(made, seen, found, total)
     return LinkageModel(
-        settings=settings(made, fit.person, fit.strangers, fit.share),
-        kin=settings(made, fit.kin, fit.strangers, fit.kin_share),
+        settings=settings(made, fit.person, fit.strangers, fit.share, cleaned.rows),
+        kin=settings(made, fit.kin, fit.strangers, fit.kin_share, cleaned.rows),
         trained={
             "rows": cleaned.rows,
             "pairs": len(pairs),
@@ -246,8 +246,9 @@ def posterior(seen: Patterns, fit: Fit) -> tuple[Floats, Floats]:
     return a / (a + b + c), b / (a + b + c)
 
 
-def settings(made: tuple[Comparison, ...], m: list[Floats], u: list[Floats], share: float) -> dict[str, Any]:
+def settings(made: tuple[Comparison, ...], m: list[Floats], u: list[Floats], share: float, rows: int) -> dict[str, Any]:
     """Splink settings in plain JSON."""
+    trust = round(rows / (rows + 100), 6)  # few rows tell little about how rare a value is
     described = []
     for comparison, mi, ui in zip(made, m, u, strict=True):
         levels: list[dict[str, Any]] = [
@@ -260,7 +261,9 @@ def settings(made: tuple[Comparison, ...], m: list[Floats], u: list[Floats], sha
                 "m_probability": round(float(mp), 12),
                 "u_probability": round(float(up), 12),
             }
-            levels.append(one | ({"tf_adjustment_column": level.rarity} if level.rarity else {}))
+            levels.append(
+                one | ({"tf_adjustment_column": level.rarity, "tf_adjustment_weight": trust} if level.rarity else {})
+            )
         described.append({"output_column_name": comparison.name, "comparison_levels": levels})
     return {
         "link_type": "dedupe_only",
