@@ -74,6 +74,14 @@ def test_one_bridging_record_does_not_join_two_solid_groups():
     assert found.ambiguous[0].cause == "cohesion"
 
 
+def test_swapped_first_and_last_names_are_no_contradiction():
+    names = {"first": ["john", "john", "peter", "peter"], "last": ["peter", "peter", "john", "john"]}
+    heavy = edges((0, 1, 9.0), (2, 3, 9.0), (0, 2, 3.0), (0, 3, 3.0), (1, 2, 3.0), (1, 3, 3.0))
+    assert guarded(heavy, evidence(4, **names)).person.tolist() == [0, 0, 0, 0]
+    others = {"first": names["first"], "last": ["ray"] * 4}
+    assert guarded(heavy, evidence(4, **others)).person.tolist() == [0, 0, 2, 2]
+
+
 def test_size_is_policy_not_a_crash():
     chain = [(i, i + 1, 5.0) for i in range(9)]
     found = guarded(edges(*chain), evidence(10), Policy(max_cluster=4, cohesion=-99))
