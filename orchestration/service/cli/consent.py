@@ -1,0 +1,98 @@
+"""`candor consent …`: may we, what did she say, record a word, take one back."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.service.cli import output
+from orchestration.service.cli.runtime import Commands, Json, actor, in_house
+
+if TYPE_CHECKING:
+    from consent.views import Check, HistoryLine
+    from kernel.ids import ActId
+    from orchestration.wiring import House
+
+Person = Annotated[str, typer.Argument(help="per_… or kind:value, for example email:ada@example.org.")]
+Purpose = Annotated[str, typer.Argument(help="For example marketing.email.")]
+Channel = Annotated[str | None, typer.Option(help="email, push or web; every channel when left out.")]
+
+
+def register(app: Commands) -> None:
+    """Add the commands of this group."""
+    app.add("check")(check)
+    app.add("history")(history)
+    app.add("record")(record)
+    app.add("withdraw")(withdraw)
+
+
+def check(person: Person, purpose: Purpose, channel: Channel = None, as_json: Json = False) -> None:
+    """Ask the gate. A no is a result, with its reason."""
+
+    async def work(house: "House") -> "Check":
+        async with house.kernel.db.reading() as conn:
+            return await house.consent.check(conn, await house.identity.lookup(conn, person), purpose, channel)
+
+    found = in_house(work)
+    shown = found.as_json()
+    if as_json:
+        output.emit_json(shown)
+        return
+    output.facts("", [("answer", shown["answer"]), ("reason", shown["reason"]), ("", shown["text"]), ("purpose", purpose), ("channel", channel or "any"), ("person", found.person)])
+
+
+def history(person: Person, as_json: Json = False) -> None:
+    """Everything a person said, with the words she was shown; the reading is logged."""
+
+    async def work(house: "House") -> "list[HistoryLine]":
+        from audit.entries import NewEntry
+        from audit.tags import Tag
+
+        async with house.kernel.db.transaction() as conn:
+            found = await house.identity.lookup(conn, person)
+            await house.audit.append(conn, [NewEntry(Tag.READ_PERSONAL, {"person": found}, {"what": "consents"}, actor=actor())])
+            return await house.consent.history(conn, found)
+
+    lines = in_house(work)
+    if as_json:
+        output.emit_json([line.as_json() for line in lines])
+        return
+    rows = [
+        (f"{line.act.given_at:%Y-%m-%d %H:%M}", line.act.purpose, line.act.channel or "any", line.act.status, line.act.mechanism,
+         line.act.notice.version if line.act.notice else "none", line.act.id)
+        for line in lines
+    ]  # fmt: skip
+    output.table("Consent acts", ("given", "purpose", "channel", "status", "how", "notice", "act"), rows)
+
+
+def record(
+    person: Person,
+    purpose: Purpose,
+    status: Annotated[str, typer.Option(help="granted or denied.")],
+    notice_text: Annotated[str | None, typer.Option(help="The words she was shown; needed for granted.")] = None,
+    notice_version: Annotated[str | None, typer.Option(help="The version of those words; needed for granted.")] = None,
+    mechanism: Annotated[str, typer.Option(help="How she said it: call, letter, form …")] = "officer",
+    channel: Channel = None,
+) -> None:
+    """Record a word that a person gave to a member of staff."""
+
+    async def work(house: "House") -> "list[ActId]":
+        from consent.staff import Desk, Word
+
+        word = Word(purpose=purpose, status=status, channel=channel, mechanism=mechanism, notice_text=notice_text, notice_version=notice_version)
+        async with house.kernel.db.transaction() as conn:
+            return await Desk(house.consent, house.identity, house.kernel.clock).record(conn, person, word, actor=actor())
+
+    output.say(f"recorded: {', '.join(in_house(work))}")
+
+
+def withdraw(person: Person, purpose: Purpose, channel: Channel = None) -> None:
+    """Take a consent back on every contact of a person, now."""
+
+    async def work(house: "House") -> "list[ActId]":
+        from consent.staff import Desk
+
+        async with house.kernel.db.transaction() as conn:
+            return await Desk(house.consent, house.identity, house.kernel.clock).withdraw(conn, person, purpose, channel, actor=actor())
+
+    made = in_house(work)
+    output.say(f"withdrawn: {', '.join(made)}" if made else "it was off already; nothing to do.")
