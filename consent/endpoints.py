@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
 from consent import signals
-from consent.acts import NewAct, Status
+from consent.acts import Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
 from consent.lifecycle import Right
@@ -26,10 +26,10 @@ from consent.page import Preferences
 from consent.rendering import STYLESHEET, Pages
 from consent.requests import Rights
 from consent.service import Consent
-from identity.identifiers import parse_contact
+from consent.staff import Desk, Word
 from identity.service import Identity
 from kernel.errors import Conflict, Unavailable
-from kernel.ids import IdentifierId, PersonId, RecordId, is_id
+from kernel.ids import ActId, IdentifierId, PersonId
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 from kernel.tokens import Token
@@ -202,7 +202,9 @@ class ActIn(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    subject: str = Field(description="Identifier id (idn_…), record id (rec_…) or contact (email:ada@example.org).")
+    subject: str = Field(
+        description="Identifier id (idn_…), record id (rec_…), contact (email:ada@example.org) or person (per_…)."
+    )
     purpose: str
     status: Status
     channel: str | None = None
@@ -220,35 +222,13 @@ class ActIn(BaseModel):
 @router.post("/v1/consents", status_code=201)
 async def record_consent(
     request: Request, body: ActIn, principal: Annotated[Principal, needs("officer")]
-) -> dict[str, Any]:
-    """Record one act."""
+) -> dict[str, list[ActId]]:
+    """Record what somebody said; the ids of the acts."""
     house = _House(request)
+    word = Word(**body.model_dump(exclude={"subject", "raw"}), raw=body.raw.encode())
     async with house.kernel.db.transaction() as conn:
-        subject = await _subject(house, conn, body.subject)
-        notice = None
-        if body.notice_text is not None and body.notice_version is not None:
-            notice = await house.consent.publish_notice(
-                conn, body.notice_text, version=body.notice_version, language=body.notice_language,
-                listed=body.notice_lists or (body.purpose,),
-            )  # fmt: skip
-        place = body.jurisdiction or house.consent.settings.jurisdiction
-        declared = house.consent.rules.purposes.expect(body.purpose)
-        act = NewAct(
-            subject=subject,
-            purpose=body.purpose,
-            status=body.status,
-            channel=body.channel,
-            basis="consent" if body.status == Status.GRANTED else declared.basis_in(place),
-            jurisdiction=place,
-            notice=notice,
-            mechanism=body.mechanism,
-            actor=principal.actor,
-            given_at=body.given_at or house.kernel.clock.now(),
-            expires_at=body.expires_at,
-            raw=body.raw.encode(),
-        )
-        (act_id,) = await house.consent.record(conn, [act])
-    return {"id": act_id, "subject": subject}
+        desk = Desk(house.consent, house.identity, house.kernel.clock)
+        return {"ids": await desk.record(conn, body.subject, word, actor=principal.actor)}
 
 
 @router.get("/v1/people/{person}/consents", dependencies=[needs("officer")])
@@ -270,15 +250,6 @@ async def consents_of(request: Request, person: str) -> dict[str, Any]:
         },
         "history": [line.as_json() for line in history],
     }
-
-
-async def _subject(house: _House, conn: Any, named: str) -> IdentifierId | RecordId:
-    if is_id(named, "rec"):
-        return RecordId(named)
-    if is_id(named, "idn"):
-        return IdentifierId(named)
-    contact = parse_contact(named, region=house.identity.settings.default_region)
-    return (await house.identity.register_identifiers(conn, [contact]))[0]
 
 
 # within
