@@ -1,12 +1,17 @@
 """The room on real engines, with people made by identity's own front door."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import httpx
 import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
+from audit.access.principal import Principal, Scope
 from audit.service import Audit
+from consent import endpoints, requests_endpoints
 from consent.acts import NewAct, Notice
 from consent.requests import Rights
 from consent.service import Consent
@@ -15,6 +20,7 @@ from identity.identifiers import Identifier
 from identity.records import NewRecord
 from identity.service import Identity
 from kernel.clock import FrozenClock
+from kernel.errors import CandorError, NotFound, NotPermitted
 from kernel.ids import IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
 
@@ -81,9 +87,6 @@ class House:
             return {p: s.version for p, s in (await self.consent.states(conn, people)).items()}
 
 
-Make = Callable[..., Awaitable[House]]
-
-
 @pytest.fixture
 async def house(kernel: Kernel) -> House:
     return build(kernel)
@@ -96,3 +99,28 @@ def build(kernel: Kernel, **settings: object) -> House:
     identity.on_people_changed.append(consent.people_changed)
     identity.on_identifiers_stored.append(consent.identifiers_stored)
     return House(kernel, audit, identity, consent, Rights(kernel, audit, identity, consent))
+
+
+@dataclass
+class OfficerOnly:
+    async def authenticate(self, secret: str) -> Principal | None:
+        scopes = {"officer": {Scope.OFFICER}, "collect": {Scope.COLLECT}}.get(secret)
+        return None if scopes is None else Principal(f"staff:{secret}", frozenset(scopes))
+
+
+async def problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, CandorError)
+    status = 404 if isinstance(error, NotFound) else 403 if isinstance(error, NotPermitted) else 422
+    return JSONResponse({"code": error.code, "detail": error.message}, status_code=status)
+
+
+@pytest.fixture
+async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    app.state.house = replace(house, access=OfficerOnly())
+    app.include_router(endpoints.router)
+    app.include_router(requests_endpoints.router)
+    app.add_exception_handler(CandorError, problem)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as found:
+        yield found

@@ -1,51 +1,21 @@
-"""The token pages and officer routes over HTTP."""
+"""The token pages over HTTP."""
 
 import json
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 
-from audit.access.principal import Principal, Scope
-from consent import endpoints, requests_endpoints
-from kernel.errors import CandorError, NotFound, NotPermitted, Unavailable
+from consent import endpoints
+from kernel.errors import Unavailable
 from tests.consent.conftest import House
 from tests.support.shared import shared_path
 
 pytestmark = pytest.mark.anyio
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 ONE_CLICK = b"List-Unsubscribe=One-Click"
-
-
-@dataclass
-class OfficerOnly:
-    async def authenticate(self, secret: str) -> Principal | None:
-        scopes = {"officer": {Scope.OFFICER}, "collect": {Scope.COLLECT}}.get(secret)
-        return None if scopes is None else Principal(f"staff:{secret}", frozenset(scopes))
-
-
-async def problem(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, CandorError)
-    status = 404 if isinstance(error, NotFound) else 403 if isinstance(error, NotPermitted) else 422
-    return JSONResponse({"code": error.code, "detail": error.message}, status_code=status)
-
-
-@pytest.fixture
-async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    app = FastAPI()
-    app.state.house = replace(house, access=OfficerOnly())
-    app.include_router(endpoints.router)
-    app.include_router(requests_endpoints.router)
-    app.add_exception_handler(CandorError, problem)
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as found:
-        yield found
 
 
 async def subscribed(house: House) -> tuple[str, str, str]:
@@ -380,48 +350,3 @@ def test_colours_have_enough_contrast() -> None:
         for line in ("control", "focus"):
             a, b = sorted((luminance(theme[line]), luminance(theme["surface"])), reverse=True)
             assert (a + 0.05) / (b + 0.05) >= 3, line
-
-
-# officers
-
-OFFICER = {"Authorization": "Bearer officer"}
-
-
-async def test_an_officer_records_and_reads(house: House, client: httpx.AsyncClient) -> None:
-    person, _, _ = await house.person("ada@example.org")
-    body = {
-        "subject": "email:ada@example.org",
-        "purpose": "marketing.email",
-        "status": "granted",
-        "notice_text": "May we?",
-        "notice_version": "p1",
-    }
-    assert (await client.post("/v1/consents", json=body)).status_code == 403
-    assert (
-        await client.post("/v1/consents", json=body, headers={"Authorization": "Bearer collect"})
-    ).status_code == 403
-    done = await client.post("/v1/consents", json=body, headers=OFFICER)
-    assert done.status_code == 201, done.text
-    read = (await client.get(f"/v1/people/{person}/consents", headers=OFFICER)).json()
-    assert read["permissions"]["marketing.email|email"]["answer"] == "granted"
-    assert read["history"][0]["actor"] == "staff:officer"
-    assert read["history"][0]["notice"]["text"] == "May we?"
-    bare = await client.post("/v1/consents", json={k: v for k, v in body.items() if "notice" not in k}, headers=OFFICER)
-    assert (bare.status_code, bare.json()["code"]) == (422, "consent.act_incomplete")
-
-
-async def test_subject_requests_over_http(house: House, client: httpx.AsyncClient) -> None:
-    person, _, _ = await house.person("ada@example.org")
-    body = {"right": "deletion", "person": "email:ada@example.org"}
-    assert (await client.post("/v1/subject-requests", json=body, headers=OFFICER)).status_code == 422  # no key
-    keyed = OFFICER | {"Idempotency-Key": '"k-1"'}
-    first = await client.post("/v1/subject-requests", json=body, headers=keyed)
-    again = await client.post("/v1/subject-requests", json=body, headers=keyed)
-    assert first.status_code == 201
-    assert first.json() == again.json()
-    assert first.json()["person"] == person
-    other = await client.post("/v1/subject-requests", json={**body, "right": "access"}, headers=keyed)
-    assert (other.status_code, other.json()["code"]) == (422, "consent.idempotency_mismatch")
-    listed = (await client.get("/v1/subject-requests?state=open", headers=OFFICER)).json()
-    assert [one["id"] for one in listed["data"]] == [first.json()["id"]]
-    assert (await client.get("/v1/subject-requests/req_nope", headers=OFFICER)).status_code == 404

@@ -1,0 +1,49 @@
+"""Subject requests and consents over HTTP, for officers."""
+
+import httpx
+import pytest
+
+from tests.consent.conftest import House
+
+pytestmark = pytest.mark.anyio
+OFFICER = {"Authorization": "Bearer officer"}
+
+
+async def test_an_officer_records_and_reads(house: House, client: httpx.AsyncClient) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    body = {
+        "subject": "email:ada@example.org",
+        "purpose": "marketing.email",
+        "status": "granted",
+        "notice_text": "May we?",
+        "notice_version": "p1",
+    }
+    assert (await client.post("/v1/consents", json=body)).status_code == 403
+    assert (
+        await client.post("/v1/consents", json=body, headers={"Authorization": "Bearer collect"})
+    ).status_code == 403
+    done = await client.post("/v1/consents", json=body, headers=OFFICER)
+    assert done.status_code == 201, done.text
+    read = (await client.get(f"/v1/people/{person}/consents", headers=OFFICER)).json()
+    assert read["permissions"]["marketing.email|email"]["answer"] == "granted"
+    assert read["history"][0]["actor"] == "staff:officer"
+    assert read["history"][0]["notice"]["text"] == "May we?"
+    bare = await client.post("/v1/consents", json={k: v for k, v in body.items() if "notice" not in k}, headers=OFFICER)
+    assert (bare.status_code, bare.json()["code"]) == (422, "consent.act_incomplete")
+
+
+async def test_subject_requests_over_http(house: House, client: httpx.AsyncClient) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    body = {"right": "deletion", "person": "email:ada@example.org"}
+    assert (await client.post("/v1/subject-requests", json=body, headers=OFFICER)).status_code == 422  # no key
+    keyed = OFFICER | {"Idempotency-Key": '"k-1"'}
+    first = await client.post("/v1/subject-requests", json=body, headers=keyed)
+    again = await client.post("/v1/subject-requests", json=body, headers=keyed)
+    assert first.status_code == 201
+    assert first.json() == again.json()
+    assert first.json()["person"] == person
+    other = await client.post("/v1/subject-requests", json={**body, "right": "access"}, headers=keyed)
+    assert (other.status_code, other.json()["code"]) == (422, "consent.idempotency_mismatch")
+    listed = (await client.get("/v1/subject-requests?state=open", headers=OFFICER)).json()
+    assert [one["id"] for one in listed["data"]] == [first.json()["id"]]
+    assert (await client.get("/v1/subject-requests/req_nope", headers=OFFICER)).status_code == 404
