@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from audit.access.principal import Principal, Scope
 from audit.service import Audit
-from consent import endpoints, requests_endpoints
+from consent import endpoints
 from consent.acts import NewAct, Notice
 from consent.requests import Rights
 from consent.service import Consent
@@ -119,7 +119,6 @@ async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     app.state.house = replace(house, access=OfficerOnly())
     app.include_router(endpoints.router)
-    app.include_router(requests_endpoints.router)
     app.add_exception_handler(CandorError, problem)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as found:
