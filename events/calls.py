@@ -107,7 +107,10 @@ def instant(text: str) -> datetime:
 
 
 def _parse(raw: Mapping[str, Json], kind: str | None, sent_at: datetime | None, limits: Limits) -> Call:
-    size = len(orjson.dumps(raw))
+    try:
+        size = len(orjson.dumps(raw))
+    except orjson.JSONEncodeError:
+        raise Refused("", "expected plain JSON nested at most 250 deep, got something else") from None
     if size > limits.event_bytes:
         raise Refused("", f"expected at most {limits.event_bytes} bytes of JSON, got {size}")
     call_type = _type(raw, kind)

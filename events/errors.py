@@ -1,6 +1,6 @@
 """Accidents of the collection door. A refused item of a batch is no accident: it is an ``ItemResult`` with a reason."""
 
-from kernel.errors import Conflict, InvalidInput, NotFound
+from kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 
 
 class UnknownSource(NotFound):
@@ -37,7 +37,7 @@ class BadBody(InvalidInput):
 class BodyTooLarge(InvalidInput):
     """The request body passes the limit, compressed or not."""
 
-    code = "body_too_large"
+    code = "too_large"
     remedy = "Split the batch; the limit is 500 KB of JSON after decompression."
 
 
@@ -67,3 +67,10 @@ class ImportMoved(Conflict):
 
     code = "import_moved"
     remedy = "Let the other run end; running again then resumes or is a no-op."
+
+
+class TooBusy(Unavailable):
+    """More calls wait for a commit than this process holds; nothing of the request was taken."""
+
+    code = "too_busy"
+    remedy = "Send the same request again after the seconds in Retry-After; repeats are recognised by messageId."

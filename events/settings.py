@@ -10,23 +10,21 @@ from kernel.settings import Section
 class EventsSettings(Section):
     """How much the collection door takes at once, and how it writes."""
 
-    event_bytes: Annotated[int, Field(default=32_768, ge=1_024, description="Largest event as JSON, bytes.")]
-    batch_bytes: Annotated[
-        int, Field(default=512_000, ge=1_024, description="Largest request body after decompression, bytes.")
-    ]
-    batch_items: Annotated[int, Field(default=5_000, ge=1, description="Most calls in one batch.")]
-    properties: Annotated[int, Field(default=300, ge=1, description="Most properties, or traits, of one event.")]
+    event_bytes: Annotated[int, Field(ge=1_024, description="Largest event as JSON, bytes.")] = 32_768
+    batch_bytes: Annotated[int, Field(ge=1_024, description="Largest request body after decompression, bytes.")] = (
+        512_000
+    )
+    batch_items: Annotated[int, Field(ge=1, description="Most calls in one batch.")] = 5_000
+    properties: Annotated[int, Field(ge=1, description="Most properties, or traits, of one event.")] = 300
     commit_items: Annotated[
-        int, Field(default=64, ge=1, description="Most waiting requests that one group commit takes together.")
-    ]
+        int, Field(ge=1, description="Most waiting requests that one group commit takes together.")
+    ] = 64
     commit_wait_ms: Annotated[
-        float, Field(default=2.0, ge=0, le=1_000, description="Longest wait of a request for company, milliseconds.")
-    ]
+        float, Field(ge=0, le=1_000, description="Longest wait of a request for company, milliseconds.")
+    ] = 2.0
     queue_items: Annotated[
         int,
-        Field(
-            default=20_000, ge=1, description="Calls that may wait for a commit before callers get 429, one process."
-        ),
-    ]
-    import_batch: Annotated[int, Field(default=2_000, ge=1, description="Rows of a file that commit together.")]
-    days_ahead: Annotated[int, Field(default=7, ge=1, le=60, description="Daily partitions made ahead of their day.")]
+        Field(ge=1, description="Calls that may wait for a commit before callers get 429, one process."),
+    ] = 20_000
+    import_batch: Annotated[int, Field(ge=1, description="Rows of a file that commit together.")] = 2_000
+    days_ahead: Annotated[int, Field(ge=1, le=60, description="Daily partitions made ahead of their day.")] = 7

@@ -46,6 +46,8 @@ TRAIT_KINDS: Final[Mapping[str, tuple[str, str]]] = {
 _NOT_TRAITS: Final = frozenset({"email", "phone", "id", "avatar", "username", "website", "anonymousId", "userId"})
 _CATEGORY_LENGTH: Final = 64  # a longer value is prose, not a category
 
+_SAFE_INTEGER: Final = 2**53
+
 Scalar = str | int | float | bool
 
 
@@ -106,7 +108,9 @@ def traits(call: Call) -> tuple[dict[str, Scalar], dict[str, str]]:
             if key in _NOT_TRAITS or value == "":
                 continue
             name, kind = TRAIT_KINDS.get(key, (key, _kind_of(value)))
-            told[name], kinds[name] = value, kind
+            # A whole number that JSON readers disagree about is a code: as text it stays what it is.
+            told[name] = str(value) if isinstance(value, int) and abs(value) > _SAFE_INTEGER else value
+            kinds[name] = kind
     return told, kinds
 
 

@@ -1,0 +1,250 @@
+"""The walk of events from the door into the log, inside one transaction: permission, repeat, subject, seal, store, remember.
+
+What enters: arrivals, from any number of requests or a batch of a file. What leaves: one outcome each, in order. Nothing of a
+filtered event is written but a count: identifiers are looked up, not registered, until the gate has said yes. Every step
+is one statement for all, whatever their number.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import orjson
+
+from audit.entries import NewEntry
+from audit.service import Audit
+from audit.tags import Tag
+from consent import gate
+from consent.service import Consent
+from events import store
+from events.log import FILTERED, Arrival, Reject, Source, Status
+from events.store import EventRow, Held, Letter
+from identity.identifiers import Identifier
+from identity.records import NewRecord
+from identity.service import Identity
+from kernel.canonical import Json, digest
+from kernel.db import Conn
+from kernel.ids import KeyId, RecordId
+from kernel.kernel import Kernel
+from kernel.vault import SubjectKey
+
+_Subject = tuple[str, tuple[Identifier, ...]]  # purpose, identifiers that came together
+GPC_VALUE: Final = b"1"  # the only value of Sec-GPC that is a signal
+
+
+class Ingest:
+    """Writes events; one object serves many tasks."""
+
+    def __init__(self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent) -> None:
+        self._clock = kernel.clock
+        self._vault = kernel.vault
+        self._audit = audit
+        self._identity = identity
+        self._consent = consent
+
+    async def take(self, conn: Conn, arrivals: Sequence[Arrival]) -> list[Status]:
+        """Store what may be stored; what became of each."""
+        outcomes: list[Status] = ["filtered"] * len(arrivals)
+        if not arrivals:
+            return outcomes
+        await self._apply_signals(conn, arrivals)
+        subjects: list[_Subject] = [(a.source.purpose, a.identifiers) for a in arrivals]
+        allowed = await self.permitted(conn, dict.fromkeys(subjects))
+        passed = [p for p, a in enumerate(arrivals) if not a.refused and allowed[subjects[p]]]
+        fresh = await store.claim_messages(
+            conn, [(arrivals[p].source.name, arrivals[p].message, arrivals[p].event_id) for p in passed]
+        )
+        for place in passed:
+            outcomes[place] = "accepted" if arrivals[place].event_id in fresh else "duplicate"
+        accepted = [a for a, outcome in zip(arrivals, outcomes, strict=True) if outcome == "accepted"]
+        if accepted:
+            held, keys = await self._subjects(conn, accepted)
+            await store.insert_events(conn, [_row(a, h, keys[h.key_id]) for a, h in zip(accepted, held, strict=True)])
+        await self._remember(conn, arrivals, outcomes)
+        return outcomes
+
+    async def refuse(self, conn: Conn, rejects: Sequence[tuple[Reject, Source]], at: datetime) -> None:
+        """Keep rejected items for a replay, where their subject's permission is known; count all of them."""
+        allowed = await self.permitted(conn, dict.fromkeys((s.purpose, r.identifiers) for r, s in rejects))
+        kept = []
+        for reject, source in rejects:
+            if allowed[source.purpose, reject.identifiers] and (words := _letter_words(reject)) is not None:
+                kept.append((reject, source, words))
+        if kept:
+            key_ids = await self._vault.create_keys(len(kept))
+            keys = await self._vault.unwrap(key_ids)
+            await store.insert_letters(
+                conn,
+                [
+                    Letter(
+                        source=source.name,
+                        received_at=reject.context.received_at or at,
+                        pointer=reject.pointer,
+                        reason=reject.reason,
+                        subjects=[self._vault.blind_index(i.kind, i.value) for i in reject.identifiers],
+                        key_id=key_id,
+                        words=keys[key_id].seal("events.dead_letters", "words", key_id, words),
+                    )
+                    for (reject, source, words), key_id in zip(kept, key_ids, strict=True)
+                ],
+            )
+        await self._count(conn, Counter((source.name, "rejected") for _, source in rejects))
+
+    async def permitted(self, conn: Conn, subjects: Mapping[_Subject, None]) -> dict[_Subject, bool]:
+        """The gate's answer for each subject and purpose, from what is known of the identifiers; stores nothing."""
+        sets = list(dict.fromkeys(identifiers for _, identifiers in subjects))
+        known = await self._identity.known_identifiers(conn, list(dict.fromkeys(i for one in sets for i in one)))
+        groups = {one: tuple(known[i] for i in one if i in known) for one in sets}
+        asked = list(dict.fromkeys(groups.values()))
+        states = dict(zip(asked, await self._consent.states_of_identifiers(conn, asked), strict=True))
+        at = self._clock.now()
+        return {
+            (purpose, one): gate.permission(states[groups[one]], purpose, None, at).granted for purpose, one in subjects
+        }
+
+    async def _apply_signals(self, conn: Conn, arrivals: Sequence[Arrival]) -> None:
+        """``Sec-GPC: 1`` binds the identifiers it came with before anything is asked about them (consent.C11, C12)."""
+        signalled: dict[str, dict[Identifier, None]] = {}
+        for arrival in arrivals:
+            if arrival.gpc:
+                signalled.setdefault(arrival.actor, {}).update(dict.fromkeys(arrival.identifiers))
+        for actor, identifiers in sorted(signalled.items()):
+            ids = await self._identity.register_identifiers(conn, list(identifiers))
+            await self._consent.apply_gpc(conn, ids, raw=GPC_VALUE, actor=actor)
+
+    async def _subjects(self, conn: Conn, arrivals: Sequence[Arrival]) -> tuple[list[Held], Mapping[KeyId, SubjectKey]]:
+        """The record of each arrival and the keys of all; records are made where there are none.
+
+        Identifiers alone stand for a record found by their hash. Told traits always go to identity, which keeps versions.
+        """
+        names = [b"" if a.told else self._subject_hash(a) for a in arrivals]
+        known = await store.subjects(conn, [name for name in names if name])
+        keys = await self._vault.unwrap({held.key_id for held in known.values()})
+        # A subject whose key is gone was erased since: it begins anew, as somebody unknown.
+        held = {name: one for name, one in known.items() if one.key_id in keys}
+        missing = {name or a.event_id.encode(): a for name, a in zip(names, arrivals, strict=True) if name not in held}
+        if missing:
+            made = await self._made(conn, list(missing.values()))
+            fresh = dict(zip(missing, made, strict=True))
+            bare = {name: one for name, one in fresh.items() if not missing[name].told}
+            if bare:
+                await store.keep_subjects(conn, bare)
+            held |= fresh
+            keys = {**keys, **await self._vault.unwrap({one.key_id for one in made})}
+        return [held[name or a.event_id.encode()] for name, a in zip(names, arrivals, strict=True)], keys
+
+    async def _made(self, conn: Conn, arrivals: Sequence[Arrival]) -> list[Held]:
+        records = await self._identity.add_records(conn, [_record(a) for a in arrivals])
+        found = await self._identity.subjects(conn, list(dict.fromkeys(records)))
+        return [Held(record, found[record].key_id) for record in records]
+
+    def _subject_hash(self, arrival: Arrival) -> bytes:
+        source = arrival.source
+        named = sorted((i.kind, i.value) for i in arrival.identifiers)
+        told = orjson.dumps([source.name, source.purpose, source.basis, source.also_for, named]).decode()
+        return self._vault.pepper("events/subject", told)
+
+    async def _remember(self, conn: Conn, arrivals: Sequence[Arrival], outcomes: Sequence[Status]) -> None:
+        """One entry a source and commit, with counts and a digest of the event ids; refused ones are only counted."""
+        by_source: dict[str, list[tuple[Arrival, Status]]] = {}
+        for arrival, outcome in zip(arrivals, outcomes, strict=True):
+            by_source.setdefault(arrival.source.name, []).append((arrival, outcome))
+        entries = []
+        filtered: Counter[tuple[str, str]] = Counter()
+        for name, rows in sorted(by_source.items()):
+            counts = Counter(outcome for _, outcome in rows)
+            if counts["accepted"]:
+                ids = [a.event_id for a, outcome in rows if outcome == "accepted"]
+                facts: dict[str, Json] = {
+                    "accepted": len(ids),
+                    "duplicates": counts["duplicate"],
+                    "events": digest(ids),
+                }
+                entries.append(NewEntry(Tag.EVENTS_ACCEPTED, {"source": name}, facts, actor=rows[0][0].actor))
+            if counts["filtered"]:
+                filtered[name, FILTERED] = counts["filtered"]
+        await self._audit.append(conn, entries)
+        await self._count(conn, filtered)
+
+    async def _count(self, conn: Conn, counts: Counter[tuple[str, str]]) -> None:
+        if not counts:
+            return
+        day = self._clock.now().date()
+        await store.count_refusals(conn, {(source, day, reason): n for (source, reason), n in counts.items()})
+        entries = [
+            NewEntry(Tag.EVENTS_REFUSED, {"source": source}, {"counts": {reason: n}})
+            for (source, reason), n in sorted(counts.items())
+        ]
+        await self._audit.append(conn, entries)
+
+
+def _record(arrival: Arrival) -> NewRecord:
+    """The source record of an arrival.
+
+    Traits told under one set of names replace the same set told earlier (a version of one row); another set of names is
+    another row, so that a partial identify never hides what an earlier one told.
+    """
+    source = arrival.source
+    named = orjson.dumps(sorted((i.kind, i.value) for i in arrival.identifiers))
+    if arrival.told:
+        first = arrival.identifiers[0]
+        kinds_told = sorted({*arrival.traits, *(i.kind for i in arrival.identifiers)})
+        source_key = f"told:{first.kind}:{first.value}:{_short(orjson.dumps(kinds_told))}"
+    else:
+        source_key = f"seen:{_short(named)}"
+    return NewRecord(
+        source=source.name,
+        source_key=source_key,
+        identifiers=arrival.identifiers,
+        traits=arrival.traits if arrival.told else {},
+        kinds=arrival.kinds if arrival.told else {},
+        observed_at=arrival.event_time,
+        purpose=source.purpose,
+        basis=source.basis,
+        also_for=source.also_for,
+    )
+
+
+def _short(words: bytes) -> str:
+    """A short name for words; it lives inside the sealed record and under a keyed hash, nowhere else."""
+    return hashlib.blake2b(words, digest_size=16).hexdigest()
+
+
+def _row(arrival: Arrival, held: Held, key: SubjectKey) -> EventRow:
+    return EventRow(
+        event_id=arrival.event_id,
+        record_id=RecordId(held.record_id),
+        type=arrival.type,
+        name=arrival.name,
+        event_time=arrival.event_time,
+        known_time=arrival.known_time,
+        received_at=arrival.received_at,
+        source=arrival.source.name,
+        purpose=arrival.source.purpose,
+        basis=arrival.source.basis,
+        message=arrival.message,
+        decision_id=arrival.decision_id,
+        machine=arrival.machine,
+        confidence=arrival.confidence,
+        key_id=held.key_id,
+        words=key.seal("events.events", "words", arrival.event_id, arrival.words),
+    )
+
+
+def _letter_words(reject: Reject) -> bytes | None:
+    """The item and the circumstances a replay needs; None for what JSON cannot say, which no client can send."""
+    context = reject.context
+    sent_at = context.sent_at.isoformat() if context.sent_at is not None else None
+    kept = {
+        "item": reject.item,
+        "kind": context.kind,
+        "sentAt": sent_at,
+        "browser": context.browser,
+        "gpc": context.gpc,
+    }
+    try:
+        return orjson.dumps(kept)
+    except orjson.JSONEncodeError:
+        return None

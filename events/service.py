@@ -1,0 +1,275 @@
+"""The front door of the events room: register a source, collect, read, note, replay.
+
+Enters: calls as clients send them, events of our own, decisions whose outcomes are asked for. Leaves: one answer per item
+after it is durable, and events opened in memory for those who ask by person. What it never does: keep an event that the
+gate does not permit, store a word unsealed, or answer before the commit.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from audit.service import Audit
+from consent.service import Consent
+from events import letters, opening, store
+from events.arrivals import arrive
+from events.calls import Limits
+from events.errors import SourceDiffers, TooBusy, UndeclaredSource, UnknownSource
+from events.ingest import Ingest
+from events.log import (
+    FILTERED,
+    Arrival,
+    CollectContext,
+    Event,
+    ItemResult,
+    NewEvent,
+    Reject,
+    ReplayReport,
+    Source,
+    Status,
+)
+from events.settings import EventsSettings
+from identity.identifiers import KINDS, Identifier
+from identity.service import Identity
+from kernel.batcher import GroupCommit
+from kernel.canonical import Json
+from kernel.db import Conn, after_commit
+from kernel.ids import DecisionId, EventId, PersonId
+from kernel.kernel import Kernel
+
+_BREATH: Final = 200  # items prepared before other tasks get a turn: about 10 ms
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    source: Source
+    received_at: datetime
+    items: tuple[Arrival | Reject, ...]
+
+
+class Events:
+    """What happened. One per process and event loop."""
+
+    name = "events"
+
+    def __init__(
+        self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, settings: EventsSettings | None = None
+    ) -> None:
+        self._kernel = kernel
+        self._identity = identity
+        self._consent = consent
+        self.settings = settings or EventsSettings()
+        self.limits = Limits(self.settings.event_bytes, self.settings.properties)
+        self._ingest = Ingest(kernel, audit, identity, consent)
+        self._sources: dict[str, Source] = {}
+        self._days_until: date | None = None
+        self._queued = 0
+        self._commits: GroupCommit[_Request, list[ItemResult]] = GroupCommit(
+            kernel.db,
+            self._flush,
+            max_items=self.settings.commit_items,
+            max_wait=self.settings.commit_wait_ms / 1_000,
+        )
+
+    async def close(self) -> None:
+        """Take nothing more and finish what is waiting."""
+        await self._commits.close()
+
+    # sources
+
+    async def register_source(self, conn: Conn, source: Source) -> Source:
+        """Declare why a source collects. Declaring the same again changes nothing.
+
+        Raises:
+            UnknownPurpose: not in the purpose tree.
+            UndeclaredSource: a basis that the purpose tree does not give that purpose here, or unknown user ids.
+            SourceDiffers: the name is declared otherwise already.
+        """
+        rules = self._consent.rules
+        for key in source.also_for:
+            rules.purposes.expect(key)
+        basis = rules.purposes.expect(source.purpose).basis_in(rules.jurisdiction)
+        if source.basis != basis:
+            raise UndeclaredSource(
+                f"expected basis {basis} for purpose '{source.purpose}' in jurisdiction {rules.jurisdiction}, got another"
+            )
+        if source.user_kind not in KINDS:
+            raise UndeclaredSource(f"expected user_kind to be one of {', '.join(KINDS)}, got another word")
+        await store.insert_source(conn, source, self._kernel.clock.now())
+        held = (await store.sources(conn, [source.name]))[source.name]
+        if held != source:
+            raise SourceDiffers(f"expected source '{source.name}' as it is declared, got another declaration")
+        return held
+
+    async def sources(self, conn: Conn) -> Mapping[str, Source]:
+        """Every registered source by name."""
+        return await store.sources(conn)
+
+    async def source(self, name: str) -> Source:
+        """One source; declarations do not change, so each is read once.
+
+        Raises:
+            UnknownSource: never registered.
+        """
+        held = self._sources.get(name)
+        if held is None:
+            async with self._kernel.db.reading() as conn:
+                held = (await store.sources(conn, [name])).get(name)
+            if held is None:
+                raise UnknownSource("expected a source that declared purpose and basis, got one that is not registered")
+            self._sources[name] = held
+        return held
+
+    # collecting
+
+    async def collect(self, calls: Sequence[Json], ctx: CollectContext) -> list[ItemResult]:
+        """Each call checked, asked for, stored once and answered, in order; the answers come after the commit.
+
+        Raises:
+            UnknownSource: the source of ``ctx`` is not registered.
+            TooBusy: too many calls wait for a commit; nothing was taken.
+            Unavailable: Postgres is not there; whatever was not answered may be sent again, repeats are recognised.
+        """
+        source = await self.source(ctx.source)
+        if self._queued and self._queued + len(calls) > self.settings.queue_items:
+            raise TooBusy(f"expected at most {self.settings.queue_items} calls waiting for a commit, got more")
+        received_at = ctx.received_at or self._kernel.clock.now()
+        ctx = replace(ctx, received_at=received_at)
+        self._queued += len(calls)
+        try:
+            items: list[Arrival | Reject] = []
+            for place, call in enumerate(calls):
+                items.append(arrive(call, source, ctx, received_at, vault=self._kernel.vault, limits=self.limits))
+                if place % _BREATH == _BREATH - 1:
+                    await asyncio.sleep(0)
+            if not items:
+                return []
+            await self._ready()
+            answers = await self._commits.submit(_Request(source, received_at, tuple(items)))
+        finally:
+            self._queued -= len(calls)
+        return [replace(answer, message_id=_message_id(call)) for answer, call in zip(answers, calls, strict=True)]
+
+    async def take(self, conn: Conn, arrivals: Sequence[Arrival]) -> list[Status]:
+        """The bulk way in, for files: the same walk, in the caller's transaction."""
+        await self._ready()
+        return await self._ingest.take(conn, arrivals)
+
+    async def may_collect(self, conn: Conn, source: Source, subjects: Sequence[Sequence[Identifier]]) -> list[bool]:
+        """Whether this source may collect about each subject; asking leaves no trace."""
+        asked = [(source.purpose, tuple(subject)) for subject in subjects]
+        allowed = await self._ingest.permitted(conn, dict.fromkeys(asked))
+        return [allowed[one] for one in asked]
+
+    async def replay(self, *, source: str | None = None, limit: int = 1_000) -> ReplayReport:
+        """Send dead letters through the door again, after a fix; those that are taken leave the table."""
+        await self._ready()
+        async with self._kernel.db.reading() as conn:
+            declared = await store.sources(conn)
+        return await letters.replay(self._kernel, self._ingest, declared, self.limits, source=source, limit=limit)
+
+    async def refusals(self, conn: Conn) -> list[tuple[str, date, str, int]]:
+        """(source, day, reason, count): all that is left of events that were refused."""
+        return await store.refusals(conn)
+
+    # our own
+
+    async def note(self, conn: Conn, events: Sequence[NewEvent]) -> list[EventId | None]:
+        """Store events of our own in the caller's transaction; ids in order, that of the first for a repeat.
+
+        None where the subject is unknown or erased: a receipt that comes after an erasure has nobody to belong to.
+        """
+        await self._ready()
+        return await opening.note(conn, events, kernel=self._kernel, identity=self._identity)
+
+    # reading
+
+    async def of_people(
+        self, conn: Conn, people: Sequence[PersonId], *, until: datetime | None = None, known_by: datetime | None = None
+    ) -> Mapping[PersonId, list[Event]]:
+        """What happened to each person, opened, by event time; a person without events has an empty list.
+
+        ``until`` bounds the time of happening, ``known_by`` (default: ``until``) the time since which we know of it, so
+        that nothing leaks into the past. Equal times have one order, whatever the order of arrival.
+        """
+        members = await self._identity.members(conn, people)
+        owner = {record: person for person, held in members.items() for record in held.records}
+        rows = await store.events_of_records(
+            conn, list(owner), until=until, known_by=known_by if known_by is not None else until
+        )
+        found: dict[PersonId, list[Event]] = {person: [] for person in people}
+        for event in await opening.opened(self._kernel.vault, rows):
+            found[owner[event.record_id]].append(event)
+        return found
+
+    async def outcomes_for(self, conn: Conn, decisions: Sequence[DecisionId]) -> Mapping[DecisionId, list[Event]]:
+        """Events whose ``properties.decision_id`` names these decisions; a decision without any has an empty list."""
+        rows = await store.events_of_decisions(conn, decisions)
+        found: dict[DecisionId, list[Event]] = {decision: [] for decision in decisions}
+        for event in await opening.opened(self._kernel.vault, rows):
+            if event.decision_id is not None:
+                found[event.decision_id].append(event)
+        return found
+
+    # holder of personal data, counter of impact
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """Every event of the person, opened."""
+        return opening.exported((await self.of_people(conn, [person]))[person])
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:
+        """Delete the person's events and dead letters; dedupe hashes stay, so that a repeat brings nothing back."""
+        members = (await self._identity.members(conn, [person])).get(person)
+        if members is None:
+            return 0
+        held = (await self._identity.identifiers(conn, [person])).get(person, [])
+        indexes = [self._kernel.vault.blind_index(one.kind, one.value) for one in held]
+        rows, keys = await store.erase(conn, members.records, indexes)
+
+        async def destroy() -> None:
+            await self._kernel.vault.destroy(keys)
+
+        if keys:
+            after_commit(conn, destroy)
+        return rows
+
+    async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
+        """How many events a change of these people would move."""
+        members = await self._identity.members(conn, people)
+        return {"events": await store.count_events(conn, [r for held in members.values() for r in held.records])}
+
+    # within
+
+    async def _flush(self, conn: Conn, requests: list[_Request]) -> list[list[ItemResult] | Exception]:
+        arrivals = [item for request in requests for item in request.items if isinstance(item, Arrival)]
+        rejects = [(item, r.source) for r in requests for item in r.items if isinstance(item, Reject)]
+        outcomes = iter(await self._ingest.take(conn, arrivals))
+        if rejects:
+            await self._ingest.refuse(conn, rejects, requests[0].received_at)
+        return [[_answer(item, outcomes) for item in request.items] for request in requests]
+
+    async def _ready(self) -> None:
+        """The partitions of the days to come exist; asked for once a day, in a transaction of its own."""
+        today = self._kernel.clock.now().date()
+        if self._days_until is None or self._days_until < today + timedelta(days=1):
+            last = today + timedelta(days=self.settings.days_ahead)
+            async with self._kernel.db.transaction() as conn:
+                await store.ensure_days(conn, today, last)
+            self._days_until = last
+
+
+def _answer(item: Arrival | Reject, outcomes: Iterator[Status]) -> ItemResult:
+    if isinstance(item, Reject):
+        return ItemResult("rejected", pointer=item.pointer, reason=item.reason)
+    status = next(outcomes)
+    if status == "filtered":
+        return ItemResult(status, reason=FILTERED)
+    return ItemResult(status, event_id=item.event_id if status == "accepted" else None)
+
+
+def _message_id(call: Json) -> str | None:
+    """What the sender calls its item, when it calls it anything."""
+    named = call.get("messageId") if isinstance(call, Mapping) else None
+    return named if isinstance(named, str) else None

@@ -1,0 +1,287 @@
+"""All SQL on sources, events, subjects, dead letters and refusals. Imports have a store of their own.
+
+Contract: every function runs in the caller's transaction and is durable when that commits; none queries a row at a time.
+Words come here sealed. Rows are written in one order everywhere, so that two transactions never wait for each other. An
+id that is not stored is absent from an answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from events.log import Source
+from kernel.db import Conn
+from kernel.ids import DecisionId, EventId, KeyId, RecordId
+
+_CHUNK: Final = 10_000  # rows in one statement: bounded memory on both sides
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as it is stored."""
+
+    event_id: EventId
+    record_id: RecordId
+    type: str
+    name: str
+    event_time: datetime
+    known_time: datetime
+    received_at: datetime
+    source: str
+    purpose: str
+    basis: str
+    message: bytes
+    decision_id: DecisionId | None
+    machine: bool
+    confidence: float
+    key_id: KeyId
+    words: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The record behind a subject, and its key."""
+
+    record_id: RecordId
+    key_id: KeyId
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter; ``words`` are sealed under a key of its own."""
+
+    source: str
+    received_at: datetime
+    pointer: str
+    reason: str
+    subjects: Sequence[bytes]
+    key_id: KeyId
+    words: bytes
+    letter_id: int = 0
+
+
+_COLUMNS: Final = (
+    "event_id, record_id, type, name, event_time, known_time, received_at, source, purpose, basis, message, decision_id,"
+    " machine, confidence, key_id, words"
+)
+_TYPES: Final = (
+    "text", "text", "text", "text", "timestamptz", "timestamptz", "timestamptz", "text", "text", "text", "bytea", "text",
+    "bool", "float4", "text", "bytea",
+)  # fmt: skip
+
+
+async def ensure_days(conn: Conn, first: date, last: date) -> None:
+    """Daily partitions from ``first`` to ``last`` exist."""
+    await conn.execute("SELECT events.ensure_days(%b, %b)", (first, last))
+
+
+async def insert_source(conn: Conn, source: Source, at: datetime) -> None:
+    """Register a source unless its name is taken."""
+    await conn.execute(
+        "INSERT INTO events.sources (name, purpose, basis, also_for, user_kind, created_at)"
+        " VALUES (%b, %b, %b, %b, %b, %b) ON CONFLICT DO NOTHING",
+        (source.name, source.purpose, source.basis, list(source.also_for), source.user_kind, at),
+    )
+
+
+async def sources(conn: Conn, names: Sequence[str] | None = None) -> dict[str, Source]:
+    """Sources by name; all when ``names`` is None."""
+    cursor = await conn.execute(
+        "SELECT name, purpose, basis, also_for, user_kind FROM events.sources"
+        " WHERE %b::text[] IS NULL OR name = ANY(%b::text[])",
+        (names if names is None else list(names),) * 2,
+    )
+    return {
+        r["name"]: Source(r["name"], r["purpose"], r["basis"], tuple(r["also_for"]), r["user_kind"])
+        async for r in cursor
+    }
+
+
+async def claim_messages(conn: Conn, messages: Sequence[tuple[str, bytes, EventId]]) -> set[EventId]:
+    """Take (source, message) pairs for these events; the events that got theirs. The others are repeats.
+
+    A pair that another transaction is taking is waited for.
+    """
+    fresh: set[EventId] = set()
+    for start in range(0, len(messages), _CHUNK):
+        part = messages[start : start + _CHUNK]
+        cursor = await conn.execute(
+            "INSERT INTO events.dedupe (source, message, event_id)"
+            " SELECT * FROM unnest(%b::text[], %b::bytea[], %b::text[]) AS w(source, message, event_id) ORDER BY 1, 2, 3"
+            " ON CONFLICT DO NOTHING RETURNING event_id",
+            ([m[0] for m in part], [m[1] for m in part], [m[2] for m in part]),
+        )
+        fresh.update([r["event_id"] async for r in cursor])
+    return fresh
+
+
+async def events_of_messages(conn: Conn, messages: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], EventId]:
+    """The events under which messages were stored."""
+    cursor = await conn.execute(
+        "SELECT d.source, d.message, d.event_id FROM unnest(%b::text[], %b::bytea[]) AS w(source, message)"
+        " JOIN events.dedupe d USING (source, message)",
+        ([m[0] for m in messages], [m[1] for m in messages]),
+    )
+    return {(r["source"], bytes(r["message"])): EventId(r["event_id"]) async for r in cursor}
+
+
+async def subjects(conn: Conn, wanted: Sequence[bytes]) -> dict[bytes, Held]:
+    """Records of subjects, held against erasure until the transaction ends."""
+    found: dict[bytes, Held] = {}
+    ordered = sorted(set(wanted))
+    for start in range(0, len(ordered), _CHUNK):
+        cursor = await conn.execute(
+            "SELECT subject, record_id, key_id FROM events.subjects WHERE subject = ANY(%b::bytea[])"
+            " ORDER BY subject FOR SHARE",
+            (ordered[start : start + _CHUNK],),
+        )
+        found.update({bytes(r["subject"]): Held(r["record_id"], r["key_id"]) async for r in cursor})
+    return found
+
+
+async def keep_subjects(conn: Conn, held: Mapping[bytes, Held]) -> None:
+    """Remember records of subjects."""
+    rows = sorted(held.items())
+    await conn.execute(
+        "INSERT INTO events.subjects (subject, record_id, key_id)"
+        " SELECT * FROM unnest(%b::bytea[], %b::text[], %b::text[]) AS w(subject, record_id, key_id) ORDER BY 1"
+        " ON CONFLICT (subject) DO UPDATE SET record_id = excluded.record_id, key_id = excluded.key_id"
+        " WHERE subjects.record_id <> excluded.record_id",
+        ([s for s, _ in rows], [h.record_id for _, h in rows], [h.key_id for _, h in rows]),
+    )
+
+
+async def insert_events(conn: Conn, rows: Sequence[EventRow]) -> None:
+    """Write events."""
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy(f"COPY events.events ({_COLUMNS}) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(_TYPES)
+        for r in rows:
+            await copy.write_row((
+                r.event_id, r.record_id, r.type, r.name, r.event_time, r.known_time, r.received_at, r.source, r.purpose,
+                r.basis, r.message, r.decision_id, r.machine, r.confidence, r.key_id, r.words,
+            ))  # fmt: skip
+
+
+async def events_of_records(
+    conn: Conn, records: Sequence[RecordId], *, until: datetime | None, known_by: datetime | None
+) -> list[EventRow]:
+    """Events of these records that happened up to ``until`` and were known by ``known_by``.
+
+    Ordered by event time, equal times by message hash: the order does not depend on arrival.
+    """
+    found: list[EventRow] = []
+    for start in range(0, len(records), _CHUNK):
+        cursor = await conn.execute(
+            f"SELECT {_COLUMNS} FROM events.events WHERE record_id = ANY(%b::text[])"
+            " AND (%b::timestamptz IS NULL OR event_time <= %b) AND (%b::timestamptz IS NULL OR known_time <= %b)",
+            (list(records[start : start + _CHUNK]), until, until, known_by, known_by),
+        )
+        found.extend([_row(r) async for r in cursor])
+    return sorted(found, key=lambda row: (row.event_time, row.message))
+
+
+async def events_of_decisions(conn: Conn, decisions: Sequence[DecisionId]) -> list[EventRow]:
+    """Events that name these decisions, by event time."""
+    cursor = await conn.execute(
+        f"SELECT {_COLUMNS} FROM events.events WHERE decision_id = ANY(%b::text[]) ORDER BY event_time, message",
+        (list(decisions),),
+    )
+    return [_row(r) async for r in cursor]
+
+
+async def count_events(conn: Conn, records: Sequence[RecordId]) -> int:
+    """How many events these records have."""
+    cursor = await conn.execute(
+        "SELECT count(*) AS n FROM events.events WHERE record_id = ANY(%b::text[])", (list(records),)
+    )
+    row = await cursor.fetchone()
+    return int(row["n"]) if row is not None else 0
+
+
+async def erase(conn: Conn, records: Sequence[RecordId], subjects_: Sequence[bytes]) -> tuple[int, list[KeyId]]:
+    """Remove what names these records or blind indexes; rows touched, and keys of letters that sealed nothing else.
+
+    Subjects go first: a collection that holds one is waited for, and its events are then seen. The dedupe hashes stay, so
+    that a repeat of an erased event does not bring it back.
+    """
+    ids = list(records)
+    gone = (await conn.execute("DELETE FROM events.subjects WHERE record_id = ANY(%b::text[])", (ids,))).rowcount
+    gone += (await conn.execute("DELETE FROM events.events WHERE record_id = ANY(%b::text[])", (ids,))).rowcount
+    cursor = await conn.execute(
+        "DELETE FROM events.dead_letters WHERE subjects && %b::bytea[] RETURNING key_id", (list(subjects_),)
+    )
+    keys = [KeyId(r["key_id"]) async for r in cursor]
+    return gone + len(keys), keys
+
+
+async def insert_letters(conn: Conn, letters: Sequence[Letter]) -> None:
+    """Keep rejected items."""
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO events.dead_letters (source, received_at, pointer, reason, subjects, key_id, words)"
+            " VALUES (%b, %b, %b, %b, %b, %b, %b)",
+            [(x.source, x.received_at, x.pointer, x.reason, list(x.subjects), x.key_id, x.words) for x in letters],
+        )
+
+
+async def letters(conn: Conn, source: str | None, after: int, limit: int) -> list[Letter]:
+    """Kept items, oldest first, after a letter id."""
+    cursor = await conn.execute(
+        "SELECT letter_id, source, received_at, pointer, reason, subjects, key_id, words FROM events.dead_letters"
+        " WHERE letter_id > %b AND (%b::text IS NULL OR source = %b) ORDER BY letter_id LIMIT %b",
+        (after, source, source, limit),
+    )
+    return [
+        Letter(
+            r["source"], r["received_at"], r["pointer"], r["reason"], [bytes(s) for s in r["subjects"]], r["key_id"],
+            bytes(r["words"]), r["letter_id"],
+        )
+        async for r in cursor
+    ]  # fmt: skip
+
+
+async def drop_letters(conn: Conn, ids: Sequence[int]) -> None:
+    """Letters that were taken, or can never be opened again."""
+    await conn.execute("DELETE FROM events.dead_letters WHERE letter_id = ANY(%b::bigint[])", (list(ids),))
+
+
+async def count_refusals(conn: Conn, counts: Mapping[tuple[str, date, str], int]) -> None:
+    """Add to the counts by (source, day, reason): all that is left of a refused event."""
+    rows = sorted(counts.items())
+    await conn.execute(
+        "INSERT INTO events.refusals (source, day, reason, count)"
+        " SELECT * FROM unnest(%b::text[], %b::date[], %b::text[], %b::bigint[]) AS w(source, day, reason, count) ORDER BY 1, 2, 3"
+        " ON CONFLICT (source, day, reason) DO UPDATE SET count = refusals.count + excluded.count",
+        ([k[0] for k, _ in rows], [k[1] for k, _ in rows], [k[2] for k, _ in rows], [n for _, n in rows]),
+    )
+
+
+async def refusals(conn: Conn) -> list[tuple[str, date, str, int]]:
+    """(source, day, reason, count) of everything that was refused."""
+    cursor = await conn.execute("SELECT source, day, reason, count FROM events.refusals ORDER BY 1, 2, 3")
+    return [(r["source"], r["day"], r["reason"], r["count"]) async for r in cursor]
+
+
+def _row(r: dict[str, Any]) -> EventRow:
+    return EventRow(
+        event_id=r["event_id"],
+        record_id=r["record_id"],
+        type=r["type"],
+        name=r["name"],
+        event_time=r["event_time"],
+        known_time=r["known_time"],
+        received_at=r["received_at"],
+        source=r["source"],
+        purpose=r["purpose"],
+        basis=r["basis"],
+        message=bytes(r["message"]),
+        decision_id=r["decision_id"],
+        machine=r["machine"],
+        confidence=r["confidence"],
+        key_id=r["key_id"],
+        words=bytes(r["words"]),
+    )
