@@ -3,11 +3,10 @@
 Enters: an open `House`. Leaves: a FastAPI app with OpenAPI 3.1 at /openapi.json. Routes live in the rooms; this page only says which.
 """
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 
 import audit.endpoints
 import channels.endpoints
@@ -16,7 +15,6 @@ import events.endpoints
 import explain.endpoints
 import identity.endpoints
 import orchestration.decision.endpoints
-from kernel.errors import NotFound
 from orchestration.service import problems
 from orchestration.service.middleware import Envelope
 
@@ -49,19 +47,6 @@ async def readyz(request: Request) -> JSONResponse:
     ready = all(check.ok for check in checks if check.needed)
     body = {"ready": ready, "checks": {c.name: c.state for c in checks}}
     return JSONResponse(body, status_code=200 if ready else 503)
-
-
-@health.get("/static/{name}", include_in_schema=False)
-async def static(name: str) -> Response:
-    """The stylesheet that pages share."""
-    if name != "candor.css":
-        raise NotFound("expected a file that pages use, got another name")
-    return Response(stylesheet(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
-
-
-def stylesheet() -> str:
-    """The text of the shared stylesheet."""
-    return (files("consent") / "static" / "candor.css").read_text(encoding="utf-8")
 
 
 def create_app(house: "House") -> FastAPI:
