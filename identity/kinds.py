@@ -73,6 +73,7 @@ _NAME_HINTS: tuple[tuple[str, str], ...] = (
     (r".*\b(place|location)\b.*", "place"),
 )
 _COMPILED = tuple((re.compile(pattern), kind) for pattern, kind in _NAME_HINTS)
+_ROW_ID = re.compile(r"((unique|record|rec|row|line|entry|source)\b.?)?(id|key|uuid|guid|no|nr|number)")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -126,6 +127,10 @@ def infer(table: pa.Table, overrides: Overrides | None = None) -> Kinds:
     _refuse_unknown(table, wishes)
     looks = {name: look_at(name, table.column(name)) for name in table.column_names}
     found = {name: _judge(look) for name, look in looks.items()}
+    for item in table.schema:  # a table of our own making says what it holds
+        declared = (item.metadata or {}).get(b"kind", b"").decode()
+        if declared in KINDS and looks[item.name].filled:
+            found[item.name] = (declared, "declared")
     _join_birth_parts(looks, found)
     _demote_lone_birth_parts(found)
     for name in wishes.ignore:
@@ -176,6 +181,8 @@ def _refuse_unknown(table: pa.Table, wishes: Overrides) -> None:
 def _judge(look: Look) -> tuple[str, str]:
     if not look.filled:
         return "ignore", "empty"
+    if look.distinct == look.rows and _ROW_ID.fullmatch(" ".join(w.lower() for w in _WORDS.findall(look.name))):
+        return "ignore", "record id"
     hint = _by_name(look.name)
     if hint and _plausible(hint, look):
         return hint, "name"

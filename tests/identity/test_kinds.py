@@ -112,6 +112,13 @@ def test_the_callers_word_wins():
     assert not found.columns[1].unique
 
 
+def test_a_table_that_declares_its_kinds_is_believed():
+    fields = [pa.field("record_id", pa.string()), pa.field("x", pa.string(), metadata={"kind": "email"})]
+    found = infer(pa.Table.from_arrays([pa.array(["r1", "r2"]), pa.array(["a", "b"])], schema=pa.schema(fields)))
+    assert [(c.kind, c.why) for c in found.columns] == [("ignore", "record id"), ("email", "declared")]
+    assert found.record_id == "record_id"
+
+
 def test_login_is_unique_by_nature():
     table = pa.table({"login_id": ["u1", "u2"] * 20, "first_name": ["Ann", "Bob"] * 20})
     assert infer(table).columns[0].unique
