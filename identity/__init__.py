@@ -1,0 +1,1 @@
+"""Whose is this: records, identifiers, people, and the linkage engine."""

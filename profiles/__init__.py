@@ -1,0 +1,1 @@
+"""Who somebody is to one purpose: unified profiles, features, hot profiles."""

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import settings
 
 from audit.service import Audit
 from identity.identifiers import Identifier
@@ -11,6 +12,11 @@ from identity.service import Identity
 from kernel.kernel import Kernel
 
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+# The machine may be busy: examples are judged, their time is not.
+settings.register_profile("candor", deadline=None)
+settings.load_profile("candor")
 
 
 @pytest.fixture

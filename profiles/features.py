@@ -1,0 +1,202 @@
+"""Features: from a unified profile to numbers, by one code path, offline and online (features.F44, F45, F50).
+
+What enters: a ``UnifiedProfile`` and a moment. What leaves: ``float64[k]`` in the declared order, where each came from, and
+counts of what could not be read. Equal in bits by construction: batch tables and hot profiles call this same function, sums
+are exact (``math.fsum`` rounds once, so the order of events changes nothing), and no clock is read here.
+
+Rules for the odd: a trait that is absent, not a number, infinite or NaN is NaN; an unknown category is -1; a property that is
+no finite number adds nothing. Each is counted. Events of machines are never features.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from events.log import Event
+from kernel.ids import ActId, RecordId
+from profiles.declarations import Declared, Feature, load
+from profiles.errors import OutOfTime
+from profiles.profile import UnifiedProfile
+
+DAY: Final = 86_400.0
+UNKNOWN_CATEGORY: Final = -1.0
+_TRUE: Final = frozenset({"true", "yes", "y", "1", "t"})
+_FALSE: Final = frozenset({"false", "no", "n", "0", "f"})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one feature came from: ids, names and times, never the value. For events: the newest one, and how many."""
+
+    feature: str
+    trait: str
+    source: str
+    observed_at: datetime
+    purpose: str
+    record_id: RecordId | None = None
+    act: ActId | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A row, its origins (only of features that have any), the segments it falls into, and what was odd."""
+
+    row: NDArray[np.float64]
+    origins: tuple[Origin, ...]
+    segments: frozenset[str]
+    odd: Mapping[str, int]
+
+
+class FeatureSet:
+    """The declared features, ready to be evaluated."""
+
+    def __init__(self, declared: Declared) -> None:
+        self.declared = declared
+        self.digest = declared.digest
+        self.names = tuple(f.name for f in declared.features)
+        self._codes = {
+            f.name: {value.strip().lower(): float(place) for place, value in enumerate(f.values)}
+            for f in declared.features
+            if f.take == "category"
+        }
+
+    @classmethod
+    def open(cls, file: Path | None = None) -> "FeatureSet":
+        """The set that a file declares, or the shipped one."""
+        return cls(load(file))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def row(self, profile: UnifiedProfile, at: datetime) -> NDArray[np.float64]:
+        """The features of a profile at a moment."""
+        return self.evaluate(profile, at).row
+
+    def evaluate(self, profile: UnifiedProfile, at: datetime) -> Evaluated:
+        """The same, with origins, segments and oddities.
+
+        Raises:
+            OutOfTime: the profile was made for an earlier moment and cannot know what happened until ``at``.
+        """
+        if at > profile.at:
+            raise OutOfTime("expected a moment that the profile reaches, got a later one")
+        odd: Counter[str] = Counter()
+        row = np.full(len(self.names), np.nan, dtype=np.float64)
+        origins: list[Origin] = []
+        for place, feature in enumerate(self.declared.features):
+            value, origin = self._evaluate(feature, profile, at, odd)
+            row[place] = value
+            if origin is not None:
+                origins.append(origin)
+        return Evaluated(row, tuple(origins), self._segments(row), odd)
+
+    def _evaluate(
+        self, feature: Feature, profile: UnifiedProfile, at: datetime, odd: Counter[str]
+    ) -> tuple[float, Origin | None]:
+        if feature.take == "sure":
+            return (profile.sure if profile.permission.granted else math.nan), None
+        if feature.trait is not None:
+            return self._of_trait(feature, profile, odd)
+        events = list(_matching(feature, profile, at))
+        return _aggregate(feature, events, at, odd), _origin(feature, events, profile)
+
+    def _of_trait(self, feature: Feature, profile: UnifiedProfile, odd: Counter[str]) -> tuple[float, Origin | None]:
+        trait = profile.traits.get(feature.trait or "")
+        if trait is None:
+            return math.nan, None
+        origin = Origin(
+            feature.name,
+            trait.name,
+            trait.source,
+            trait.observed_at,
+            profile.purpose,
+            trait.record_id,
+            profile.permission.act,
+        )
+        if feature.take == "category":
+            code = self._codes[feature.name].get(str(trait.value).strip().lower())
+            if code is None:
+                odd[f"{feature.name}:unknown_category"] += 1
+            return (UNKNOWN_CATEGORY if code is None else code), origin
+        value = _boolean(trait.value) if feature.take == "boolean" else number(trait.value)
+        if value is None:
+            odd[f"{feature.name}:{'not_boolean' if feature.take == 'boolean' else 'not_a_finite_number'}"] += 1
+        return (math.nan if value is None else value), origin
+
+    def _segments(self, row: NDArray[np.float64]) -> frozenset[str]:
+        values = dict(zip(self.names, row.tolist(), strict=True))
+        return frozenset(s.name for s in self.declared.segments if all(c.holds(values[c.feature]) for c in s.all))
+
+
+def number(value: object) -> float | None:
+    """A finite number, from a number or its text; None for anything else."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            found = float(value)
+        except (ValueError, OverflowError):
+            return None
+        return found if math.isfinite(found) else None
+    return float(value) if isinstance(value, bool) else None
+
+
+def _boolean(value: object) -> float | None:
+    word = str(value).strip().lower().removesuffix(".0")
+    if word in _TRUE:
+        return 1.0
+    return 0.0 if word in _FALSE else None
+
+
+def _matching(feature: Feature, profile: UnifiedProfile, at: datetime) -> Iterator[Event]:
+    for event in profile.by_name.get(feature.event or "", ()):
+        if event.machine or event.event_time > at:
+            continue
+        if feature.window_days is not None and _days(event, at) > feature.window_days:
+            continue
+        if all(event.properties.get(name) == value for name, value in feature.where.items()):
+            yield event
+
+
+def _aggregate(feature: Feature, events: Sequence[Event], at: datetime, odd: Counter[str]) -> float:
+    if feature.take == "count":
+        return float(len(events))
+    if feature.take == "days_since":
+        return min((_days(event, at) for event in events), default=math.nan)
+    if feature.take == "decayed":
+        half = feature.half_life_days or 1.0
+        return math.fsum(math.exp2(-_days(event, at) / half) for event in events)
+    amounts = [number(event.properties.get(feature.property or "")) for event in events]
+    if missing := amounts.count(None):
+        odd[f"{feature.name}:not_a_finite_number"] += missing
+    try:
+        return math.fsum(amount for amount in amounts if amount is not None)
+    except OverflowError:  # finite amounts whose sum is not
+        odd[f"{feature.name}:not_a_finite_number"] += 1
+        return math.nan
+
+
+def _origin(feature: Feature, events: Sequence[Event], profile: UnifiedProfile) -> Origin | None:
+    if not events:
+        return None
+    newest = max(events, key=lambda e: (e.event_time, e.event_id))
+    return Origin(
+        feature.name,
+        newest.name,
+        newest.source,
+        newest.event_time,
+        profile.purpose,
+        newest.record_id,
+        profile.permission.act,
+        len(events),
+    )
+
+
+def _days(event: Event, at: datetime) -> float:
+    return (at - event.event_time).total_seconds() / DAY

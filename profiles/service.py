@@ -1,0 +1,315 @@
+"""The front door of the profiles room: unified profiles, features, hot profiles.
+
+Enters: people, a purpose, a moment. Leaves: what that purpose may see of them; their features, in bulk or hot. What it never
+does: hand out a raw value that the consent filter has not let through, put a word into the cache or a file, or compute a
+feature in two ways.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consent import gate
+from consent.gate import ConsentState, Permission
+from consent.service import Consent
+from events.service import Events
+from identity.records import SourceRecord
+from identity.service import Identity
+from kernel.canonical import Json
+from kernel.db import Conn, after_commit
+from kernel.errors import NotFound
+from kernel.ids import IdentifierId, PersonId
+from kernel.kernel import Kernel
+from profiles import store, survivorship
+from profiles.consent_filter import see
+from profiles.features import FeatureSet
+from profiles.hot import HotProfile, granted_on, pack, reach, stale_from, unpack, version_of
+from profiles.profile import UnifiedProfile
+from profiles.raw import RawProfile, RawRecord
+from profiles.settings import ProfilesSettings
+from profiles.store import FeatureTable, HotStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_CHUNK: Final = 2_000  # people at a time: bounded memory, few round trips
+
+
+class NobodyThere(NotFound):
+    """No live person by that id."""
+
+    code = "person_not_found"
+    remedy = "Follow redirects with identity.lookup first; the person may have been erased."
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Features of many people at one moment: ``rows[i]`` belongs to ``people[i]``; ``odd`` counts what was unreadable."""
+
+    people: list[PersonId]
+    rows: NDArray[np.float64]
+    odd: Mapping[str, int]
+
+
+class Profiles:
+    """Who somebody is to one purpose. One per process and event loop."""
+
+    name = "profiles"
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        identity: Identity,
+        consent: Consent,
+        events: Events,
+        settings: ProfilesSettings | None = None,
+    ) -> None:
+        self._kernel = kernel
+        self._identity = identity
+        self._consent = consent
+        self._events = events
+        self.settings = settings or ProfilesSettings()
+        self.features = FeatureSet.open(self.settings.features_file)
+        self.survivorship = survivorship.load(self.settings.survivorship_file)
+        self._hot = HotStore(kernel.cache)
+        self._folder = kernel.settings.data_dir / "features"
+        self._plain: tuple[int, dict[str, Permission]] | None = None
+
+    # profiles
+
+    async def raw(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, RawProfile]:
+        """Everything the records and events of each person say, opened; an unknown person is absent. Only for the filter."""
+        return {person: profile for person, (profile, _) in (await self._raw(conn, people)).items()}
+
+    async def unified(
+        self, conn: Conn, people: Sequence[PersonId], purpose: str, at: datetime, *, known_at: datetime | None = None
+    ) -> Mapping[PersonId, UnifiedProfile]:
+        """What a purpose may see of each person as of ``at``; with ``known_at``, from what was recorded by then."""
+        states = await self._consent.states(conn, people)
+        raw = await self.raw(conn, people)
+        return {
+            person: see(raw[person], states[person], purpose, at, known_at=known_at)
+            for person in people
+            if person in raw
+        }
+
+    # features
+
+    async def batch(
+        self, conn: Conn, people: Sequence[PersonId], purpose: str, at: datetime, *, known_at: datetime | None = None
+    ) -> Batch:
+        """Features of many people at one moment, by the same code as a hot profile's; unknown people are left out."""
+        ids: list[PersonId] = []
+        rows: list[NDArray[np.float64]] = []
+        odd: Counter[str] = Counter()
+        for start in range(0, len(people), _CHUNK):
+            seen = await self.unified(conn, people[start : start + _CHUNK], purpose, at, known_at=known_at)
+            for person, profile in seen.items():
+                found = self.features.evaluate(profile, at)
+                ids.append(person)
+                rows.append(found.row)
+                odd.update(found.odd)
+            await asyncio.sleep(0)  # requests of the same process get their turn
+        return Batch(ids, np.array(rows, dtype=np.float64).reshape(len(ids), len(self.features)), odd)
+
+    async def feature_table(self, conn: Conn, people: Sequence[PersonId], purpose: str, at: datetime) -> "pa.Table":
+        """The same as an Arrow table: ``person_id`` and one float64 column a feature."""
+        found = await self.batch(conn, people, purpose, at)
+        return store.arrow_table(found.people, self.features.names, found.rows)
+
+    async def write_features(self, conn: Conn, purpose: str, at: datetime) -> FeatureTable:
+        """Everybody's features as a Parquet file in the data folder, noted so that an erasure finds it."""
+        found = await self.batch(conn, await self._identity.people(conn), purpose, at)
+        file = f"{purpose}-{at:%Y%m%dT%H%M%S%f}-{self.features.digest[7:15]}.parquet"
+        table = store.arrow_table(found.people, self.features.names, found.rows)
+        await asyncio.to_thread(store.write_parquet, self._folder / file, table)
+        written = FeatureTable(
+            file=file,
+            digest=store.rows_digest(found.people, self.features.names, found.rows),
+            purpose=purpose,
+            feature_set=self.features.digest,
+            at=at,
+            rows=len(found.people),
+            odd=found.odd,
+        )
+        await store.keep_table(conn, written, self._kernel.clock.now())
+        return written
+
+    async def feature_tables(self, conn: Conn) -> list[FeatureTable]:
+        """Every feature table that was written."""
+        return await store.tables(conn)
+
+    # hot
+
+    async def hot(self, person: PersonId, purpose: str, *, fresh: bool = False) -> HotProfile:
+        """What a decision needs: from the cache, else from Postgres. ``fresh`` after a fence conflict: from Postgres.
+
+        Raises:
+            NobodyThere: no live person by that id.
+        """
+        found = await self.hot_many([person], purpose, fresh=fresh)
+        if person not in found:
+            raise NobodyThere("expected a live person, got an id that is unknown, retired or erased")
+        return found[person]
+
+    async def hot_many(
+        self, people: Sequence[PersonId], purpose: str, *, fresh: bool = False
+    ) -> Mapping[PersonId, HotProfile]:
+        """The same for many, one round trip while they are warm; an unknown person is absent."""
+        now = self._kernel.clock.now()
+        found: dict[PersonId, HotProfile] = {}
+        if not fresh:
+            for person, words in zip(people, await self._hot.read(people, purpose), strict=True):
+                held = unpack(words) if words is not None else None
+                if held is not None and held.at <= now < held.until and held.feature_set == self.features.digest:
+                    found[person] = held
+        cold = [person for person in people if person not in found]
+        for start in range(0, len(cold), _CHUNK):
+            found |= await self._warm(cold[start : start + _CHUNK], purpose)
+        return found
+
+    async def refresh(self, people: Sequence[PersonId]) -> None:
+        """Make the hot profiles of these people anew, for the purposes that are kept hot; the others are dropped."""
+        for start in range(0, len(people), _CHUNK):
+            part = people[start : start + _CHUNK]
+            await self._hot.forget(part)
+            for purpose in self.settings.hot_purposes:
+                await self._warm(part, purpose)
+
+    async def rebuild_cache(self) -> int:
+        """Forget every hot profile and make all of them anew from Postgres; the number of people."""
+        await self._hot.clear()
+        async with self._kernel.db.reading() as conn:
+            people = await self._identity.people(conn)
+        await self.refresh(people)
+        return len(people)
+
+    def forget(self, conn: Conn, people: Sequence[PersonId]) -> None:
+        """Drop hot profiles once the transaction has committed: new events or records make them stale."""
+        after_commit(conn, partial(self._hot.forget, list(people)))
+
+    # holder of personal data
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """What was derived of the person: features and segments for each purpose that may see her, with their origins."""
+        now = self._kernel.clock.now()
+        derived: dict[str, Json] = {}
+        for purpose in self.settings.hot_purposes:
+            for profile in (await self.unified(conn, [person], purpose, now)).values():
+                found = self.features.evaluate(profile, now)
+                values = zip(self.features.names, found.row.tolist(), strict=True)
+                derived[purpose] = {
+                    "permitted": profile.permission.granted,
+                    "features": {name: value for name, value in values if value == value},  # noqa: PLR0124 - leaves NaN out
+                    "segments": sorted(found.segments),
+                    "from": [{"feature": o.feature, "of": o.trait, "source": o.source} for o in found.origins],
+                }
+        return {"derived": derived}
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:
+        """Drop the hot profile and take the person's rows out of every feature table."""
+        self.forget(conn, [person])
+        taken = 0
+        for table in await store.tables(conn):
+            left = await asyncio.to_thread(store.without, self._folder / table.file, person)
+            if left is not None:
+                rows, digest, remaining = left
+                taken += rows
+                await store.changed(conn, table.file, digest, remaining, self._kernel.clock.now())
+        return taken
+
+    # within
+
+    async def _raw(
+        self, conn: Conn, people: Sequence[PersonId]
+    ) -> dict[PersonId, tuple[RawProfile, list[SourceRecord]]]:
+        members = await self._identity.members(conn, people)
+        records = await self._identity.records(conn, people)
+        events = await self._events.of_people(conn, people)
+        return {
+            person: (
+                RawProfile(
+                    person=person,
+                    records=tuple(_raw_record(r) for r in records.get(person, ())),
+                    events=tuple(events.get(person, ())),
+                    sure=members[person].sure,
+                    graph_version=members[person].graph_version,
+                    survivorship=self.survivorship,
+                ),
+                records.get(person, []),
+            )
+            for person in people
+            if person in members
+        }
+
+    async def _warm(self, people: Sequence[PersonId], purpose: str) -> dict[PersonId, HotProfile]:
+        """Make hot profiles from Postgres and keep them."""
+        now = self._kernel.clock.now()
+        async with self._kernel.db.reading() as conn:
+            # Versions first: whatever changes while we read is caught by the fence.
+            states = await self._consent.states(conn, people)
+            raw = await self._raw(conn, people)
+            held = await self._identity.identifiers(conn, list(raw))
+        made = {}
+        for person, (profile, records) in raw.items():
+            newest = {record.id: record.observed_at for record in records}
+            seen_at = {i.id: [newest[r] for r in i.record_ids if r in newest] for i in held.get(person, ())}
+            contacts = sorted(
+                ((max(seen_at[i.id]), i.id, i.kind) for i in held.get(person, ()) if seen_at[i.id]), reverse=True
+            )
+            seen = see(profile, states[person], purpose, now)
+            made[person] = self._made(seen, states[person], [(i, kind) for _, i, kind in contacts], now)
+        ttl = timedelta(seconds=self.settings.hot_seconds)
+        await self._hot.write(purpose, {person: pack(hot) for person, hot in made.items()}, ttl)
+        return made
+
+    def _made(
+        self, seen: UnifiedProfile, state: ConsentState, contacts: Sequence[tuple[IdentifierId, str]], now: datetime
+    ) -> HotProfile:
+        found = self.features.evaluate(seen, now)
+        permissions = self._permissions(state, now)
+        return HotProfile(
+            person=seen.person,
+            purpose=seen.purpose,
+            at=now,
+            until=stale_from(state, now, self.settings.hot_seconds),
+            feature_set=self.features.digest,
+            graph_version=seen.graph_version,
+            consent_version=state.version,
+            profile_version=version_of(seen, self.features.digest),
+            permitted=seen.permission.granted,
+            features=tuple(found.row.tolist()),
+            permissions=permissions,
+            reach=reach(contacts, granted_on(state, permissions), self.settings.reach),
+            sure=seen.sure,
+            segments=found.segments,
+            origins=found.origins,
+        )
+
+    def _permissions(self, state: ConsentState, now: datetime) -> Mapping[str, Permission]:
+        """The gate's whole table; worked out once for all of whom no act is held, because nothing tells them apart."""
+        if state.acts or not state.known or state.erased_at is not None:
+            return gate.table(state, now)
+        if self._plain is None or self._plain[0] != id(state.rules):
+            self._plain = (id(state.rules), dict(gate.table(state, now)))
+        return self._plain[1]
+
+
+def _raw_record(record: SourceRecord) -> RawRecord:
+    return RawRecord(
+        id=record.id,
+        row=(record.source, record.source_key),
+        version=record.version,
+        source=record.source,
+        observed_at=record.observed_at,
+        recorded_at=record.recorded_at,
+        purposes=frozenset((record.purpose, *record.also_for)),
+        traits=record.traits,
+    )

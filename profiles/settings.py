@@ -1,0 +1,39 @@
+"""Profiles' section of the settings tree."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from kernel.settings import Section
+
+
+class ProfilesSettings(Section):
+    """Which traits survive, which features are made of them, and what is kept hot."""
+
+    features_file: Annotated[
+        Path | None,
+        Field(description="YAML file of features and segments. Absent: the shipped profiles/data/features.yaml."),
+    ] = None
+    survivorship_file: Annotated[
+        Path | None,
+        Field(description="YAML file of survivorship rules. Absent: the shipped profiles/data/survivorship.yaml."),
+    ] = None
+    hot_purposes: Annotated[
+        tuple[str, ...],
+        Field(description="Purposes for which a refresh keeps a hot profile ready; others are made when asked for."),
+    ] = ("marketing.personalize",)
+    hot_seconds: Annotated[
+        int,
+        Field(ge=1, description="A hot profile is made anew after this long: its recencies are never older than this."),
+    ] = 900
+    reach: Annotated[
+        dict[str, tuple[str, ...]],
+        Field(description="Identifier kinds by which a person is reached on each channel, the best first."),
+    ] = Field(
+        default_factory=lambda: {
+            "email": ("email",),
+            "push": ("device_id",),
+            "web": ("anonymous_id", "login_id", "device_id"),
+        }
+    )

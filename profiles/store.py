@@ -1,0 +1,185 @@
+"""All SQL, cache commands and Parquet of profiles.
+
+Contract: SQL runs in the caller's transaction. Cache reads answer "absent" when the store is down, and cache writes are
+dropped: what is hot can always be made again from Postgres. Parquet files carry person ids and numbers, never a word; they
+are written beside and renamed, so that a reader sees a whole file or none.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from kernel.cache import Cache, CacheUnavailable
+from kernel.db import Conn
+from kernel.ids import PersonId
+from kernel.log import get_logger
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from redis.asyncio import Redis
+
+_PERSON: Final = "person_id"
+_log = get_logger("profiles.store")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """A feature table as written: where, what of, and the digest of its rows."""
+
+    file: str
+    digest: str
+    purpose: str
+    feature_set: str
+    at: datetime
+    rows: int
+    odd: Mapping[str, int]
+
+
+class HotStore:
+    """``profile:{person}`` -> a hash of purpose -> bytes; one key a person, so that one deletion forgets all purposes."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    async def read(self, people: Sequence[PersonId], purpose: str) -> list[bytes | None]:
+        """The bytes of each, None where absent or cold; one round trip."""
+        if not people:
+            return []
+
+        async def ask(redis: "Redis") -> list[bytes | None]:
+            async with redis.pipeline(transaction=False) as pipe:
+                for person in people:
+                    pipe.hget(_key(person), purpose)
+                return list(await pipe.execute())
+
+        try:
+            return await self._cache.run(ask)
+        except CacheUnavailable:
+            return [None] * len(people)
+
+    async def write(self, purpose: str, profiles: Mapping[PersonId, bytes], ttl: timedelta) -> int:
+        """Keep these; the number kept."""
+        if not profiles:
+            return 0
+
+        async def put(redis: "Redis") -> int:
+            async with redis.pipeline(transaction=False) as pipe:
+                for person, words in profiles.items():
+                    pipe.hset(_key(person), purpose, words)
+                    pipe.pexpire(_key(person), ttl)
+                await pipe.execute()
+            return len(profiles)
+
+        try:
+            return await self._cache.run(put)
+        except CacheUnavailable as fault:
+            _log.warning("hot_profiles_not_kept", code=fault.code, count=len(profiles))
+            return 0
+
+    async def forget(self, people: Sequence[PersonId]) -> None:
+        """Drop all purposes of these."""
+        try:
+            await self._cache.delete([_key(person) for person in people])
+        except CacheUnavailable as fault:
+            _log.warning("hot_profiles_not_dropped", code=fault.code, count=len(people))
+
+    async def clear(self) -> int:
+        """Drop everybody's; the number of people dropped."""
+        try:
+            return await self._cache.delete_matching("profile:*")
+        except CacheUnavailable as fault:
+            _log.warning("hot_profiles_not_dropped", code=fault.code)
+            return 0
+
+
+def rows_digest(people: Sequence[PersonId], names: Sequence[str], rows: NDArray[np.float64]) -> str:
+    """``sha256:`` of person ids, column names and the bits of the numbers, in order."""
+    seen = hashlib.sha256(orjson.dumps([list(people), list(names), list(rows.shape)]))
+    seen.update(np.ascontiguousarray(rows, dtype="<f8").tobytes())
+    return f"sha256:{seen.hexdigest()}"
+
+
+def arrow_table(people: Sequence[PersonId], names: Sequence[str], rows: NDArray[np.float64]) -> "pa.Table":
+    """``person_id`` and one float64 column a feature."""
+    import pyarrow as pa
+
+    columns = [pa.array(people, pa.string()), *(pa.array(rows[:, place]) for place in range(len(names)))]
+    return pa.Table.from_arrays(columns, names=[_PERSON, *names])
+
+
+def write_parquet(file: Path, table: "pa.Table") -> None:
+    """The whole table, atomically."""
+    from pyarrow import parquet
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    half = file.with_suffix(".half")
+    parquet.write_table(table, half)
+    half.replace(file)
+
+
+def without(file: Path, person: PersonId) -> tuple[int, str, int] | None:
+    """Take a person's rows out of a feature table: (rows taken, new digest, rows left); None when there is none of hers."""
+    from pyarrow import compute, parquet
+
+    if not file.exists():
+        return None
+    table = parquet.read_table(file)
+    kept = table.filter(compute.not_equal(table.column(_PERSON), person))
+    if kept.num_rows == table.num_rows:
+        return None
+    write_parquet(file, kept)
+    names = [name for name in kept.column_names if name != _PERSON]
+    rows = np.empty((kept.num_rows, len(names)), dtype=np.float64)
+    for place, name in enumerate(names):
+        rows[:, place] = kept.column(name).to_numpy()
+    return table.num_rows - kept.num_rows, rows_digest(kept.column(_PERSON).to_pylist(), names, rows), kept.num_rows
+
+
+async def keep_table(conn: Conn, table: FeatureTable, made_at: datetime) -> None:
+    """Note a feature table; the same name again is the same moment made anew."""
+    await conn.execute(
+        "INSERT INTO profiles.feature_tables (file, digest, purpose, feature_set, at, rows, odd, made_at, changed_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (file) DO UPDATE SET digest = excluded.digest,"
+        " rows = excluded.rows, odd = excluded.odd, made_at = excluded.made_at, changed_at = excluded.changed_at",
+        (
+            table.file,
+            table.digest,
+            table.purpose,
+            table.feature_set,
+            table.at,
+            table.rows,
+            orjson.dumps(dict(table.odd)).decode(),
+            made_at,
+            made_at,
+        ),
+    )
+
+
+async def tables(conn: Conn) -> list[FeatureTable]:
+    """Every feature table noted, newest moment last."""
+    cursor = await conn.execute(
+        "SELECT file, digest, purpose, feature_set, at, rows, odd FROM profiles.feature_tables ORDER BY at, file"
+    )
+    return [
+        FeatureTable(r["file"], r["digest"], r["purpose"], r["feature_set"], r["at"], r["rows"], r["odd"])
+        async for r in cursor
+    ]
+
+
+async def changed(conn: Conn, file: str, digest: str, rows: int, at: datetime) -> None:
+    """Note that rows were taken out."""
+    await conn.execute(
+        "UPDATE profiles.feature_tables SET digest = %s, rows = %s, changed_at = %s WHERE file = %s",
+        (digest, rows, at, file),
+    )
+
+
+def _key(person: PersonId) -> str:
+    return f"profile:{person}"
