@@ -14,6 +14,7 @@ import pytest
 
 from kernel.clock import FrozenClock
 from kernel.engines import EmbeddedPostgres, EmbeddedValkey, Engines
+from kernel.engines.process import engine_user
 from kernel.engines.remote import BadAddress, InsecureAddress, check_postgres, check_redis
 from kernel.errors import InvalidInput
 from kernel.kernel import open_kernel
@@ -107,13 +108,17 @@ def test_a_pid_file_that_names_a_stranger_is_not_believed(make):
     engine = make()
     engine.start()
     engine.stop()
-    pid_file = engine.data / ("postmaster.pid" if isinstance(engine, EmbeddedPostgres) else "valkey.pid")
-    pid_file.write_text(f"{os.getpid()}\n{engine.data}\n")
-    assert engine.pid() is None
-    again = make()
-    again.start()
-    assert again.pid() not in {None, os.getpid()}
-    again.stop()
+    user = engine_user()
+    # Of the same user as the server: Postgres itself forgives a stranger of another user only.
+    with subprocess.Popen(["sleep", "60"], user=user.pw_uid if user else None) as stranger:
+        pid_file = engine.data / ("postmaster.pid" if isinstance(engine, EmbeddedPostgres) else "valkey.pid")
+        pid_file.write_text(f"{stranger.pid}\n{engine.data}\n")
+        assert engine.pid() is None
+        again = make()
+        again.start()
+        assert again.pid() not in {None, stranger.pid}
+        again.stop()
+        stranger.kill()
 
 
 def test_committed_rows_survive_a_crash_of_postgres(folder):

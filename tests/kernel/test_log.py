@@ -114,3 +114,12 @@ def test_times_and_versions_are_not_taken_for_phone_numbers():
         "per_01M7Y42S3MJ01DGAH4SGFP6G66",
     ):
         assert log.redact(text) == text
+
+
+def test_another_handler_gets_no_exception_to_print(lines, caplog):
+    try:
+        raise ValueError("ada.lovelace@example.org")
+    except ValueError:
+        log.get_logger("x").exception("broke")
+    assert [record.exc_info for record in caplog.records] == [None]
+    assert "ada" not in caplog.text

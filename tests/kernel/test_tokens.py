@@ -44,6 +44,17 @@ def test_it_ends_when_its_time_is_over(clock):
 def test_a_token_of_one_scope_is_nothing_in_another(clock):
     issued = tokens(clock).issue("why", "dec_1", HOUR)
     assert tokens(clock).read(issued, "preferences") is None
+    assert tokens(clock).inspect(issued, "preferences") is Fault.SIGNATURE, "each scope has a key of its own"
+
+
+def test_another_spelling_of_the_same_bytes_is_refused(clock):
+    issued = tokens(clock).issue("why", "dec_1", HOUR)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = alphabet.index(issued[-1])
+    # 32 bytes are 43 letters; the last one carries two bits that mean nothing.
+    for twin in range(last & ~3, (last & ~3) + 4):
+        found = tokens(clock).read(issued[:-1] + alphabet[twin], "why")
+        assert (found is not None) == (twin == last)
 
 
 def test_old_keys_still_read_after_a_rotation_and_removed_ones_do_not(clock):
