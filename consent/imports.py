@@ -13,12 +13,15 @@ from consent.acts import IMPORT, NewAct, Notice, Status
 from consent.precedence import Rules
 from consent.purposes import Basis
 from identity.identifiers import Identifier
-from kernel.ids import IdentifierId
+from kernel.ids import IdentifierId, RecordId
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedConsent:
-    """One consent as a file tells it; None where the file says nothing. The act is about the first identifier."""
+    """One consent as a file tells it; None where the file says nothing.
+
+    The act is about ``record`` when the row names a source record, else about the first identifier.
+    """
 
     source: str
     identifiers: tuple[Identifier, ...]
@@ -33,11 +36,12 @@ class ImportedConsent:
     expires_at: datetime | None = None
     signal: str | None = None
     signal_kind: str | None = None
+    record: RecordId | None = None
 
 
 def row_to_act(
     row: ImportedConsent,
-    subject: IdentifierId,
+    subject: IdentifierId | RecordId,
     *,
     rules: Rules,
     notices: Mapping[str, Notice],

@@ -148,14 +148,14 @@ class Consent:
     async def import_rows(self, conn: Conn, rows: Sequence[ImportedConsent]) -> list[ActId | InvalidInput]:
         """Store the consents of a file, one answer a row; a row that cannot be an act is answered with its fault."""
         now = self._kernel.clock.now()
-        wanted = [row.identifiers[0] for row in rows]
+        wanted = [row.identifiers[0] for row in rows if row.record is None]
         ids = dict(zip(wanted, await self._identity.register_identifiers(conn, wanted), strict=True))
         notices = await store.notices_named(conn, sorted({row.notice for row in rows if row.notice}))
         answers: list[ActId | InvalidInput | None] = []
         acts: list[NewAct] = []
         for row in rows:
             act = imports.row_to_act(
-                row, ids[row.identifiers[0]], rules=self.rules, notices=notices,
+                row, row.record or ids[row.identifiers[0]], rules=self.rules, notices=notices,
                 jurisdiction=self.settings.jurisdiction, now=now,
             )  # fmt: skip
             try:

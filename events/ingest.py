@@ -90,7 +90,7 @@ class Ingest:
                     for (reject, source, words), key_id in zip(kept, key_ids, strict=True)
                 ],
             )
-        await self._count(conn, Counter((source.name, "rejected") for _, source in rejects))
+        await self.count(conn, Counter((source.name, "rejected") for _, source in rejects))
 
     async def permitted(self, conn: Conn, subjects: Mapping[_Subject, None]) -> dict[_Subject, bool]:
         """The gate's answer for each subject and purpose, from what is known of the identifiers; stores nothing."""
@@ -166,9 +166,10 @@ class Ingest:
             if counts["filtered"]:
                 filtered[name, FILTERED] = counts["filtered"]
         await self._audit.append(conn, entries)
-        await self._count(conn, filtered)
+        await self.count(conn, filtered)
 
-    async def _count(self, conn: Conn, counts: Counter[tuple[str, str]]) -> None:
+    async def count(self, conn: Conn, counts: Counter[tuple[str, str]]) -> None:
+        """Add to what was refused, by (source, reason), and say so in the log."""
         if not counts:
             return
         day = self._clock.now().date()

@@ -70,9 +70,13 @@ class Format(_Part):
 
 
 class Subject(_Part):
-    """Who the row is about: a column, or the number of the row where the file has no id."""
+    """Who the row is about: a column, or the number of the row where the file has no id.
+
+    ``source``: with kind ``record`` in consents, the source whose record is meant.
+    """
 
     kind: str
+    source: str | None = None
     column: Column | None = None
     row_number: bool = False
     prefix: str = ""

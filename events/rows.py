@@ -43,13 +43,14 @@ class MappedRow:
     """One row of a file, understood. ``nth`` counts rows that mean the same within the file, from 1.
 
     ``identifiers`` begins with the subject (unless that names only the row); ``source_key`` is the row's name in its
-    source. ``placement`` to ``features`` are set for decisions, ``suppression`` is (channel, reason).
+    source; ``record`` (source, key) is the source record that a consent is about. ``placement`` to ``features`` are set for decisions, ``suppression`` is (channel, reason).
     """
 
     line: int
     source: str
     source_key: str
     identifiers: tuple[Identifier, ...] = ()
+    record: tuple[str, str] | None = None
     traits: Mapping[str, Scalar] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     event: str | None = None
@@ -120,10 +121,13 @@ class RowMapper:
         given = self.given
         identifiers: list[Identifier] = []
         source_key = str(self._row_number)
+        record: tuple[str, str] | None = None
         if self._subject is not None and given.subject is not None:
             source_key = self._subject(cells)
             if given.subject.kind != ROW_KEY:
                 identifiers.append(_identifier(given.subject.kind, source_key, given.subject.column))
+            elif given.what == "consents":
+                record = (given.subject.source or given.source, source_key)
         for kind, named in self._others:
             identifiers.append(_identifier(kind, named(cells), None))
         traits: dict[str, Scalar] = {}
@@ -142,6 +146,7 @@ class RowMapper:
             source=given.source,
             source_key=source_key,
             identifiers=tuple(dict.fromkeys(identifiers)),
+            record=record,
             traits=traits,
             kinds=kinds,
             event=_text(self._event, cells, given.event),
@@ -235,15 +240,11 @@ class RowMapper:
 
         def made(cells: Sequence[Cell]) -> ConsentRow:
             words = {name: _optional(get, cells) for name, get in gets.items()}
-            for name in ("purpose", "status", "mechanism"):
-                if not words[name]:
-                    raise CellFault(getattr(given, name).column, f"expected the consent's {name}, got nothing")
-            if words["status"] not in {"granted", "denied"}:
-                raise CellFault(
-                    given.status.column, "expected a status granted or denied (translate with values), got another word"
-                )
+            # A status that says nothing readable is consent's to judge: there it is a no, never a lost row.
+            if not words["purpose"]:
+                raise CellFault(given.purpose.column, "expected the consent's purpose, got nothing")
             return ConsentRow(
-                purpose=words["purpose"] or "",
+                purpose=words["purpose"],
                 status=words["status"] or "",
                 mechanism=words["mechanism"] or "",
                 notice=words["notice"],

@@ -6,6 +6,7 @@ gate does not permit, store a word unsealed, or answer before the commit.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -162,6 +163,10 @@ class Events:
         asked = [(source.purpose, tuple(subject)) for subject in subjects]
         allowed = await self._ingest.permitted(conn, dict.fromkeys(asked))
         return [allowed[one] for one in asked]
+
+    async def count_filtered(self, conn: Conn, source: Source, count: int) -> None:
+        """Count what the gate kept out on another way in; nothing else is left of it."""
+        await self._ingest.count(conn, Counter({(source.name, FILTERED): count} if count else {}))
 
     async def replay(self, *, source: str | None = None, limit: int = 1_000) -> ReplayReport:
         """Send dead letters through the door again, after a fix; those that are taken leave the table."""

@@ -1,0 +1,286 @@
+"""Files into the house: read, map, hand to the room that owns the rows, resume where it stopped (features V11).
+
+What enters: a file, its map, a handler for each kind of import. What leaves: an ``ImportReport``, and, when rows were
+refused, a CSV beside the file with line, column and reason. A batch of rows, its faults and the cursor commit together:
+after a kill the file goes on behind the last whole batch, and a file that was finished is not imported again.
+"""
+
+import asyncio
+import csv
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal, Protocol, runtime_checkable
+
+from audit.entries import NewEntry
+from audit.service import Audit
+from audit.tags import Tag
+from events import import_store
+from events.errors import ImportMoved, NoHandler
+from events.import_store import Standing
+from events.mapping import Map
+from events.reading import Fault, Row, open_table
+from events.rows import MappedRow, RowMapper
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.kernel import Kernel
+
+BATCH: Final = 2_000  # rows that commit together
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What became of a row. ``column`` and ``reason`` are set when it was rejected, ``reason`` when filtered."""
+
+    line: int
+    outcome: Literal["accepted", "duplicate", "rejected", "filtered"]
+    column: str | None = None
+    reason: str | None = None
+
+
+class RowHandler(Protocol):
+    """A room that takes rows. Whatever it writes goes through ``conn`` and is durable with the batch, or not at all.
+
+    One result a row, in order. A row it cannot take is a "rejected" result; an exception undoes the whole batch and ends
+    the run.
+    """
+
+    async def apply(self, conn: Conn, rows: Sequence[MappedRow]) -> list[RowResult]:
+        """Take a batch of rows."""
+        ...
+
+
+@runtime_checkable
+class PreparedHandler(Protocol):
+    """A handler that must see the map before the first row; raises when it cannot work under it."""
+
+    async def prepare(self, conn: Conn, given: Map) -> None:
+        """Check, or register, what the map declares."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: rows looked at, and the fraction of the file that was read."""
+
+    rows: int
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What a run did. ``resumed_at`` rows were done by earlier runs; ``report`` lists refused rows when there are any."""
+
+    what: str
+    source: str
+    rows: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    filtered: int
+    resumed_at: int
+    dry_run: bool
+    report: Path | None
+    faults: tuple[Fault, ...]
+
+    @property
+    def clean(self) -> bool:
+        """No row was rejected."""
+        return self.rejected == 0
+
+
+class Importer:
+    """Runs imports; ``handlers`` may be added to while the house is wired."""
+
+    def __init__(self, kernel: Kernel, audit: Audit, handlers: Mapping[str, RowHandler], *, batch: int = BATCH) -> None:
+        self._kernel = kernel
+        self._audit = audit
+        self._batch = batch
+        self.handlers: dict[str, RowHandler] = dict(handlers)
+
+    async def run(
+        self,
+        file: Path,
+        given: Map,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        report: Path | None = None,
+    ) -> ImportReport:
+        """Import a file, or with ``dry_run`` read and map every row and store nothing.
+
+        ``report`` is where refused rows are listed; by default beside the file, or in the working folder when that
+        cannot be written.
+
+        Raises:
+            NoHandler: nobody takes rows of this kind.
+            BadMap, UnreadableFile: the map does not fit the file, or the file cannot be read.
+            ImportMoved: another run is working on the same file.
+        """
+        handler = self.handlers.get(given.what)
+        if handler is None:
+            raise NoHandler(
+                f"expected what to be one of {', '.join(sorted(self.handlers)) or 'none'}, got {given.what}"
+            )
+        run = _Run(self._kernel, self._audit, handler, given, self._batch, progress or (lambda _: None))
+        found = await (run.dry(file) if dry_run else run.real(file))
+        written = None
+        if found.faults:
+            written = await asyncio.to_thread(_write_report, file, report, found.faults)
+        return replace(found, report=written)
+
+
+class _Run:
+    """One run over one file."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        audit: Audit,
+        handler: RowHandler,
+        given: Map,
+        batch: int,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self._kernel = kernel
+        self._audit = audit
+        self._handler = handler
+        self._given = given
+        self._batch = batch
+        self._progress = progress
+
+    async def dry(self, file: Path) -> ImportReport:
+        mapper = RowMapper(self._given)
+        faults: list[Fault] = []
+        rows = 0
+        with open_table(file, self._given.format) as table:
+            for batch in _batches(table.rows(mapper.wanted), self._batch):
+                faults.extend(item for item in _mapped(mapper, batch) if isinstance(item, Fault))
+                rows += len(batch)
+                self._progress(Progress(rows, table.fraction()))
+                await asyncio.sleep(0)
+        standing = Standing(rows_done=rows, accepted=rows - len(faults), rejected=len(faults))
+        return self._report(standing, 0, faults, dry_run=True)
+
+    async def real(self, file: Path) -> ImportReport:
+        file_digest = await asyncio.to_thread(_digest, file)
+        map_digest = self._given.digest
+        async with self._kernel.db.transaction() as conn:
+            if isinstance(self._handler, PreparedHandler):
+                await self._handler.prepare(conn, self._given)
+            standing = await import_store.begin(
+                conn, file_digest, map_digest, self._given.what, self._given.source, self._kernel.clock.now()
+            )
+        resumed_at = standing.rows_done
+        if not standing.finished:
+            standing = await self._rows(file, (file_digest, map_digest), standing)
+        async with self._kernel.db.reading() as conn:
+            faults = await import_store.faults(conn, file_digest, map_digest)
+        return self._report(standing, resumed_at, faults, dry_run=False)
+
+    async def _rows(self, file: Path, name: tuple[str, str], standing: Standing) -> Standing:
+        mapper = RowMapper(self._given)
+        done = 0
+        with open_table(file, self._given.format) as table:
+            for batch in _batches(table.rows(mapper.wanted), self._batch):
+                # Rows of earlier runs are mapped too: row numbers and repeats are counted over the whole file.
+                items = _mapped(mapper, batch)
+                fresh = items[max(0, standing.rows_done - done) :]
+                done += len(batch)
+                if fresh:
+                    standing = await self._commit(name, standing, fresh)
+                self._progress(Progress(done, table.fraction()))
+        return await self._finish(name, standing)
+
+    async def _commit(self, name: tuple[str, str], standing: Standing, items: Sequence[MappedRow | Fault]) -> Standing:
+        rows = [item for item in items if isinstance(item, MappedRow)]
+        faults = [item for item in items if isinstance(item, Fault)]
+        async with self._kernel.db.transaction() as conn:
+            if await import_store.hold(conn, *name) != standing:
+                raise ImportMoved("expected to be the only run on this file and map, got another that moved it")
+            results = await self._handler.apply(conn, rows) if rows else []
+            outcomes = [result.outcome for result in results]
+            faults += [Fault(r.line, r.column, r.reason or "refused") for r in results if r.outcome == "rejected"]
+            moved = Standing(
+                rows_done=standing.rows_done + len(items),
+                accepted=standing.accepted + outcomes.count("accepted"),
+                duplicates=standing.duplicates + outcomes.count("duplicate"),
+                rejected=standing.rejected + len(faults),
+                filtered=standing.filtered + outcomes.count("filtered"),
+            )
+            if faults:
+                await import_store.add_faults(conn, *name, faults)
+            await import_store.advance(conn, *name, moved, self._kernel.clock.now())
+        return moved
+
+    async def _finish(self, name: tuple[str, str], standing: Standing) -> Standing:
+        done = replace(standing, finished=True)
+        async with self._kernel.db.transaction() as conn:
+            if await import_store.hold(conn, *name) != standing:
+                raise ImportMoved("expected to be the only run on this file and map, got another that moved it")
+            await import_store.advance(conn, *name, done, self._kernel.clock.now())
+            facts: dict[str, Json] = {
+                "what": self._given.what, "map": name[1], "rows": done.rows_done, "accepted": done.accepted,
+                "duplicates": done.duplicates, "rejected": done.rejected, "filtered": done.filtered,
+            }  # fmt: skip
+            refs = {"source": self._given.source, "file": name[0]}
+            await self._audit.append(conn, [NewEntry(Tag.IMPORT_RUN, refs, facts)])
+        return done
+
+    def _report(self, standing: Standing, resumed_at: int, faults: Sequence[Fault], *, dry_run: bool) -> ImportReport:
+        return ImportReport(
+            what=self._given.what,
+            source=self._given.source,
+            rows=standing.rows_done,
+            accepted=standing.accepted,
+            duplicates=standing.duplicates,
+            rejected=standing.rejected,
+            filtered=standing.filtered,
+            resumed_at=resumed_at,
+            dry_run=dry_run,
+            report=None,
+            faults=tuple(faults),
+        )
+
+
+def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _mapped(mapper: RowMapper, batch: Sequence[Row]) -> list[MappedRow | Fault]:
+    items: list[MappedRow | Fault] = []
+    for row in batch:
+        if isinstance(row, Fault):
+            mapper.skip()
+            items.append(row)
+        else:
+            items.append(mapper.map(*row))
+    return items
+
+
+def _digest(file: Path) -> str:
+    whole = hashlib.sha256()
+    with file.open("rb") as raw:
+        while block := raw.read(_BLOCK):
+            whole.update(block)
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _write_report(file: Path, asked: Path | None, faults: Sequence[Fault]) -> Path:
+    beside = file.with_name(f"{file.name}.errors.csv")
+    path = asked or (beside if os.access(file.parent, os.W_OK) else Path.cwd() / beside.name)
+    with path.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(("line", "column", "reason"))
+        writer.writerows((fault.line, fault.column or "", fault.reason) for fault in faults)
+    return path
