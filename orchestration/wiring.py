@@ -17,6 +17,7 @@ from audit.tags import Tag
 from channels.service import Channels
 from consent.requests import Rights
 from consent.service import Consent
+from events.handlers import handlers
 from events.importer import Importer
 from events.service import Events
 from explain.service import Explain
@@ -101,7 +102,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
         rights.register(holder)
-    importer = Importer(kernel, audit, {})
+    importer = Importer(kernel, audit, handlers(kernel, events, identity, consent))
     return House(
         settings=settings,
         kernel=kernel,

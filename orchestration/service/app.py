@@ -16,6 +16,7 @@ import explain.endpoints
 import identity.endpoints
 import orchestration.decision.endpoints
 from orchestration.service import problems
+from orchestration.service.checks import ready
 from orchestration.service.middleware import Envelope
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def healthz() -> dict[str, str]:
 @health.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
     """Postgres answers and the hot store is warm or at least known to be cold; 503 while it cannot decide."""
-    checks = await request.app.state.house.checks()
+    checks = await ready(request.app.state.house)
     ready = all(check.ok for check in checks if check.needed)
     body = {"ready": ready, "checks": {c.name: c.state for c in checks}}
     return JSONResponse(body, status_code=200 if ready else 503)

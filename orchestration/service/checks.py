@@ -1,0 +1,75 @@
+"""What `candor doctor` and /readyz look at: each check says what it found and, when it is bad, what to do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from kernel.errors import CandorError
+
+if TYPE_CHECKING:
+    from orchestration.wiring import House
+
+LOCAL = {"127.0.0.1", "::1", "localhost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. `needed`: the service cannot decide without it."""
+
+    name: str
+    ok: bool
+    state: str
+    remedy: str = ""
+    needed: bool = False
+
+
+async def ready(house: "House") -> list[Check]:
+    """The quick ones, for the balancer: Postgres, the keys, the hot store."""
+    kernel = house.kernel
+    return [
+        await _try("postgres", kernel.db.check, needed=True),
+        await _try("keys database", kernel.keys_db.check, needed=True),
+        await _try("hot store", kernel.cache.check, needed=False),
+    ]
+
+
+async def doctor(house: "House") -> list[Check]:
+    """Everything: engines, key file, log, catalogue, models, links, what waits."""
+    found = await ready(house)
+    secrets = house.kernel.settings.secrets_file
+    private = await asyncio.to_thread(lambda: secrets.exists() and secrets.stat().st_mode & 0o077 == 0)
+    found.append(Check("key file", private, "private" if private else "readable by others or absent", f"chmod 600 {secrets.name} in the data folder."))
+    base = urlsplit(house.kernel.settings.base_url)
+    secure = base.scheme == "https" or base.hostname in LOCAL
+    found.append(Check("links", secure, house.kernel.settings.base_url, "Set CANDOR_BASE_URL to the https address that people reach."))
+    found.append(await _try("log", _log_state(house), needed=False))
+    found.append(await _try("catalogue", _catalogue_state(house), needed=False))
+    for name, fallback in (await house.learning.health()).items():
+        found.append(Check(f"model {name}", fallback is None, fallback or "answers", "Train again with `candor learn train`, or roll back; rules rank meanwhile."))
+    return found
+
+
+def _log_state(house: "House") -> Callable[[], Awaitable[str]]:
+    async def state() -> str:
+        pending = await house.audit.pending()
+        return f"{pending} entries wait for the next checkpoint"
+
+    return state
+
+
+def _catalogue_state(house: "House") -> Callable[[], Awaitable[str]]:
+    async def state() -> str:
+        shelved = await house.decisions.shelf.current()
+        return f"{len(shelved.catalogue.placements)} placements, {len(shelved.published)} variants published"
+
+    return state
+
+
+async def _try(name: str, ask: Callable[[], Awaitable[object]], *, needed: bool = False) -> Check:
+    try:
+        answer = await ask()
+    except CandorError as fault:
+        return Check(name, ok=False, state=fault.message, remedy=fault.remedy, needed=needed)
+    return Check(name, ok=True, state=answer if isinstance(answer, str) else "answers", needed=needed)

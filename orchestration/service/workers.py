@@ -1,0 +1,48 @@
+"""What runs beside the routes: the sequencer, the dispatcher, the explanation queue. Each ends when `stop` is set."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from kernel.errors import CandorError
+from kernel.log import get_logger
+
+if TYPE_CHECKING:
+    from orchestration.wiring import House
+
+EXPLAIN_BATCH = 50
+EXPLAIN_PAUSE = 1.0  # seconds between looks at an empty queue
+
+log = get_logger("workers")
+
+
+@asynccontextmanager
+async def working(house: "House") -> AsyncIterator[None]:
+    """Run the three loops while the block runs; at its end they finish what they hold, then stop."""
+    stop = asyncio.Event()
+    loops = [
+        asyncio.create_task(house.audit.run_sequencer(stop), name="sequencer"),
+        asyncio.create_task(house.channels.run_dispatcher(stop), name="dispatcher"),
+        asyncio.create_task(explaining(house, stop), name="explaining"),
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*loops)
+
+
+async def explaining(house: "House", stop: asyncio.Event) -> None:
+    """Make explanations of decisions that have none yet, oldest first, off the decision's path."""
+    while not stop.is_set():
+        made = 0
+        try:
+            made = await house.explain.explain_pending(EXPLAIN_BATCH)
+        except CandorError as fault:
+            log.error("explaining_paused", code=fault.code, remedy=fault.remedy)
+        if not made:
+            try:
+                await asyncio.wait_for(stop.wait(), EXPLAIN_PAUSE)
+            except TimeoutError:
+                continue
