@@ -7,33 +7,22 @@ the number of threads can change the outcome (spec identity I18).
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from identity import files
-from identity.blocking import block
-from identity.cleaning import Cleaned, Codes, clean
-from identity.clusters import Clusters, Policy, guarded
-from identity.column_values import texts
-from identity.facts import gather
-from identity.junk import remove_junk
+from identity.batch import Progress, prepare, silent
+from identity.cleaning import Codes
+from identity.clusters import Clusters, Policy
 from identity.kinds import Kinds, Overrides, infer
-from identity.linkage import Edges, predict_cleaned
-from identity.training import LinkageModel, train_cleaned
+from identity.linkage import Edges
+from identity.training import LinkageModel
 from kernel.errors import InvalidInput
-
-Progress = Callable[[str], None]
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +61,7 @@ class LinkResult:
         }
 
 
-def link_files(paths: Sequence[Path], options: LinkOptions | None = None, progress: Progress = _silent) -> LinkResult:
+def link_files(paths: Sequence[Path], options: LinkOptions | None = None, progress: Progress = silent) -> LinkResult:
     """Read, link, label."""
     wishes = options or LinkOptions()
     progress(f"reading {', '.join(p.name for p in paths)}")
@@ -116,77 +105,22 @@ def run(
     policy: Policy | None = None,
     sources: Codes | None = None,
     seed: int = 0,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     notes: list[str] | None = None,
 ) -> tuple[Clusters, Edges, LinkageModel]:
     """Link a table in memory.  Row numbers in the result are the table's; labels are ranks in record order."""
-    remarks = notes if notes is not None else []
-    order = record_order(table, kinds, remarks)
-    cleaned, lost = remove_junk(clean(table.take(pa.array(order)), kinds))
-    _refuse_nothing_to_compare(cleaned, kinds)
-    remarks.extend(
-        f"{name}: {rows} rows bear values shared by many unlike names; those are ignored" for name, rows in lost.items()
-    )
-    ordered = None if sources is None else sources[order]
-    blocked = block(cleaned, sources=ordered)
-    remarks.extend(
-        f"blocking by {n}: {r} rows are in blocks too large to pair"
-        for n, r in blocked.left_out.items()
-        if r > 0.05 * cleaned.rows
-    )
-    progress(f"{cleaned.rows} records, {len(blocked.pairs)} pairs to compare")
+    prepared = prepare(table, kinds, sources=sources, notes=notes)
+    progress(f"{prepared.cleaned.rows} records, {len(prepared.pairs)} pairs to compare")
     if model is None:
-        model = train_cleaned(cleaned, blocked.pairs, seed, sources=ordered)
+        model = prepared.train(seed)
         progress(
             f"trained in {model.trained['rounds']} rounds, {model.trained['expected_matches']:.0f} matching pairs expected"
         )
-    edges = predict_cleaned(model, cleaned, blocked.pairs)
+    edges = prepared.edges(model)
     progress(f"{len(edges.weight)} edges")
-    extra = () if ordered is None else _one_of_each(ordered)
-    found = guarded(edges, gather(cleaned, model, extra), policy or Policy())
+    found = prepared.cluster(edges, model, policy)
     progress(f"{len(found.sizes)} people, {len(found.ambiguous)} bridges refused")
-    return *_in_table_order(found, edges, order), model
-
-
-def record_order(table: pa.Table, kinds: Kinds, notes: list[str]) -> NDArray[np.int64]:
-    """Row numbers by record id, then by the text of all columns."""
-    if table.num_rows == 0:
-        raise InvalidInput(
-            "records: expected at least one, got none", remedy="Give a table with rows.", code="identity.no_records"
-        )
-    columns = {f"c{i}": texts(table.column(c.name)) for i, c in enumerate(kinds.columns)}
-    keys = [(name, "ascending") for name in columns]
-    if kinds.record_id is not None:
-        index = [c.name for c in kinds.columns].index(kinds.record_id)
-        repeated = table.num_rows - pc.count_distinct(table.column(kinds.record_id), mode="all").as_py()
-        if repeated:
-            notes.append(
-                f"record id {kinds.record_id!r}: {repeated} rows repeat an id; they are linked as records of their own"
-            )
-        keys.insert(0, keys.pop(index))
-    return np.asarray(pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy(), dtype=np.int64)
-
-
-def _refuse_nothing_to_compare(cleaned: Cleaned, kinds: Kinds) -> None:
-    if not cleaned.fields:
-        raise InvalidInput(
-            f"columns to compare: expected at least one, got none among {[c.name for c in kinds.columns]}",
-            remedy="Say what the columns hold with --map COL=KIND, or ignore fewer.",
-            code="identity.nothing_to_compare",
-        )
-
-
-def _one_of_each(sources: Codes) -> tuple[Codes, ...]:
-    """Codes that let a person have one record of each source."""
-    rows = np.arange(len(sources), dtype=np.int32)
-    return tuple(np.where(sources == s, rows, -1).astype(np.int32) for s in range(int(sources.max()) + 1))
-
-
-def _in_table_order(found: Clusters, edges: Edges, order: NDArray[np.int64]) -> tuple[Clusters, Edges]:
-    person = np.empty_like(found.person)
-    person[order] = found.person
-    refused = tuple(type(r)(int(order[r.left]), int(order[r.right]), r.weight, r.cause) for r in found.ambiguous)
-    return Clusters(person, refused), Edges(order[edges.left], order[edges.right], edges.weight)
+    return found, edges, model
 
 
 def load_model(path: Path) -> LinkageModel:

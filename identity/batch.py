@@ -1,0 +1,119 @@
+"""The linkage run in its three steps: prepare, weigh, cluster. For the stand-alone job and for the batch walk, which takes them one by one.
+
+Enters: a table in memory and its kinds. Leaves: a model, edges, clusters, all in the table's row numbers. Rows are put in the order of their
+record id first, so that neither the order of rows nor the number of threads can change the outcome (spec identity I18).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from identity.blocking import Pairs, block
+from identity.cleaning import Cleaned, Codes, clean
+from identity.clusters import Clusters, Policy, guarded
+from identity.column_values import texts
+from identity.facts import gather
+from identity.junk import remove_junk
+from identity.kinds import Kinds
+from identity.linkage import Edges, predict_cleaned
+from identity.training import LinkageModel, train_cleaned
+from kernel.errors import InvalidInput
+
+Progress = Callable[[str], None]
+MUCH = 0.05  # of all rows: from here on a block left out is worth a remark
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A table cleaned, ordered and blocked. `order[i]` is the table's row of ordered row i."""
+
+    order: NDArray[np.int64]
+    cleaned: Cleaned
+    pairs: Pairs
+    sources: Codes | None
+    remarks: list[str] = field(default_factory=list)
+
+    def train(self, seed: int = 0) -> LinkageModel:
+        """What agreement is worth in this table, learned without labels."""
+        return train_cleaned(self.cleaned, self.pairs, seed, sources=self.sources)
+
+    def edges(self, model: LinkageModel) -> Edges:
+        """Pairs that may be one person, by the table's row numbers."""
+        found = predict_cleaned(model, self.cleaned, self.pairs)
+        return Edges(self.order[found.left], self.order[found.right], found.weight)
+
+    def cluster(self, edges: Edges, model: LinkageModel, policy: Policy | None = None) -> Clusters:
+        """Guarded clusters of the edges; labels are ranks in record order."""
+        place = np.empty_like(self.order)
+        place[self.order] = np.arange(len(self.order))
+        left, right = place[edges.left], place[edges.right]
+        ordered = Edges(np.minimum(left, right), np.maximum(left, right), edges.weight)
+        extra = () if self.sources is None else _one_of_each(self.sources)
+        found = guarded(ordered, gather(self.cleaned, model, extra), policy or Policy())
+        person = np.empty_like(found.person)
+        person[self.order] = found.person
+        refused = tuple(
+            type(r)(int(self.order[r.left]), int(self.order[r.right]), r.weight, r.cause) for r in found.ambiguous
+        )
+        return Clusters(person, refused)
+
+
+def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, notes: list[str] | None = None) -> Prepared:
+    """Order, clean and block a table.
+
+    Raises:
+        InvalidInput: no rows, or no column that says who somebody is.
+    """
+    remarks = notes if notes is not None else []
+    order = record_order(table, kinds, remarks)
+    cleaned, lost = remove_junk(clean(table.take(pa.array(order)), kinds))
+    if not cleaned.fields:
+        raise InvalidInput(
+            f"columns to compare: expected at least one, got none among {[c.name for c in kinds.columns]}",
+            remedy="Say what the columns hold with --map COL=KIND, or ignore fewer.",
+            code="identity.nothing_to_compare",
+        )
+    remarks.extend(
+        f"{name}: {rows} rows bear values shared by many unlike names; those are ignored" for name, rows in lost.items()
+    )
+    ordered = None if sources is None else sources[order]
+    blocked = block(cleaned, sources=ordered)
+    remarks.extend(
+        f"blocking by {n}: {r} rows are in blocks too large to pair"
+        for n, r in blocked.left_out.items()
+        if r > MUCH * cleaned.rows
+    )
+    return Prepared(order, cleaned, blocked.pairs, ordered, remarks)
+
+
+def record_order(table: pa.Table, kinds: Kinds, notes: list[str]) -> NDArray[np.int64]:
+    """Row numbers by record id, then by the text of all columns."""
+    if table.num_rows == 0:
+        raise InvalidInput(
+            "records: expected at least one, got none", remedy="Give a table with rows.", code="identity.no_records"
+        )
+    columns = {f"c{i}": texts(table.column(c.name)) for i, c in enumerate(kinds.columns)}
+    keys = [(name, "ascending") for name in columns]
+    if kinds.record_id is not None:
+        index = [c.name for c in kinds.columns].index(kinds.record_id)
+        repeated = table.num_rows - pc.count_distinct(table.column(kinds.record_id), mode="all").as_py()
+        if repeated:
+            notes.append(
+                f"record id {kinds.record_id!r}: {repeated} rows repeat an id; they are linked as records of their own"
+            )
+        keys.insert(0, keys.pop(index))
+    return np.asarray(pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy(), dtype=np.int64)
+
+
+def _one_of_each(sources: Codes) -> tuple[Codes, ...]:
+    """Codes that let a person have one record of each source."""
+    rows = np.arange(len(sources), dtype=np.int32)
+    return tuple(np.where(sources == s, rows, -1).astype(np.int32) for s in range(int(sources.max()) + 1))
