@@ -26,7 +26,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 def _seconds(value: object) -> object:
     """`30m`, `12h`, `7d`, `2w` as whole seconds; a number is seconds already."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value != "day":
         match = _DURATION.fullmatch(value.strip())
         if match is None:
             msg = "expected a duration such as 30m, 12h, 7d or 2w"
@@ -40,7 +40,7 @@ def _listed(value: object) -> object:
 
 
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\- ]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
 Channel = Literal["web", "email", "push"]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 
@@ -49,18 +49,36 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+class SlotSource(_Part):
+    """The trait that fills a slot of the words, and neutral words for when the purpose may not see it. No fallback: required."""
+
+    trait: str
+    fallback: str | None = None
+
+
+class Button(_Part):
+    """The one button of a message."""
+
+    label: str = Field(min_length=1, max_length=80)
+    url: str = Field(min_length=1)
+
+
 class Variant(_Part):
-    """One version of a content: its words (template names or inline text with slots) and its economics."""
+    """One version of a content: its words, with slots written as `{{ name }}`, and its economics.
+
+    `body` is split into paragraphs at empty lines. `logged_as` are names under which imported logs know this arm.
+    """
 
     id: Name
     label: str = Field(min_length=1, max_length=200)
     channels: Annotated[tuple[Channel, ...], BeforeValidator(_listed), Field(min_length=1)]
-    subject: str | None = None
-    body: str | None = None
-    subject_template: str | None = None
-    body_template: str | None = None
-    slots: Mapping[str, str] = {}
-    url: str | None = None
+    subject: str = ""
+    heading: str = ""
+    preheader: str = ""
+    body: str = Field(min_length=1)
+    action: Button | None = None
+    slots: Mapping[str, SlotSource] = {}
+    locale: str | None = None
     is_advertisement: bool = True
     on_behalf_of: str = ""
     paid_by: str = ""
@@ -69,28 +87,27 @@ class Variant(_Part):
     tags: Names = ()
     personal: bool = True
     stock: int | None = Field(default=None, ge=0)
+    logged_as: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
 
     @model_validator(mode="after")
-    def _one_body(self) -> "Variant":
-        if (self.body is None) == (self.body_template is None):
-            msg = f"expected exactly one of body, body_template in variant '{self.id}'"
-            raise ValueError(msg)
-        if self.subject is not None and self.subject_template is not None:
-            msg = f"expected at most one of subject, subject_template in variant '{self.id}'"
-            raise ValueError(msg)
-        if "email" in self.channels and self.subject is None and self.subject_template is None:
-            msg = f"expected a subject or subject_template in variant '{self.id}', which goes out by email"
+    def _can_be_sent(self) -> "Variant":
+        if "email" in self.channels and not self.subject:
+            msg = f"expected a subject in variant '{self.id}', which goes out by email"
             raise ValueError(msg)
         return self
 
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        """The body, paragraph by paragraph."""
+        return tuple(part.strip() for part in re.split(r"\n\s*\n", self.body) if part.strip())
+
     def words(self) -> dict[str, Json]:
         """What is published and immutable: everything a reader could see."""
-        return {
-            "id": self.id, "label": self.label, "subject": self.subject, "body": self.body,
-            "subject_template": self.subject_template, "body_template": self.body_template,
-            "slots": dict(self.slots), "url": self.url, "is_advertisement": self.is_advertisement,
-            "on_behalf_of": self.on_behalf_of, "paid_by": self.paid_by,
-        }  # fmt: skip
+        told: dict[str, Json] = self.model_dump(mode="json", exclude=_ECONOMICS)
+        return told
+
+
+_ECONOMICS = {"channels", "value", "cost", "tags", "personal", "stock", "logged_as"}
 
 
 class Content(_Part):
@@ -105,9 +122,9 @@ class Cap(_Part):
     """At most `limit` messages per person within `window`; `scope` says which messages count."""
 
     limit: int = Field(ge=1)
-    window: Seconds
+    window: Seconds | Literal["day"] = Field(description="A rolling time, or the calendar day in `zone`.")
+    zone: str = "UTC"
     scope: Literal["placement", "channel", "all"] = "placement"
-    channel: Channel | None = None
 
 
 class Holdout(_Part):
@@ -148,8 +165,11 @@ class Placement(_Part):
     trigger: str | None = None
     time_to_live: Seconds = 86_400
     min_sure: float = Field(default=0.0, ge=0, le=1)
+    nothing_logged_as: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     nothing_value: float = Field(default=1.0, description="Worth of one unit of reward that comes without a message.")
-    reward: Name | None = Field(default=None, description="The one outcome that the ranker of this placement learns.")
+    reward: str | None = Field(
+        default=None, description="The outcome that this placement's ranker learns; none: the rewards table, summed."
+    )
 
     def purpose_on(self, channel: str) -> str:
         """The purpose a message on this channel is sent under."""
@@ -170,7 +190,6 @@ class Catalogue(_Part):
     controller: str = Field(default="", description="Who decides, as named to people.")
     contents: tuple[Content, ...] = Field(min_length=1)
     placements: tuple[Placement, ...] = Field(min_length=1)
-    features: Mapping[str, object] = {}
     rewards: Mapping[str, float] = {}
 
     @model_validator(mode="after")
@@ -268,7 +287,7 @@ def parse(text: str) -> Catalogue:
 
 
 _KNOWN = sorted({
-    name for part in (Catalogue, Content, Variant, Placement, Cap, Holdout, SegmentRule) for name in part.model_fields
+    name for part in (Catalogue, Content, Variant, SlotSource, Button, Placement, Cap, Holdout, SegmentRule) for name in part.model_fields
 })  # fmt: skip
 
 

@@ -46,6 +46,14 @@ class Outcome:
         return next(one for one in self.judged if one.id == self.choice)
 
     @property
+    def in_scope(self) -> bool:
+        """Some arm passed every question before the holdout: the person belongs to the comparison, in either group."""
+        return any(
+            one.arm is not None and (one.rejection is None or one.rejection.stage.number >= Stage.HOLDOUT.number)
+            for one in self.judged
+        )
+
+    @property
     def arm(self) -> Arm | None:
         """The chosen variant and channel, None when nothing is sent."""
         return self.chosen.arm

@@ -90,7 +90,8 @@ def cross_fit(log: Log, part: Whole, settings: LearningSettings) -> Floats:
 
 def greedy(values: Floats) -> Floats:
     """The policy that takes the best arm of every row; the first of equals."""
-    return np.eye(values.shape[1])[values.argmax(axis=1)]
+    chosen: Floats = np.eye(values.shape[1])[values.argmax(axis=1)]
+    return chosen
 
 
 def doubly_robust(log: Log, values: Floats) -> Floats:

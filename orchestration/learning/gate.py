@@ -16,8 +16,8 @@ from orchestration.learning.logs import Floats, Log, read_log
 from orchestration.learning.settings import LearningSettings
 
 
-def gate(log: Log, settings: LearningSettings, *, current: Floats | None = None) -> dict[str, Json]:
-    """The answer of `candor learn gate`. `current`: the production policy's probabilities `float64[n, K]`, or None."""
+def gate(log: Log, settings: LearningSettings, *, others: Mapping[str, Floats] | None = None) -> dict[str, Json]:
+    """The answer of `candor learn gate`. `others`: further policies to beat, `float64[n, K]` each; `vs_current` is the one in production."""
     arms = len(log.arms)
     uniform = np.full((len(log), arms), 1.0 / arms)
     rounds: list[tuple[Floats, Floats]] = []
@@ -31,11 +31,12 @@ def gate(log: Log, settings: LearningSettings, *, current: Floats | None = None)
     return {
         "vs_uniform": _versus(rounds, uniform, refusal),
         "vs_best_fixed": _versus(rounds, constant, refusal),
-        "vs_current": None if current is None else _versus(rounds, current, refusal),
+        "vs_current": None,
         "policy_value": _median([mean_of((policy * scores).sum(axis=1)) for policy, scores in rounds]).to_json(),
         "best_fixed": log.arms[fixed],
         "refused": refusal is not None,
         "reason": refusal,
+        **{name: _versus(rounds, policy, refusal) for name, policy in (others or {}).items()},
     }
 
 

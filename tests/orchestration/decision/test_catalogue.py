@@ -54,6 +54,7 @@ def test_arms_are_variants_times_the_channels_both_allow():
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        ("{limit: 1, window: 7d}", "{limit: 1, window: 7d, zome: UTC}", "did you mean 'zone'?"),
         ("min_sure:", "min_shure:", "unknown key 'min_shure'; did you mean 'min_sure'?"),
         ("variants: [cart_a, cart_b]", "variants: [cart_a, cart_bb]", "did you mean 'cart_b'?"),
         ("window: 7d", "window: soon", "expected a duration such as"),

@@ -148,10 +148,13 @@ def test_the_gate_promotes_where_the_arms_differ_by_person_and_holds_where_they_
 def test_the_gate_compares_with_the_policy_in_production():
     log, mean = simulate(n=6000, seed=4, sharp=0.3)
     best = np.eye(3)[mean.argmax(1)]
-    made = gate(log, QUICK.model_copy(update={"repeats": 1}), current=best)
+    made = gate(log, QUICK.model_copy(update={"repeats": 1}), others={"vs_current": best})
     assert made["vs_current"]["decision"] == "hold"
     worst = np.eye(3)[mean.argmin(1)]
-    assert gate(log, QUICK.model_copy(update={"repeats": 1}), current=worst)["vs_current"]["decision"] == "promote"
+    assert (
+        gate(log, QUICK.model_copy(update={"repeats": 1}), others={"vs_current": worst})["vs_current"]["decision"]
+        == "promote"
+    )
 
 
 @pytest.mark.shared

@@ -1,0 +1,111 @@
+"""One commit: fence, cap, suppression, delivery, audit entry and decision together, or none of them (DESIGN 5.1).
+
+Enters: `Pending` decisions of many requests. Leaves, for each: `Committed`, or `Refused` with what moved since it was made. A refused one has
+written nothing and does not harm its neighbours; the caller decides again from scratch, so that recorded probabilities stay true.
+Postgres is the authority here; what the hot store said was advice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from audit.entries import NewEntry
+from audit.service import Audit
+from channels.deliveries import NewDelivery, Withheld
+from consent.service import Consent
+from kernel.batcher import GroupCommit
+from kernel.db import Conn
+from kernel.ids import DeliveryId, EntryId, PersonId
+from kernel.kernel import Kernel
+from orchestration.decision import store
+from orchestration.decision.outbound import Outbound
+from orchestration.decision.settings import DecisionSettings
+from orchestration.decision.store import Row
+
+FENCE, CATALOGUE, WITHHELD = "fence", "catalogue", "withheld"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A decision ready to be kept. `fences` are the consent versions it rests on."""
+
+    row: Row
+    entry: NewEntry
+    fences: Mapping[PersonId, int]
+    delivery: NewDelivery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """It is kept."""
+
+    entry_id: EntryId
+    delivery_id: DeliveryId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What moved: the consent or graph of the person, the catalogue, or (`withheld`) a cap or suppression, with channels' reason."""
+
+    what: str
+    reason: str
+
+
+class Committer:
+    """The group commit of decisions. One per process and event loop."""
+
+    def __init__(
+        self, kernel: Kernel, audit: Audit, consent: Consent, channels: Outbound, settings: DecisionSettings
+    ) -> None:
+        self._audit = audit
+        self._consent = consent
+        self._channels = channels
+        self._group: GroupCommit[Pending, Committed | Refused] = GroupCommit(
+            kernel.db, self.flush, max_items=settings.group_items, max_wait=settings.group_wait_ms / 1000
+        )
+
+    async def submit(self, item: Pending) -> Committed | Refused:
+        """Keep one decision; the answer comes after the commit."""
+        return await self._group.submit(item)
+
+    async def close(self) -> None:
+        """Finish what waits, take nothing more."""
+        await self._group.close()
+
+    async def flush(self, conn: Conn, items: Sequence[Pending]) -> list[Committed | Refused | Exception]:
+        """The writes of a group, in the order: consent fence, catalogue fence, caps and outbox, log, decisions."""
+        answers: dict[int, Committed | Refused] = {}
+        moved = await self._moved(conn, items)
+        ruling = await store.ruling(conn)
+        for place, item in enumerate(items):
+            if any(
+                person in moved or version != self._newest(items, person) for person, version in item.fences.items()
+            ):
+                answers[place] = Refused(FENCE, "consent_or_graph_moved")
+            elif item.row.catalogue != ruling:
+                answers[place] = Refused(CATALOGUE, "catalogue_moved")
+        sending = [place for place in range(len(items)) if place not in answers and items[place].delivery is not None]
+        reserved: dict[int, DeliveryId] = {}
+        wanted = [delivery for place in sending if (delivery := items[place].delivery) is not None]
+        given = await self._channels.reserve(conn, wanted) if wanted else []
+        for place, answer in zip(sending, given, strict=True):
+            if isinstance(answer, Withheld):
+                answers[place] = Refused(WITHHELD, answer.reason)
+            else:
+                reserved[place] = answer
+        kept = [place for place in range(len(items)) if place not in answers]
+        entries = await self._audit.append(conn, [items[place].entry for place in kept])
+        rows: list[Row] = []
+        for place, entry_id in zip(kept, entries, strict=True):
+            answers[place] = Committed(entry_id, reserved.get(place))
+            rows.append(replace(items[place].row, entry_id=entry_id, delivery_id=reserved.get(place)))
+        await store.insert(conn, rows)
+        return [answers[place] for place in range(len(items))]
+
+    async def _moved(self, conn: Conn, items: Sequence[Pending]) -> set[PersonId]:
+        fences = {person: self._newest(items, person) for item in items for person in item.fences}
+        return await self._consent.fence(conn, fences)
+
+    @staticmethod
+    def _newest(items: Sequence[Pending], person: PersonId) -> int:
+        """Two decisions of one group may know two versions of one person: only the newest can be the true one."""
+        return max(item.fences[person] for item in items if person in item.fences)

@@ -1,0 +1,150 @@
+"""What the record of a decision says, in the shape that explain asks for.
+
+Enters: a stored record, its inputs, the catalogue it was made on, the model. Leaves: `DecisionFacts`. Nothing is looked up that was not part of the
+decision, so a page can claim only what was true then.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from consent.acts import ConsentAct
+from explain.facts import (
+    Advertisement,
+    Candidate,
+    DecisionFacts,
+    FeatureValue,
+    PermissionFact,
+    PolicyFacts,
+    Provenance,
+)
+from explain.facts import Stage as ExplainStage
+from kernel.canonical import Json
+from kernel.ids import ActId, IdentifierId, KeyId, PersonId, RecordId
+from kernel.model import Model
+from orchestration.decision.catalogue import NOTHING, Catalogue
+from orchestration.decision.engine import Judged, Outcome
+from orchestration.decision.inputs import Arm, Inputs, Permit
+from orchestration.decision.ranking import rows
+from orchestration.decision.record import Record
+
+
+def facts(
+    record: Record, catalogue: Catalogue, *, model: Model | None, act: ConsentAct | None, key_id: KeyId | None
+) -> DecisionFacts:
+    """The facts of one decision. `act` is the consent act behind the chosen arm's permission, where there is one."""
+    state, made = record.inputs, record.outcome
+    placement = catalogue.placement(state.placement)
+    arm = made.arm
+    variant = catalogue.variant(arm.variant) if arm else None
+    known = [one for one in made.judged if one.id == made.choice]
+    return DecisionFacts(
+        decision_id=record.decision_id,
+        at=datetime.fromisoformat(state.at),
+        person=PersonId(state.person),
+        placement=state.placement,
+        purpose=arm.purpose if arm else placement.purpose_on(placement.channels[0]),
+        channel=arm.channel if arm else None,
+        choice=made.choice,
+        title=variant.label if variant else "",
+        candidates=tuple(_candidate(one) for one in made.judged),
+        policy=PolicyFacts(
+            name=made.policy,
+            ranked_by=made.ranked_by,
+            digest=state.versions.policy,
+            epsilon=arm.epsilon if arm else max((one.epsilon for one in state.arms), default=0.0),
+            explored=made.explored,
+            holdout=made.holdout,
+            fallback=made.fallback,
+        ),
+        features=_features(state, arm, made, model),
+        score=known[0].score if known else None,
+        propensity=made.propensity,
+        model_digest=state.versions.model if made.ranked_by == "ranker" else None,
+        advertisement=Advertisement(
+            is_advertisement=variant.is_advertisement if variant else False,
+            on_behalf_of=(variant.on_behalf_of if variant else "") or catalogue.controller,
+            paid_by=(variant.paid_by if variant else "") or catalogue.controller,
+        ),
+        permission=_permission(state, arm, act),
+        key_id=key_id,
+        identifier_id=IdentifierId(state.reach[arm.channel]) if arm and arm.channel in state.reach else None,
+        feature_set_digest=state.versions.feature_set,
+        consent_version=state.versions.consent,
+        graph_version=state.versions.graph,
+        profile_version=state.versions.profile,
+        seed=record.seed,
+        locale=(variant.locale if variant else None) or "en",
+    )
+
+
+def _candidate(one: Judged) -> Candidate:
+    lost = one.rejection
+    return Candidate(
+        candidate_id=one.id,
+        content=one.arm.variant if one.arm else NOTHING,
+        channel=one.arm.channel if one.arm else None,
+        stage=None if lost is None else ExplainStage(lost.stage.value),
+        reason=None if lost is None else lost.reason,
+        score=one.score,
+        utility=one.utility,
+        probability=one.propensity,
+    )
+
+
+def _features(state: Inputs, arm: Arm | None, made: Outcome, model: Model | None) -> tuple[FeatureValue, ...]:
+    """The chosen row exactly as the model saw it; empty when rules ranked."""
+    if model is None or made.ranked_by != "ranker":
+        return ()
+    table = rows(model.feature_names, state, [arm] if arm else [])
+    row = table[0] if arm else table[-1]
+    origins: dict[str, list[Provenance]] = {}
+    for one in state.origins:
+        origins.setdefault(one.feature, []).append(
+            Provenance(
+                trait=one.trait,
+                source=one.source,
+                observed_at=datetime.fromisoformat(one.observed_at),
+                purpose=one.purpose,
+                record_id=RecordId(one.record_id) if one.record_id else None,
+                act=ActId(one.act) if one.act else None,
+            )
+        )
+    return tuple(
+        FeatureValue(name=name, value=float(value), provenance=tuple(origins.get(name, ())))
+        for name, value in zip(model.feature_names, row, strict=True)
+    )
+
+
+def _permission(state: Inputs, arm: Arm | None, act: ConsentAct | None) -> PermissionFact | None:
+    if arm is None:
+        return None
+    permit = state.permit(arm)
+    return PermissionFact(
+        answer=permit.answer,
+        reason=permit.reason,
+        act=ActId(permit.act) if permit.act else None,
+        given_at=act.given_at if act else None,
+        basis=act.basis if act else None,
+    )
+
+
+def closed(state: Inputs, change: Mapping[str, Json]) -> Inputs:
+    """The inputs under a change of explain's: a purpose taken back, features done without."""
+    permits = dict(state.permits)
+    features = list(state.features)
+    withdrawn = change.get("withdraw")
+    if isinstance(withdrawn, str):
+        purpose, _, channel = withdrawn.partition("|")
+        for key in permits:
+            of, _, on = key.partition("|")
+            if (of == purpose or of.startswith(f"{purpose}.")) and channel in {"", on}:
+                permits[key] = Permit(answer="denied", reason="consent.withdrawn")
+        if state.personalize_under == purpose or state.personalize_under.startswith(f"{purpose}."):
+            features = [float("nan")] * len(features)
+    without = change.get("without")
+    gone = {without} if isinstance(without, str) else {*without} if isinstance(without, Sequence) else set()
+    features = [
+        float("nan") if name in gone else value for name, value in zip(state.feature_names, features, strict=True)
+    ]
+    return replace(state, permits=permits, features=tuple(features))

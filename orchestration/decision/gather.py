@@ -1,0 +1,247 @@
+"""Gathers what a decision may look at, from the rooms below, into one `Inputs`.
+
+Enters: a request. Leaves: `Gathered`. The hot store advises here; whatever it says is asked again by the commit (fence, caps, suppression). Values
+of features and ids only: the words of a person are read for one purpose, the slots of the chosen message.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from channels.caps import CapRule
+from channels.content import Action, Content, Slot, fill
+from channels.deliveries import NewDelivery
+from consent.reasons import Reason
+from identity.identifiers import parse_contact
+from identity.service import Identity
+from kernel.errors import Conflict, NotFound
+from kernel.ids import IdentifierId, KeyId, PersonId, is_id
+from kernel.kernel import Kernel
+from kernel.model import Model
+from orchestration.decision.candidates import arms
+from orchestration.decision.catalogue import Catalogue, Holdout, Placement
+from orchestration.decision.engine import GREEDY
+from orchestration.decision.errors import SubjectAmbiguous
+from orchestration.decision.inputs import HoldoutDraw, Inputs, Origin, Permit, Versions
+from orchestration.decision.models import Models
+from orchestration.decision.outbound import Outbound
+from orchestration.decision.policy import policy_digest
+from orchestration.decision.record import Record
+from orchestration.decision.request import DecisionRequest
+from orchestration.decision.settings import DecisionSettings
+from orchestration.decision.shelf import Shelf
+from profiles.hot import HotProfile
+from profiles.service import Profiles
+
+QUEUED: Final = frozenset({"email", "push"})  # channels whose messages leave through the delivery ledger
+_POLICY: Final = policy_digest(GREEDY)
+_BLOCKING: Final[Mapping[str, str]] = {Reason.ERASED: "erased", Reason.RESTRICTED: "restricted"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """Inputs and what is needed after the choice."""
+
+    inputs: Inputs
+    model: Model | None
+    catalogue: Catalogue
+    placement: Placement
+    hot: HotProfile
+    at: datetime
+    expires_at: datetime
+
+
+class Gatherer:
+    """One per process and event loop."""
+
+    def __init__(
+        self, kernel: Kernel, identity: Identity, profiles: Profiles, channels: Outbound, models: Models, shelf: Shelf,
+        settings: DecisionSettings,
+    ) -> None:  # fmt: skip
+        self._kernel = kernel
+        self._identity = identity
+        self._profiles = profiles
+        self._channels = channels
+        self._models = models
+        self._shelf = shelf
+        self._settings = settings
+
+    async def person(self, request: DecisionRequest) -> PersonId:
+        """Who the request is about.
+
+        Raises:
+            SubjectAmbiguous: no subject or two. NotFound: nobody. Conflict: several people hold the identifiers.
+        """
+        if (request.person is None) == (not request.identifiers):
+            raise SubjectAmbiguous("expected exactly one of person and identifiers, got none or both")
+        if request.person is not None and is_id(request.person, "per"):
+            async with self._kernel.db.reading() as conn:
+                return await self._identity.lookup(conn, request.person)
+        subject = list(request.identifiers) if request.person is None else [parse_contact(request.person)]
+        (found,) = await self._identity.resolve_hot([subject])
+        if found.person is not None:
+            return found.person
+        if found.candidates:
+            raise Conflict(
+                f"expected identifiers that one person holds, got some of {len(found.candidates)} people",
+                code="ambiguous_subject",
+                remedy="Send a person id, or an identifier that only this person has.",
+            )
+        raise NotFound(
+            "expected identifiers that somebody holds, got some that nobody does",
+            code="unknown_person",
+            remedy="Send the person's events or records first (POST /v1/identify), then decide.",
+        )
+
+    async def gather(
+        self, request: DecisionRequest, person: PersonId, *, attempt: int = 1, refused: Mapping[str, str] | None = None
+    ) -> Gathered:
+        """Everything of this moment. `refused` are arms that an earlier attempt could not commit, with the reason.
+
+        The first attempt may rest on the hot store; a later one reads Postgres, since something moved.
+        """
+        shelved = await self._shelf.current()
+        placement = shelved.catalogue.placement(request.placement)
+        hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
+        active = await self._models.active(placement.name)
+        at = self._kernel.clock.now()
+        found = arms(
+            shelved.catalogue, placement, settings=self._settings, published=shelved.published,
+            channels=request.channels,
+        )  # fmt: skip
+        wanted = {f"{arm.purpose}|{arm.channel}" for arm in found} | {f"{placement.personalize_under}|"}
+        permits = {
+            key: Permit(answer=str(one.answer), reason=str(one.reason), act=one.act)
+            for key, one in sorted(hot.permissions.items())
+            if key in wanted
+        }
+        reach = {
+            channel: str(one) for channel, one in hot.reach.items() if any(arm.channel == channel for arm in found)
+        }
+        suppressed, full = await self._advice(person, placement, hot, at)
+        capped = {arm.id: full[arm.channel] for arm in found if arm.channel in full} | dict(refused or {})
+        rule = placement.segment
+        inputs = Inputs(
+            at=at.isoformat(),
+            person=person,
+            placement=placement.name,
+            personalize_under=placement.personalize_under,
+            arms=found,
+            permits=permits,
+            reach=reach,
+            versions=Versions(
+                graph=int(hot.graph_version), consent=hot.consent_version, profile=hot.profile_version,
+                catalogue=shelved.digest, feature_set=self._profiles.features.digest, policy=_POLICY,
+                model=active.model.digest if active.model is not None else None,
+            ),
+            feature_names=self._profiles.features.names,
+            features=tuple(float(one) for one in hot.features),
+            origins=tuple(
+                Origin(feature=o.feature, trait=o.trait, source=o.source, observed_at=o.observed_at.isoformat(),
+                       purpose=o.purpose, record_id=o.record_id, act=o.act)
+                for o in hot.origins
+            ),
+            blocked=next((_BLOCKING[one.reason] for one in permits.values() if one.reason in _BLOCKING), None),
+            suppressed=suppressed,
+            segments=frozenset(hot.segments),
+            segment_all=rule.all if rule else (),
+            segment_any=rule.any if rule else (),
+            segment_none=rule.none if rule else (),
+            capped=capped,
+            holdout=self._holdout(placement.holdout, person),
+            sure=hot.sure,
+            min_sure=placement.min_sure,
+            nothing_value=placement.nothing_value,
+            eps_min=self._settings.eps_min,
+            fallback=active.fallback,
+            trigger=request.trigger or placement.trigger,
+            context=dict(request.context),
+            attempt=attempt,
+        )  # fmt: skip
+        return Gathered(
+            inputs=inputs, model=active.model, catalogue=shelved.catalogue, placement=placement, hot=hot, at=at,
+            expires_at=request.expires_at or at + placement.lifetime,
+        )  # fmt: skip
+
+    async def delivery(
+        self, request: DecisionRequest, record: Record, gathered: Gathered, key_id: KeyId
+    ) -> NewDelivery | None:
+        """The message to queue in the decision's commit, when one is wanted and the channel has a queue."""
+        arm = record.outcome.arm
+        if not request.send or arm is None or arm.channel not in QUEUED:
+            return None
+        return NewDelivery(
+            decision_id=record.decision_id,
+            person=PersonId(record.inputs.person),
+            identifier_id=IdentifierId(record.inputs.reach[arm.channel]),
+            channel=arm.channel,
+            purpose=arm.purpose,
+            content=await self._content(gathered, arm.variant),
+            deliver_after=request.deliver_after,
+            expires_at=gathered.expires_at,
+            cap_rules=cap_rules(gathered.placement, arm.channel),
+            key_id=key_id,
+        )
+
+    async def _content(self, gathered: Gathered, name: str) -> Content:
+        """The words, slots filled from what the purpose may see of her, and from nothing else."""
+        variant = gathered.catalogue.variant(name)
+        filled: dict[str, str] = {}
+        if variant.slots:
+            purpose, person = gathered.placement.personalize_under, PersonId(gathered.inputs.person)
+            async with self._kernel.db.reading() as conn:
+                seen = (await self._profiles.unified(conn, [person], purpose, gathered.at))[person]
+            slots = [Slot(name=key, trait=one.trait, fallback=one.fallback) for key, one in variant.slots.items()]
+            filled = fill(slots, {key: trait.value for key, trait in seen.traits.items()})
+        return Content(
+            content_id=variant.id,
+            subject=variant.subject,
+            heading=variant.heading or variant.subject or variant.label,
+            paragraphs=variant.paragraphs,
+            preheader=variant.preheader,
+            action=Action(label=variant.action.label, url=variant.action.url) if variant.action else None,
+            locale=variant.locale,
+            advertisement=variant.is_advertisement,
+            on_behalf_of=variant.on_behalf_of or gathered.catalogue.controller,
+            slots=filled,
+        )
+
+    async def _advice(
+        self, person: PersonId, placement: Placement, hot: HotProfile, at: datetime
+    ) -> tuple[frozenset[str], dict[str, str]]:
+        """Suppressed channels, and channels whose cap has no room now, with the cap's name. The commit asks again."""
+        queued = [channel for channel in placement.channels if channel in hot.reach]
+        if not queued:
+            return frozenset(), {}
+        full: dict[str, str] = {}
+        async with self._kernel.db.reading() as conn:
+            ids = [hot.reach[channel] for channel in queued]
+            gone = await self._channels.suppressed(conn, ids)
+            for channel in queued:
+                rules = cap_rules(placement, channel)
+                if rules and (reason := await self._channels.room(conn, person, rules, at)):
+                    full[channel] = reason
+        return frozenset(channel for channel in queued if hot.reach[channel] in gone), full
+
+    def _holdout(self, holdout: Holdout | None, person: PersonId) -> HoldoutDraw | None:
+        """Membership by a keyed hash of name and person: stable, and not to be guessed from the id."""
+        if holdout is None:
+            return None
+        word = self._kernel.vault.pepper(f"holdout:{holdout.name}", person)
+        unit = int.from_bytes(word[:8], "big") / 2**64
+        return HoldoutDraw(name=holdout.name, share=holdout.share, member=unit < holdout.share)
+
+
+def cap_rules(placement: Placement, channel: str) -> tuple[CapRule, ...]:
+    """The placement's caps as channels counts them: by placement, by channel, or over everything sent."""
+    names = {"placement": f"placement:{placement.name}", "channel": f"channel:{channel}", "all": "all"}
+    return tuple(
+        CapRule(
+            name=names[cap.scope],
+            limit=cap.limit,
+            window=None if cap.window == "day" else timedelta(seconds=cap.window),
+            zone=cap.zone,
+        )
+        for cap in placement.caps
+    )

@@ -1,0 +1,26 @@
+"""What decision needs of the house's way out: advice on caps and suppression, and the reservation inside its commit. `Channels` has it."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from channels.caps import CapRule
+from channels.deliveries import NewDelivery, Withheld
+from kernel.db import Conn
+from kernel.ids import DeliveryId, IdentifierId, PersonId
+
+
+class Outbound(Protocol):
+    """Every method runs on the caller's connection. Advice may be stale the moment it is given; `reserve` is the authority."""
+
+    async def suppressed(self, conn: Conn, identifier_ids: Sequence[IdentifierId]) -> Collection[IdentifierId]:
+        """Those of these contact points that nothing may be sent to."""
+        ...
+
+    async def room(self, conn: Conn, person: PersonId, rules: Sequence[CapRule], at: datetime) -> str | None:
+        """The name of the first cap that is full for a message at this time; None when all have room. Takes nothing."""
+        ...
+
+    async def reserve(self, conn: Conn, deliveries: Sequence[NewDelivery]) -> Sequence[DeliveryId | Withheld]:
+        """Take caps and queue messages, or say why not, one answer each; a refusal harms no neighbour."""
+        ...

@@ -1,0 +1,86 @@
+"""What is asked of decision, and what it answers.
+
+Enters: a subject (person or identifiers), a placement, perhaps wishes. Leaves: `Decision`, the outcome with ids and links.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from identity.identifiers import Identifier
+from kernel.canonical import Json
+from kernel.ids import DecisionId, DeliveryId, EntryId, PersonId
+from orchestration.decision.engine import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRequest:
+    """One choice to make. Exactly one of `person` ("per_…" or "kind:value") and `identifiers`.
+
+    `send` reserves a delivery in the same commit when the choice goes out by a channel with a queue. `dry_run` writes nothing at all. A `seed`
+    makes the draw repeatable; without one it is fresh.
+    """
+
+    placement: str
+    person: str | None = None
+    identifiers: tuple[Identifier, ...] = ()
+    context: Mapping[str, Json] = field(default_factory=dict)
+    channels: frozenset[str] | None = None
+    trigger: str | None = None
+    send: bool = False
+    deliver_after: datetime | None = None
+    expires_at: datetime | None = None
+    dry_run: bool = False
+    seed: str | None = None
+    actor: str = "system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A decision as answered. `entry_id` is None for a dry run; `delivery_id` where a message was queued."""
+
+    decision_id: DecisionId
+    person: PersonId
+    placement: str
+    at: datetime
+    expires_at: datetime
+    choice: str
+    variant: str | None
+    channel: str | None
+    propensity: float
+    withheld: str | None
+    outcome: Outcome
+    attempts: int
+    entry_id: EntryId | None = None
+    delivery_id: DeliveryId | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """Nothing is shown or sent."""
+        return self.variant is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A decision run again. `status`: identical, different (with both digests) or redacted (the person was erased)."""
+
+    decision_id: DecisionId
+    status: str
+    recorded: str
+    replayed: str | None
+    entry_id: EntryId | None = None
+
+    @property
+    def identical(self) -> bool:
+        """The same bytes again."""
+        return self.status == "identical"
+
+    @property
+    def digest(self) -> str:
+        """Of the run just made; of the record where it cannot be run."""
+        return self.replayed or self.recorded
+
+    @property
+    def ok(self) -> bool:
+        """Nothing speaks against the record."""
+        return self.status != "different"

@@ -1,0 +1,175 @@
+"""Decision records under the person's key: sealing at the commit, opening for replay, facts and receipts.
+
+Enters: a record, or the id of a stored one. Leaves: ciphertext bound to its row, or `Opened`. A destroyed key and a redacted row are the same
+thing to a reader: redacted.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from identity.service import Identity
+from kernel.canonical import Json, canonical
+from kernel.errors import IntegrityError
+from kernel.ids import DecisionId, KeyId, PersonId
+from kernel.kernel import Kernel
+from kernel.vault import KeyDestroyed, SubjectKey
+from orchestration.decision import store
+from orchestration.decision.eligibility import Rejection, Stage
+from orchestration.decision.engine import Judged, Outcome
+from orchestration.decision.errors import DecisionRedacted, UnknownDecision
+from orchestration.decision.inputs import Inputs, from_json
+from orchestration.decision.record import Record
+from orchestration.decision.store import Row
+
+_TABLE: Final = "decision.decisions"
+_MOST_KEYS: Final = 20_000  # key ids (never keys) remembered by person; a miss costs one read
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stored decision, opened."""
+
+    row: Row
+    record: Mapping[str, Json]
+    inputs: Inputs
+
+    @property
+    def seed(self) -> str:
+        """The seed that was drawn with."""
+        return str(self.record["seed"])
+
+    @property
+    def withheld(self) -> str | None:
+        """Why nothing was sent."""
+        why = self.record["withheld"]
+        return None if why is None else str(why)
+
+    @property
+    def canonical(self) -> bytes:
+        """The record's canonical bytes."""
+        return canonical(self.record)
+
+    def decoded(self) -> Record:
+        """The record as a value: what was decided then, not what would be decided now."""
+        return Record(
+            decision_id=DecisionId(str(self.record["id"])), seed=self.seed, inputs=self.inputs, outcome=self._outcome()
+        )
+
+    def _outcome(self) -> Outcome:
+        arms = {arm.id: arm for arm in self.inputs.arms}
+        held = cast("Mapping[str, Json] | None", self.record["holdout"])
+        judged = [
+            Judged(
+                id=str(one["id"]),
+                arm=arms.get(str(one["id"])),
+                rejection=None if one["stage"] is None else Rejection(
+                    Stage(str(one["stage"])), str(one["reason"]), None if one["act"] is None else str(one["act"])
+                ),
+                score=_hex(one["score"]),
+                utility=_hex(one["utility"]),
+                propensity=float.fromhex(str(one["propensity"])),
+            )
+            for one in cast("list[Mapping[str, Json]]", self.record["candidates"])
+        ]  # fmt: skip
+        return Outcome(
+            judged=tuple(judged),
+            choice=str(self.record["choice"]),
+            propensity=float.fromhex(str(self.record["propensity"])),
+            ranked_by=str(self.record["ranked_by"]),
+            policy=str(self.record["policy"]),
+            fallback=None if self.record["fallback"] is None else str(self.record["fallback"]),
+            explored=bool(self.record["explored"]),
+            holdout=self.row.held if held is not None else False,
+            withheld=self.withheld,
+        )
+
+
+class Sealer:
+    """One per process and event loop."""
+
+    def __init__(self, kernel: Kernel, identity: Identity) -> None:
+        self._kernel = kernel
+        self._identity = identity
+        self._keys: OrderedDict[PersonId, KeyId] = OrderedDict()
+
+    async def key(self, person: str) -> SubjectKey:
+        """A living key of the person, the same one as long as it lives.
+
+        Raises:
+            KeyDestroyed: the person was erased meanwhile.
+        """
+        name = PersonId(person)
+        known = self._keys.get(name)
+        if known is not None and (found := (await self._kernel.vault.unwrap([known])).get(known)) is not None:
+            return found
+        async with self._kernel.db.reading() as conn:
+            members = (await self._identity.members(conn, [name])).get(name)
+        for key_id in members.key_ids if members is not None else ():
+            found = (await self._kernel.vault.unwrap([key_id])).get(key_id)
+            if found is not None:
+                self._keys[name] = key_id
+                if len(self._keys) > _MOST_KEYS:
+                    self._keys.popitem(last=False)
+                return found
+        raise KeyDestroyed("expected a living key of the person, got none")
+
+    def forget(self, person: PersonId) -> None:
+        """Ask again for her key: her records may be another's now."""
+        self._keys.pop(person, None)
+
+    @staticmethod
+    def seal(record: Record, key: SubjectKey) -> bytes:
+        """Record and inputs under the key, bound to their row."""
+        return key.seal(_TABLE, "sealed", record.decision_id, record.envelope())
+
+    async def row(self, decision_id: str) -> Row:
+        """The stored row; `UnknownDecision`."""
+        async with self._kernel.db.reading() as conn:
+            row = await store.get(conn, decision_id)
+        if row is None:
+            raise UnknownDecision("expected the id of a decision, got one that is unknown")
+        return row
+
+    async def open(self, decision_id: str) -> Opened:
+        """A decision by id; `UnknownDecision`, `DecisionRedacted`."""
+        opened = await self.try_open(await self.row(decision_id))
+        if opened is None:
+            raise DecisionRedacted("expected a decision that can be opened, got one whose person was erased")
+        return opened
+
+    async def try_open(self, row: Row) -> Opened | None:
+        """The content of a row, None when its key is gone.
+
+        Raises:
+            IntegrityError: the row does not hold what its digests say.
+        """
+        if row.sealed is None or row.key_id is None:
+            return None
+        key = (await self._kernel.vault.unwrap([row.key_id])).get(row.key_id)
+        return None if key is None else self._opened(row, key, row.sealed)
+
+    async def open_many(self, rows: Sequence[Row]) -> list[Opened]:
+        """The content of many rows; redacted ones are left out."""
+        keys = await self._kernel.vault.unwrap({row.key_id for row in rows if row.key_id is not None})
+        return [
+            self._opened(row, keys[row.key_id], row.sealed)
+            for row in rows
+            if row.sealed is not None and row.key_id is not None and row.key_id in keys
+        ]
+
+    @staticmethod
+    def _opened(row: Row, key: SubjectKey, sealed: bytes) -> Opened:
+        form = json.loads(key.open(_TABLE, "sealed", row.id, sealed))
+        opened = Opened(row, form["record"], from_json(form["inputs"]))
+        if opened.inputs.digest != row.inputs or opened.record["inputs"] != row.inputs:
+            raise IntegrityError(
+                "expected the inputs that the decision's digest names, got others", code="inputs_altered"
+            )
+        return opened
+
+
+def _hex(value: Json) -> float | None:
+    return None if value is None else float.fromhex(str(value))

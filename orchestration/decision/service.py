@@ -1,0 +1,325 @@
+"""The front door of decision: decide, replay, facts, receipt, catalogue.
+
+Enters: a `DecisionRequest`. Leaves: a `Decision` that is kept (record, log entry, cap, delivery in one commit), or an error with nothing written.
+What it never does: show anything that the gate did not permit inside the commit, record a probability that was not the one drawn from,
+or hold a person's words outside the sealed row.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from audit.entries import NewEntry
+from audit.receipt import Receipt
+from audit.service import Audit
+from audit.tags import Tag
+from consent.service import Consent
+from explain.facts import DecisionFacts, Verdict
+from identity.service import Identity
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, new_id
+from kernel.kernel import Kernel
+from orchestration.decision import evidence, facts, store
+from orchestration.decision.commit import CATALOGUE, FENCE, Committed, Committer, Pending, Refused
+from orchestration.decision.engine import Outcome, decide, withhold
+from orchestration.decision.gather import Gathered, Gatherer
+from orchestration.decision.inputs import Inputs
+from orchestration.decision.models import Models
+from orchestration.decision.outbound import Outbound
+from orchestration.decision.record import Record
+from orchestration.decision.request import Decision, DecisionRequest, Replay
+from orchestration.decision.sealed import Opened, Sealer
+from orchestration.decision.settings import DecisionSettings
+from orchestration.decision.shelf import Publication, Shelf
+from orchestration.decision.store import Row
+from profiles.service import Profiles
+
+CONTENTION: Final = "contention"
+
+
+class Decisions:
+    """One per process and event loop."""
+
+    name = "decision"
+
+    def __init__(
+        self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, profiles: Profiles, channels: Outbound,
+        models: Models, settings: DecisionSettings | None = None,
+    ) -> None:  # fmt: skip
+        self.settings = settings or DecisionSettings()
+        self._kernel = kernel
+        self._audit = audit
+        self._identity = identity
+        self._consent = consent
+        self._profiles = profiles
+        self._models = models
+        self.shelf = Shelf(kernel, audit, self.settings)
+        self._gatherer = Gatherer(kernel, identity, profiles, channels, models, self.shelf, self.settings)
+        self._sealer = Sealer(kernel, identity)
+        self._committer = Committer(kernel, audit, consent, channels, self.settings)
+
+    # deciding
+
+    async def decide(self, request: DecisionRequest) -> Decision:
+        """Make one choice and keep it.
+
+        What moved under the decision (consent, graph, catalogue, a cap taken by somebody else) means deciding again from scratch with a new draw;
+        after `settings.attempts` of them nothing is sent, and that is recorded.
+
+        Raises:
+            NotFound: unknown person, placement or catalogue. InvalidInput: no or two subjects.
+            Unavailable: Postgres does not answer; nothing was written.
+        """
+        person = await self._gatherer.person(request)
+        seed = request.seed if request.seed is not None else secrets.token_hex(16)
+        decision_id = new_id("dec")
+        refused: dict[str, str] = {}
+        for attempt in range(1, self.settings.attempts + 1):
+            gathered = await self._gatherer.gather(request, person, attempt=attempt, refused=refused)
+            # A new attempt is a new draw: the old one was made under a state that is gone.
+            drawn = seed if attempt == 1 else f"{seed}.{attempt}"
+            made = decide(gathered.inputs, drawn, model=gathered.model)
+            record = Record(decision_id=decision_id, seed=drawn, inputs=gathered.inputs, outcome=made)
+            if request.dry_run:
+                return _answer(record, gathered)
+            kept = await self._keep(request, record, gathered)
+            if isinstance(kept, Committed):
+                return _answer(record, gathered, kept)
+            await self._learn_of(kept, made, person, refused)
+        return await self._contended(request, person, decision_id, seed)
+
+    async def decide_many(
+        self, requests: Sequence[DecisionRequest], *, at_once: int = 32
+    ) -> list[Decision | Exception]:
+        """Decide for many, some at a time, so that their commits share transactions; an accident stays with its request."""
+        gate = asyncio.Semaphore(at_once)
+
+        async def one(request: DecisionRequest) -> Decision:
+            async with gate:
+                return await self.decide(request)
+
+        found = await asyncio.gather(*(one(request) for request in requests), return_exceptions=True)
+        answers: list[Decision | Exception] = []
+        for answer in found:
+            if isinstance(answer, BaseException) and not isinstance(answer, Exception):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    async def _keep(self, request: DecisionRequest, record: Record, gathered: Gathered) -> Committed | Refused:
+        key = await self._sealer.key(gathered.inputs.person)
+        delivery = await self._gatherer.delivery(request, record, gathered, key.id)
+        row = _row(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
+        fences = {PersonId(record.inputs.person): record.inputs.versions.consent}
+        entry = evidence.entry(record, key_id=key.id, actor=request.actor)
+        return await self._committer.submit(Pending(row=row, entry=entry, fences=fences, delivery=delivery))
+
+    async def _learn_of(self, kept: Refused, made: Outcome, person: PersonId, refused: dict[str, str]) -> None:
+        if kept.what == CATALOGUE:
+            self.shelf.forget()
+        elif kept.what == FENCE:
+            self._sealer.forget(person)
+        else:  # a cap or suppression that was not known yet: this arm is out, for channels' reason
+            refused[made.choice] = kept.reason
+
+    async def _contended(
+        self, request: DecisionRequest, person: PersonId, decision_id: DecisionId, seed: str
+    ) -> Decision:
+        """Nothing, recorded as such. The fence is not asked: sending nothing needs no permission."""
+        gathered = await self._gatherer.gather(request, person, attempt=self.settings.attempts + 1)
+        record = Record(
+            decision_id=decision_id, seed=seed, inputs=gathered.inputs, outcome=withhold(gathered.inputs, CONTENTION)
+        )
+        key = await self._sealer.key(gathered.inputs.person)
+        row = _row(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
+        entry = evidence.entry(record, key_id=key.id, actor=request.actor)
+        async with self._kernel.db.transaction() as conn:
+            (entry_id,) = await self._audit.append(conn, [entry])
+            await store.insert(conn, [replace(row, entry_id=entry_id)])
+        return _answer(record, gathered, Committed(entry_id, None))
+
+    # looking back
+
+    async def show(self, decision_id: str) -> Mapping[str, Json]:
+        """The record of a decision, as it was written.
+
+        Raises:
+            UnknownDecision, DecisionRedacted.
+        """
+        opened = await self._sealer.open(decision_id)
+        return {
+            **opened.record,
+            "record": opened.row.record,
+            "entry_id": opened.row.entry_id,
+            "delivery_id": opened.row.delivery_id,
+            "expires_at": opened.row.expires_at.isoformat(),
+        }
+
+    async def row(self, decision_id: str) -> Row:
+        """The clear columns of a decision; redacted ones too. `UnknownDecision`."""
+        return await self._sealer.row(decision_id)
+
+    async def replay(self, decision_id: str, *, actor: str = "system") -> Replay:
+        """Decide again from the stored inputs with the stored seed and model, and compare bytes. The act is logged.
+
+        Raises:
+            UnknownDecision: none of this id. UnknownModel, ModelBroken: the model that scored cannot be had.
+        """
+        row = await self._sealer.row(decision_id)
+        opened = await self._sealer.try_open(row)
+        if opened is None:
+            return Replay(decision_id=row.id, status="redacted", recorded=row.record, replayed=None)
+        again = await self._again(opened, opened.inputs)
+        same = again.canonical() == opened.canonical and again.digest == row.record
+        made = NewEntry(
+            Tag.DECISION_REPLAYED, {"decision": row.id}, {"identical": same, "replayed": again.digest},
+            key_id=row.key_id, actor=actor,
+        )  # fmt: skip
+        async with self._kernel.db.transaction() as conn:
+            (entry_id,) = await self._audit.append(conn, [made])
+        status = "identical" if same else "different"
+        return Replay(decision_id=row.id, status=status, recorded=row.record, replayed=again.digest, entry_id=entry_id)
+
+    async def facts(self, decision_id: str) -> DecisionFacts:
+        """What explain needs (protocol `explain.facts.DecisionSource`)."""
+        opened = await self._sealer.open(decision_id)
+        record = opened.decoded()
+        catalogue = await self.shelf.by_digest(record.inputs.versions.catalogue)
+        digest = record.inputs.versions.model
+        model = await self._models.model(digest) if digest and record.outcome.ranked_by == "ranker" else None
+        arm = record.outcome.arm
+        act_id = record.inputs.permit(arm).act if arm else None
+        act = None
+        if act_id is not None:
+            async with self._kernel.db.reading() as conn:
+                act = await self._consent.act(conn, ActId(act_id))
+        return facts.facts(record, catalogue, model=model, act=act, key_id=opened.row.key_id)
+
+    async def again(self, decision_id: str, change: Mapping[str, Json]) -> Verdict:
+        """The decision under one change (protocol `explain.facts.Decide`). Writes nothing, sends nothing."""
+        opened = await self._sealer.open(decision_id)
+        made = (await self._again(opened, facts.closed(opened.inputs, change))).outcome
+        return Verdict(choice=made.choice, channel=made.arm.channel if made.arm else None, probability=made.propensity)
+
+    async def _again(self, opened: Opened, inputs: Inputs) -> Record:
+        seed = opened.seed
+        if opened.withheld == CONTENTION:
+            return Record(decision_id=opened.row.id, seed=seed, inputs=inputs, outcome=withhold(inputs, CONTENTION))
+        digest = inputs.versions.model
+        model = await self._models.model(digest) if digest is not None else None
+        return Record(decision_id=opened.row.id, seed=seed, inputs=inputs, outcome=decide(inputs, seed, model=model))
+
+    async def receipt(self, decision_id: str) -> Receipt:
+        """The file that proves this decision offline; its entry must be under a checkpoint (`Audit.sequence`).
+
+        After an erasure the proof stands and the contents are redacted.
+        """
+        row = await self._sealer.row(decision_id)
+        opened = await self._sealer.try_open(row)
+        pieces = evidence.evidence(opened.decoded()) if opened is not None else {}
+        return await self._audit.receipt(row.entry_id, pieces)
+
+    async def entry_of(self, decision_id: str) -> EntryId:
+        """The log entry of a decision."""
+        return (await self._sealer.row(decision_id)).entry_id
+
+    async def history(
+        self, conn: Conn, *, placement: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Row]:
+        """Decisions in a time, oldest first, without those of erased people; for lift and reports."""
+        return await store.history(conn, placement, since, until)
+
+    async def counts(self, since: datetime | None = None) -> list[dict[str, Json]]:
+        """Decisions by placement, channel, variant and reason withheld."""
+        async with self._kernel.db.reading() as conn:
+            return await store.counts(conn, since)
+
+    # catalogue
+
+    async def publish_catalogue(self, conn: Conn, text: str, *, actor: str = "system") -> Publication:
+        """Publish the catalogue that `text` declares: `candor import catalogue FILE`."""
+        return await self.shelf.publish(conn, text, actor=actor)
+
+    # holder of personal data, counter of impact
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """Her decisions, in words: when, where, what was chosen, and why nothing was."""
+        return [
+            {"decision": row.id, "at": row.at.isoformat(), "placement": row.placement, "chosen": row.choice,
+             "channel": row.channel, "nothing_because": row.withheld}
+            for row in await store.of_people(conn, [person])
+        ]  # fmt: skip
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:
+        """Take her off her decisions; digests, proofs and counts stay."""
+        self._sealer.forget(person)
+        held = (await self._identity.members(conn, [person])).get(person)
+        # Decisions of people who were merged into her carry their old id; the key they are sealed under is hers now.
+        keys = list(held.key_ids) if held is not None else []
+        return await store.redact(conn, person, keys, self._kernel.clock.now())
+
+    async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
+        """Decisions that were made for these people."""
+        return {"decisions": await store.count(conn, people)}
+
+    async def close(self) -> None:
+        """Finish the commits that wait."""
+        await self._committer.close()
+
+
+def _row(record: Record, gathered: Gathered, *, key_id: KeyId, sealed: bytes) -> Row:
+    state, made = record.inputs, record.outcome
+    arm = made.arm
+    return Row(
+        id=record.decision_id,
+        person=PersonId(state.person),
+        placement=state.placement,
+        at=gathered.at,
+        expires_at=gathered.expires_at,
+        trigger=state.trigger,
+        choice=made.choice,
+        variant=arm.variant if arm else None,
+        channel=arm.channel if arm else None,
+        propensity=made.propensity,
+        ranked_by=made.ranked_by,
+        explored=made.explored,
+        holdout=state.holdout.name if state.holdout else None,
+        held=made.holdout,
+        in_scope=made.in_scope,
+        withheld=made.withheld,
+        catalogue=state.versions.catalogue,
+        feature_set=state.versions.feature_set,
+        policy=state.versions.policy,
+        model=state.versions.model if made.ranked_by == "ranker" else None,
+        record=record.digest,
+        inputs=state.digest,
+        entry_id=EntryId(""),
+        delivery_id=None,
+        key_id=key_id,
+        sealed=sealed,
+    )
+
+
+def _answer(record: Record, gathered: Gathered, kept: Committed | None = None) -> Decision:
+    made = record.outcome
+    arm = made.arm
+    return Decision(
+        decision_id=record.decision_id,
+        person=PersonId(record.inputs.person),
+        placement=record.inputs.placement,
+        at=gathered.at,
+        expires_at=gathered.expires_at,
+        choice=made.choice,
+        variant=arm.variant if arm else None,
+        channel=arm.channel if arm else None,
+        propensity=made.propensity,
+        withheld=made.withheld,
+        outcome=made,
+        attempts=record.inputs.attempt,
+        entry_id=kept.entry_id if kept else None,
+        delivery_id=kept.delivery_id if kept else None,
+    )

@@ -1,0 +1,262 @@
+"""The front door of learning: train, evaluate, promote, roll back, and the model that rules.
+
+Enters: a placement. Leaves: a registered model with the evidence for or against it. What it never does: let a model rule without the gate's word or a
+staff member's reason, write words of a person to a file, or raise on the path of a decision for a model's sake.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from audit.entries import NewEntry
+from audit.service import Audit
+from audit.tags import Tag
+from consent.service import Consent
+from events.importer import RowHandler
+from events.service import Events
+from identity.service import Identity
+from kernel.canonical import Json
+from kernel.db import Conn, after_commit
+from kernel.ids import IdentifierId, PersonId, RecordId
+from kernel.kernel import Kernel
+from orchestration.decision.models import ActiveModel
+from orchestration.decision.sealed import Sealer
+from orchestration.decision.settings import DecisionSettings
+from orchestration.decision.shelf import Shelf
+from orchestration.learning import promotion, store
+from orchestration.learning.errors import NotBetter, NothingToRollBack, TooLittleToLearn, UnknownModel
+from orchestration.learning.gbm import GbmModel
+from orchestration.learning.logging_rows import DecisionRows
+from orchestration.learning.ranker import train
+from orchestration.learning.registry import Registry
+from orchestration.learning.settings import LearningSettings
+from orchestration.learning.store import ModelRow, Promotion
+from orchestration.learning.training import Assembler, TrainingSet
+from profiles.service import Profiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A model as trained: its digest, what it learned from, and the gate's answer."""
+
+    digest: str
+    placement: str
+    rows: int
+    training_set: str
+    evaluation: Mapping[str, Json]
+    promoted: bool
+
+
+class Learning:
+    """One per process and event loop. Is the `Models` that decision asks and the `ModelSource` that explain asks."""
+
+    name = "learning"
+
+    def __init__(
+        self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, events: Events, profiles: Profiles,
+        settings: LearningSettings | None = None,
+    ) -> None:  # fmt: skip
+        self.settings = settings or LearningSettings()
+        self._kernel = kernel
+        self._audit = audit
+        self._identity = identity
+        self._registry = Registry(kernel)
+        self._shelf = Shelf(kernel, audit, DecisionSettings())
+        self._assembler = Assembler(identity, consent, events, profiles, Sealer(kernel, identity))
+        self._folder = kernel.settings.data_dir / "training"
+        self.decision_rows: RowHandler = DecisionRows(kernel, identity, events)
+
+    # models for decision and explain
+
+    async def active(self, placement: str) -> ActiveModel:
+        """What scores a placement now (protocol `decision.models.Models`)."""
+        return await self._registry.active(placement)
+
+    async def model(self, digest: str) -> GbmModel:
+        """A model by digest; `UnknownModel`, `ModelBroken`."""
+        return await self._registry.model(digest)
+
+    async def faults(self) -> list[str]:
+        """What is wrong with the models that rule, for `candor doctor`; empty when all is well."""
+        return await self._registry.faults()
+
+    # learning
+
+    async def placements(self) -> list[str]:
+        """Placements of the catalogue that have imported decisions or a model."""
+        shelved = await self._shelf.current()
+        async with self._kernel.db.reading() as conn:
+            known = {*await store.logged_placements(conn), *await store.active(conn)}
+        return [one.name for one in shelved.catalogue.placements if one.name in known]
+
+    async def training_set(self, placement: str) -> TrainingSet:
+        """Assemble the examples of a placement and write them as Parquet."""
+        self._shelf.forget()
+        catalogue = (await self._shelf.current()).catalogue
+        now = self._kernel.clock.now()
+        async with self._kernel.db.reading() as conn:
+            made = await self._assembler.assemble(
+                conn, catalogue, placement, now=now, window=timedelta(days=self.settings.attribution_days)
+            )
+        digest = made.digest
+        file = f"{placement}-{digest[7:23]}.parquet"
+        notes: dict[str, Json] = {"placement": placement, "digest": digest, "feature_set": made.feature_set}
+        await asyncio.to_thread(store.write_table, self._folder / file, made.columns(), notes)
+        async with self._kernel.db.transaction() as conn:
+            await store.keep_training_set(
+                conn, digest=digest, placement=placement, file=file, rows=len(made.people),
+                feature_set=made.feature_set, at=now,
+            )  # fmt: skip
+        return made
+
+    async def train(
+        self, placement: str, *, actor: str = "system", promote: bool = True, made: TrainingSet | None = None
+    ) -> Trained:
+        """Train on every example, judge by cross-fitting, register; promote when the gate says so.
+
+        Raises:
+            TooLittleToLearn: fewer than `settings.least_rows` examples, one arm, or one reward.
+        """
+        examples = made if made is not None else await self.training_set(placement)
+        log = examples.log
+        if len(log) < self.settings.least_rows or len(log.arms) < 2 or float(log.reward.std()) == 0.0:
+            raise TooLittleToLearn(
+                f"expected at least {self.settings.least_rows} decisions over two arms with two rewards for '{placement}', "
+                f"got {len(log)} over {len(log.arms)}"
+            )
+        catalogue = (await self._shelf.current()).catalogue
+        ruling = (await self._registry.active(placement)).model
+        current = ruling if isinstance(ruling, GbmModel) else None
+
+        def work() -> tuple[bytes, str, dict[str, Json]]:
+            rows, names = promotion.shown_rows(log), promotion.columns(log.feature_names, log.arms)
+            model, content = train(
+                rows, log.reward, feature_names=names, feature_set=examples.feature_set, settings=self.settings
+            )
+            judged = promotion.judge(log, catalogue, catalogue.placement(placement), current, self.settings)
+            return content, model.digest, judged
+
+        content, digest, judged = await asyncio.to_thread(work)
+        await asyncio.to_thread(self._registry.keep, content)
+        row = ModelRow(
+            digest=digest, placement=placement, feature_set=examples.feature_set, training_set=examples.digest,
+            rows=len(log), evaluation=judged, trained_at=self._kernel.clock.now(),
+        )  # fmt: skip
+        good = promote and judged["decision"] == "promote"
+        facts: dict[str, Json] = {"training_set": row.training_set, "rows": row.rows, "decision": judged["decision"]}
+        refs = {"model": digest, "placement": placement}
+        async with self._kernel.db.transaction() as conn:
+            await store.add_model(conn, row)
+            entries = [NewEntry(Tag.MODEL_TRAINED, refs, facts, actor=actor)]
+            if not good:
+                entries.append(NewEntry(Tag.MODEL_HELD, refs, {"asked": promote}, actor=actor))
+            await self._audit.append(conn, entries)
+            if good:
+                await self._promote(conn, row, actor=actor, reason="gate: better than every comparison")
+        return Trained(
+            digest=digest, placement=placement, rows=len(log), training_set=row.training_set, evaluation=judged,
+            promoted=good,
+        )  # fmt: skip
+
+    async def evaluate(self, placement: str) -> Mapping[str, Json]:
+        """The gate's answer for a ranker trained on what is there now; registers nothing."""
+        made = await self.training_set(placement)
+        catalogue = (await self._shelf.current()).catalogue
+        ruling = (await self._registry.active(placement)).model
+        current = ruling if isinstance(ruling, GbmModel) else None
+        place = catalogue.placement(placement)
+        return await asyncio.to_thread(promotion.judge, made.log, catalogue, place, current, self.settings)
+
+    async def promote(self, digest: str, *, actor: str, reason: str, force: bool = False) -> Promotion:
+        """Let a registered model rule its placement.
+
+        Raises:
+            UnknownModel: no such digest. ModelBroken: its file cannot be used. NotBetter: the gate said hold, and no force.
+        """
+        async with self._kernel.db.reading() as conn:
+            row = await store.model(conn, digest)
+        if row is None:
+            raise UnknownModel("expected the digest of a registered model, got another")
+        await self._registry.model(digest)
+        if row.evaluation.get("decision") != "promote" and not force:
+            raise NotBetter("expected a model that the gate promotes, got one that it holds")
+        async with self._kernel.db.transaction() as conn:
+            return await self._promote(conn, row, actor=actor, reason=reason)
+
+    async def rollback(self, placement: str, *, actor: str, reason: str = "rollback") -> Promotion:
+        """Let what ruled before rule again: the model before this one, or the rules.
+
+        Raises:
+            NothingToRollBack: no model ever ruled here, or the rules rule already.
+        """
+        async with self._kernel.db.transaction() as conn:
+            past = await store.promotions(conn, placement)
+            if not past or past[0].digest is None:
+                raise NothingToRollBack(f"expected a model that rules '{placement[:64]}', got none")
+            before = next((one.digest for one in past if one.digest != past[0].digest), None)
+            back = Promotion(
+                placement=placement, digest=before, actor=actor, reason=reason, at=self._kernel.clock.now()
+            )
+            await store.promote(conn, back)
+            refs = {"placement": placement, "model": past[0].digest}
+            facts: dict[str, Json] = {"back_to": before or "rules", "reason": reason}
+            await self._audit.append(conn, [NewEntry(Tag.MODEL_ROLLED_BACK, refs, facts, actor=actor)])
+            after_commit(conn, self._news)
+        return back
+
+    async def status(self) -> list[dict[str, Json]]:
+        """Every model: placement, rows, the gate's word, whether it rules."""
+        async with self._kernel.db.reading() as conn:
+            ruling = await store.active(conn)
+            models = await store.models(conn)
+        return [
+            {"digest": one.digest, "placement": one.placement, "rows": one.rows,
+             "trained_at": one.trained_at.isoformat(), "active": ruling.get(one.placement) == one.digest,
+             "evaluation": dict(one.evaluation)}
+            for one in models
+        ]  # fmt: skip
+
+    async def _promote(self, conn: Conn, row: ModelRow, *, actor: str, reason: str) -> Promotion:
+        made = Promotion(
+            placement=row.placement, digest=row.digest, actor=actor, reason=reason, at=self._kernel.clock.now()
+        )
+        await store.promote(conn, made)
+        refs = {"model": row.digest, "placement": row.placement}
+        await self._audit.append(conn, [NewEntry(Tag.MODEL_PROMOTED, refs, {"reason": reason}, actor=actor)])
+        after_commit(conn, self._news)
+        return made
+
+    async def _news(self) -> None:
+        self._registry.forget()
+
+    # holder of personal data
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """Decisions about her that were imported, with their outcomes."""
+        return [
+            {"source": row.source, "at": row.at.isoformat(), "placement": row.placement, "arm": row.arm,
+             "outcomes": dict(row.outcomes)}
+            for row in await store.of_subjects(conn, await self._subjects(conn, person))
+        ]  # fmt: skip
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:
+        """Take her out of imported decisions and training sets; the next training is provably without her."""
+        taken = await store.drop_subjects(conn, await self._subjects(conn, person))
+        for digest, file in await store.training_files(conn):
+            left = await asyncio.to_thread(store.without, self._folder / file, [person])
+            if left is not None:
+                taken += left[0]
+                await store.redacted_training_set(conn, digest, left[1], self._kernel.clock.now())
+        return taken
+
+    async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
+        """Imported decisions about these people."""
+        found = 0
+        for person in people:
+            found += len(await store.of_subjects(conn, await self._subjects(conn, person)))
+        return {"imported_decisions": found}
+
+    async def _subjects(self, conn: Conn, person: PersonId) -> list[RecordId | IdentifierId]:
+        held = (await self._identity.members(conn, [person])).get(person)
+        return [*held.records, *held.identifiers] if held is not None else []

@@ -1,0 +1,222 @@
+"""All SQL and Parquet of learning. Every function takes the caller's connection; files are written whole or not at all.
+
+Parquet holds pseudonymous ids and numbers only, and is rewritten without a person when she is erased.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from psycopg.types.json import Jsonb
+
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.ids import IdentifierId, PersonId, RecordId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """An imported decision."""
+
+    source: str
+    key: str
+    subject: RecordId | IdentifierId
+    placement: str
+    arm: str
+    propensity: float
+    outcomes: Mapping[str, Json]
+    at: datetime
+    imported_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """A trained model as registered."""
+
+    digest: str
+    placement: str
+    feature_set: str
+    training_set: str
+    rows: int
+    evaluation: Mapping[str, Json]
+    trained_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What rules a placement since when."""
+
+    placement: str
+    digest: str | None
+    actor: str
+    reason: str
+    at: datetime
+
+
+async def add_logged(conn: Conn, rows: Sequence[Logged]) -> list[bool]:
+    """Store imported decisions; False for one that is there already."""
+    cursor = conn.cursor()
+    await cursor.executemany(
+        "INSERT INTO learning.logged (source, key, subject, placement, arm, propensity, outcomes, at, imported_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1",
+        [
+            (r.source, r.key, r.subject, r.placement, r.arm, r.propensity, Jsonb(dict(r.outcomes)), r.at, r.imported_at)
+            for r in rows
+        ],
+        returning=True,
+    )
+    fresh: list[bool] = []
+    while True:
+        fresh.append(await cursor.fetchone() is not None)
+        if not cursor.nextset():
+            return fresh
+
+
+async def logged(conn: Conn, placement: str) -> list[Logged]:
+    """Imported decisions of a placement, in one order whatever the order of import."""
+    got = await conn.execute(
+        "SELECT source, key, subject, placement, arm, propensity, outcomes, at, imported_at FROM learning.logged "
+        "WHERE placement = %s ORDER BY at, source, key",
+        (placement,),
+    )
+    return [Logged(**row) for row in await got.fetchall()]
+
+
+async def logged_placements(conn: Conn) -> list[str]:
+    """Placements with imported decisions."""
+    got = await conn.execute("SELECT DISTINCT placement FROM learning.logged ORDER BY 1")
+    return [str(row["placement"]) for row in await got.fetchall()]
+
+
+async def of_subjects(conn: Conn, subjects: Sequence[RecordId | IdentifierId]) -> list[Logged]:
+    """Imported decisions about these records or identifiers."""
+    got = await conn.execute(
+        "SELECT source, key, subject, placement, arm, propensity, outcomes, at, imported_at FROM learning.logged "
+        "WHERE subject = ANY(%s) ORDER BY at, source, key",
+        (list(subjects),),
+    )
+    return [Logged(**row) for row in await got.fetchall()]
+
+
+async def drop_subjects(conn: Conn, subjects: Sequence[RecordId | IdentifierId]) -> int:
+    """Remove the imported decisions about these records or identifiers."""
+    got = await conn.execute("DELETE FROM learning.logged WHERE subject = ANY(%s)", (list(subjects),))
+    return got.rowcount
+
+
+async def keep_training_set(
+    conn: Conn, *, digest: str, placement: str, file: str, rows: int, feature_set: str, at: datetime
+) -> None:
+    """Note a training set's file."""
+    await conn.execute(
+        "INSERT INTO learning.training_sets (digest, placement, file, rows, feature_set, made_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (digest) DO NOTHING",
+        (digest, placement, file, rows, feature_set, at),
+    )
+
+
+async def training_files(conn: Conn) -> list[tuple[str, str]]:
+    """Digest and file of every training set."""
+    got = await conn.execute("SELECT digest, file FROM learning.training_sets ORDER BY made_at, digest")
+    return [(str(row["digest"]), str(row["file"])) for row in await got.fetchall()]
+
+
+async def redacted_training_set(conn: Conn, digest: str, rows: int, at: datetime) -> None:
+    """A training set lost somebody's rows."""
+    await conn.execute(
+        "UPDATE learning.training_sets SET rows = %s, redacted_at = %s WHERE digest = %s", (rows, at, digest)
+    )
+
+
+async def add_model(conn: Conn, row: ModelRow) -> None:
+    """Register a model; the same bytes again are the same model."""
+    await conn.execute(
+        "INSERT INTO learning.models (digest, placement, feature_set, training_set, rows, evaluation, trained_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (digest) DO NOTHING",
+        (row.digest, row.placement, row.feature_set, row.training_set, row.rows, Jsonb(dict(row.evaluation)),
+         row.trained_at),
+    )  # fmt: skip
+
+
+async def model(conn: Conn, digest: str) -> ModelRow | None:
+    """One model by digest."""
+    got = await conn.execute(f"SELECT {_MODEL} FROM learning.models WHERE digest = %s", (digest,))
+    row = await got.fetchone()
+    return None if row is None else ModelRow(**row)
+
+
+async def models(conn: Conn) -> list[ModelRow]:
+    """Every model, newest first."""
+    got = await conn.execute(f"SELECT {_MODEL} FROM learning.models ORDER BY trained_at DESC, digest")
+    return [ModelRow(**row) for row in await got.fetchall()]
+
+
+_MODEL = "digest, placement, feature_set, training_set, rows, evaluation, trained_at"
+
+
+async def promote(conn: Conn, promotion: Promotion) -> None:
+    """From now on this digest rules its placement."""
+    await conn.execute(
+        "INSERT INTO learning.promotions (placement, digest, actor, reason, at) VALUES (%s, %s, %s, %s, %s)",
+        (promotion.placement, promotion.digest, promotion.actor, promotion.reason, promotion.at),
+    )
+
+
+async def active(conn: Conn) -> dict[str, str | None]:
+    """The digest that rules each placement that ever had one."""
+    got = await conn.execute(
+        "SELECT DISTINCT ON (placement) placement, digest FROM learning.promotions ORDER BY placement, seq DESC"
+    )
+    return {str(row["placement"]): row["digest"] for row in await got.fetchall()}
+
+
+async def promotions(conn: Conn, placement: str) -> list[Promotion]:
+    """The history of a placement, newest first."""
+    got = await conn.execute(
+        "SELECT placement, digest, actor, reason, at FROM learning.promotions WHERE placement = %s ORDER BY seq DESC",
+        (placement,),
+    )
+    return [Promotion(**row) for row in await got.fetchall()]
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole: readers see the old one or the new one, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def write_table(path: Path, columns: Mapping[str, Any], notes: Mapping[str, Json]) -> None:
+    """Columns (numpy arrays or lists of text) as Parquet, with notes in its metadata."""
+    table = pa.table(dict(columns)).replace_schema_metadata({"candor": json.dumps(notes, sort_keys=True)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    pq.write_table(table, part, compression="zstd")
+    part.replace(path)
+
+
+def without(path: Path, people: Sequence[PersonId]) -> tuple[int, int] | None:
+    """Rewrite a training set without these people; (rows taken, rows left), None when none of theirs were in it."""
+    if not path.exists():
+        return None
+    table = pq.read_table(path)
+    theirs = pc.is_in(table["person_id"], value_set=pa.array(list(people), pa.string()))
+    taken = int(pc.sum(theirs).as_py() or 0)
+    if taken == 0:
+        return None
+    left = table.filter(pc.invert(theirs))
+    part = path.with_name(f".{path.name}.part")
+    pq.write_table(left, part, compression="zstd")
+    part.replace(path)
+    return taken, left.num_rows

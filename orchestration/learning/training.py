@@ -1,0 +1,209 @@
+"""The training set of a placement: what was known of the person when the choice was made, which arm, which probability, which reward.
+
+Enters: imported decisions and our own, with their outcomes. Leaves: a `TrainingSet` and a Parquet file with pseudonymous ids and numbers only. Features
+of our own decisions are those that were served, bit for bit; those of imported ones are computed by the same code as of their
+moment, through the consent filter (features.F44, F45). Decisions with one possible outcome (holdout, withheld) teach nothing and are left out.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from consent.service import Consent
+from events.log import Event
+from events.service import Events
+from identity.service import Identity
+from kernel.canonical import Json, canonical
+from kernel.db import Conn
+from kernel.ids import DecisionId, PersonId
+from orchestration.decision import store as decided
+from orchestration.decision.catalogue import NOTHING, Catalogue, Placement
+from orchestration.decision.sealed import Opened, Sealer
+from orchestration.learning import store
+from orchestration.learning.logs import Floats, Log
+from orchestration.learning.store import Logged
+from profiles.consent_filter import see
+from profiles.service import Profiles
+
+_CHUNK = 2000  # people at a time: bounded memory
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One decision with its outcome."""
+
+    person: PersonId
+    at: datetime
+    arm: str
+    propensity: float
+    reward: float
+    features: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Examples as columns. `log.features` is `float64[n, k]` in the order of the feature set."""
+
+    placement: str
+    feature_set: str
+    people: tuple[PersonId, ...]
+    log: Log
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` over every cell in bits, the same for the same examples in the same order."""
+        word = hashlib.sha256(canonical({"placement": self.placement, "feature_set": self.feature_set,
+                                         "arms": list(self.log.arms), "people": list(self.people)}))  # fmt: skip
+        for column in (self.log.arm, self.log.reward, self.log.propensity, self.log.features):
+            word.update(np.ascontiguousarray(column).tobytes())
+        return f"sha256:{word.hexdigest()}"
+
+    def columns(self) -> dict[str, object]:
+        """As written to Parquet."""
+        made: dict[str, object] = {
+            "person_id": list(self.people),
+            "arm": [self.log.arms[place] for place in self.log.arm],
+            "propensity": self.log.propensity,
+            "reward": self.log.reward,
+        }
+        return made | {name: self.log.features[:, place] for place, name in enumerate(self.log.feature_names)}
+
+
+def arrange(placement: str, feature_set: str, names: tuple[str, ...], examples: Sequence[Example]) -> TrainingSet:
+    """Examples as columns, in one order whatever the order of reading."""
+    ordered = sorted(examples, key=lambda one: (one.at, one.person, one.arm))
+    arms = tuple(sorted({one.arm for one in ordered}))
+    place = {arm: index for index, arm in enumerate(arms)}
+    features: Floats = np.array([one.features for one in ordered], dtype=np.float64).reshape(len(ordered), len(names))
+    return TrainingSet(
+        placement,
+        feature_set,
+        tuple(one.person for one in ordered),
+        Log(
+            arms,
+            np.array([place[one.arm] for one in ordered], dtype=np.int64),
+            np.array([one.reward for one in ordered], dtype=np.float64),
+            np.array([one.propensity for one in ordered], dtype=np.float64),
+            features,
+            names,
+        ),
+    )
+
+
+class Assembler:
+    """Reads the rooms below into examples."""
+
+    def __init__(
+        self, identity: Identity, consent: Consent, events: Events, profiles: Profiles, sealer: Sealer
+    ) -> None:
+        self._identity = identity
+        self._consent = consent
+        self._events = events
+        self._profiles = profiles
+        self._sealer = sealer
+
+    async def assemble(
+        self, conn: Conn, catalogue: Catalogue, name: str, *, now: datetime, window: timedelta
+    ) -> TrainingSet:
+        """Every example of a placement whose attribution window is over."""
+        placement = catalogue.placement(name)
+        imported = await self._imported(conn, catalogue, placement, now)
+        own = await self._own(conn, catalogue, placement, now, window)
+        features = self._profiles.features
+        return arrange(name, features.digest, features.names, [*imported, *own])
+
+    async def _imported(self, conn: Conn, catalogue: Catalogue, placement: Placement, now: datetime) -> list[Example]:
+        rows = await store.logged(conn, placement.name)
+        if not rows:
+            return []
+        arms = arm_names(catalogue, placement)
+        subjects = await self._identity.subjects(conn, list(dict.fromkeys(row.subject for row in rows)))
+        theirs: dict[PersonId, list[Logged]] = {}
+        for row in rows:
+            people = subjects[row.subject].people if row.subject in subjects else ()
+            if len(people) == 1:  # an identifier that several people carry says nothing about either
+                theirs.setdefault(people[0], []).append(row)
+        examples: list[Example] = []
+        people_in_order = sorted(theirs)
+        for start in range(0, len(people_in_order), _CHUNK):
+            part = people_in_order[start : start + _CHUNK]
+            states = await self._consent.states(conn, part)
+            raw = await self._profiles.raw(conn, part)
+            for person in part:
+                if person not in raw:
+                    continue
+                for row in theirs[person]:
+                    seen = see(raw[person], states[person], placement.personalize_under, row.at, known_at=now)
+                    examples.append(
+                        Example(
+                            person=person,
+                            at=row.at,
+                            arm=arms.get(row.arm, row.arm),
+                            propensity=row.propensity,
+                            reward=reward_of_outcomes(row.outcomes, placement, catalogue.rewards),
+                            features=tuple(self._profiles.features.row(seen, row.at).tolist()),
+                        )
+                    )
+        return examples
+
+    async def _own(
+        self, conn: Conn, catalogue: Catalogue, placement: Placement, now: datetime, window: timedelta
+    ) -> list[Example]:
+        rows = await decided.history(conn, placement.name, None, now - window)
+        rows = [row for row in rows if row.propensity < 1.0 and row.feature_set == self._profiles.features.digest]
+        examples: list[Example] = []
+        for start in range(0, len(rows), _CHUNK):
+            opened = await self._sealer.open_many(rows[start : start + _CHUNK])
+            found = await self._events.outcomes_for(conn, [DecisionId(one.row.id) for one in opened])
+            examples.extend(
+                _example(
+                    one, reward_of_events(found.get(one.row.id, []), one.row.at, window, placement, catalogue.rewards)
+                )
+                for one in opened
+                if one.row.person is not None
+            )
+        return examples
+
+
+def _example(one: Opened, reward: float) -> Example:
+    assert one.row.person is not None
+    return Example(
+        person=one.row.person,
+        at=one.row.at,
+        arm=one.row.variant or NOTHING,
+        propensity=one.row.propensity,
+        reward=reward,
+        features=one.inputs.features,
+    )
+
+
+def arm_names(catalogue: Catalogue, placement: Placement) -> dict[str, str]:
+    """Names in imported logs to variant ids of this placement."""
+    names = dict.fromkeys((*placement.nothing_logged_as, NOTHING), NOTHING)
+    for variant_id in placement.variants:
+        names |= dict.fromkeys((*catalogue.variant(variant_id).logged_as, variant_id), variant_id)
+    return names
+
+
+def reward_of_outcomes(outcomes: Mapping[str, Json], placement: Placement, rewards: Mapping[str, float]) -> float:
+    """The reward of an imported decision: the placement's one outcome, or the rewards table over all of them."""
+    if placement.reward is not None:
+        return _number(outcomes.get(placement.reward))
+    return sum(worth * _number(outcomes.get(name)) for name, worth in rewards.items())
+
+
+def reward_of_events(
+    events: Sequence[Event], at: datetime, window: timedelta, placement: Placement, rewards: Mapping[str, float]
+) -> float:
+    """The reward of our own decision: what followed within the window, machines left out (features.V7)."""
+    names = [one.name for one in events if not one.machine and at <= one.event_time <= at + window]
+    if placement.reward is not None:
+        return float(placement.reward in names)
+    return sum(worth * names.count(name) for name, worth in rewards.items())
+
+
+def _number(value: Json) -> float:
+    return float(value) if isinstance(value, bool | int | float) else 0.0
