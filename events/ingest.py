@@ -7,7 +7,7 @@ is one statement for all, whatever their number.
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -31,6 +31,7 @@ from kernel.kernel import Kernel
 from kernel.vault import SubjectKey
 
 _Subject = tuple[str, tuple[Identifier, ...]]  # purpose, identifiers that came together
+EventsStored = Callable[[Conn, Sequence[RecordId]], Awaitable[None]]
 GPC_VALUE: Final = b"1"  # the only value of Sec-GPC that is a signal
 
 
@@ -43,6 +44,7 @@ class Ingest:
         self._audit = audit
         self._identity = identity
         self._consent = consent
+        self.on_stored: list[EventsStored] = []
 
     async def take(self, conn: Conn, arrivals: Sequence[Arrival]) -> list[Status]:
         """Store what may be stored; what became of each."""
@@ -62,6 +64,9 @@ class Ingest:
         if accepted:
             held, keys = await self._subjects(conn, accepted)
             await store.insert_events(conn, [_row(a, h, keys[h.key_id]) for a, h in zip(accepted, held, strict=True)])
+            records = list(dict.fromkeys(h.record_id for h in held))
+            for told in self.on_stored:
+                await told(conn, records)
         await self._remember(conn, arrivals, outcomes)
         return outcomes
 

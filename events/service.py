@@ -51,7 +51,10 @@ class _Request:
 
 
 class Events:
-    """What happened. One per process and event loop."""
+    """What happened. One per process and event loop.
+
+    ``on_events_stored``: what is told, in the same transaction, of records that got new events; profiles registers there.
+    """
 
     name = "events"
 
@@ -64,6 +67,7 @@ class Events:
         self.settings = settings or EventsSettings()
         self.limits = Limits(self.settings.event_bytes, self.settings.properties)
         self._ingest = Ingest(kernel, audit, identity, consent)
+        self.on_events_stored = self._ingest.on_stored
         self._sources: dict[str, Source] = {}
         self._days_until: date | None = None
         self._queued = 0

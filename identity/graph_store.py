@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from identity.people import Change, Edge
+from identity.people import Change, Contact, Edge
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import GraphVersion, IdentifierId, KeyId, PersonId, RecordId
@@ -212,6 +212,23 @@ async def held_identifiers(conn: Conn, people: Sequence[PersonId], crowd: int) -
         found.setdefault(r["person_id"], []).append(
             HeldKey(r["identifier_id"], r["key_id"], r["kind"], r["holders"], tuple(r["people"]))
         )
+    return found
+
+
+async def contacts(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, list[Contact]]:
+    """Identifiers of people, the one observed last first, ties by the newer id."""
+    found: dict[PersonId, list[Contact]] = {}
+    cursor = await conn.execute(
+        "SELECT w.id AS person_id, h.identifier_id, i.kind FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
+        "  SELECT ri.identifier_id, max(r.observed_at) AS seen FROM identity.members m"
+        "  JOIN identity.records r ON r.record_id = m.record_id"
+        "  JOIN identity.record_identifiers ri ON ri.record_id = m.record_id WHERE m.person_id = w.id"
+        "  GROUP BY ri.identifier_id) AS h JOIN identity.identifiers i ON i.identifier_id = h.identifier_id"
+        " ORDER BY h.seen DESC, h.identifier_id DESC",
+        (list(people),),
+    )
+    async for r in cursor:
+        found.setdefault(r["person_id"], []).append(Contact(r["identifier_id"], r["kind"]))
     return found
 
 

@@ -30,6 +30,22 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How sure a person is and the graph version in which her records last changed (see ``Membership``)."""
+
+    sure: float
+    graph_version: GraphVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An identifier without its value."""
+
+    id: IdentifierId
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Membership:
     """What makes up a person. ``loose``: other people who may be the same (a refused edge, a shared identifier).
 

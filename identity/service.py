@@ -16,7 +16,7 @@ from identity.collecting import Collector
 from identity.errors import AmbiguousContact, PersonNotFound
 from identity.hot_index import HotIndex, Index
 from identity.identifiers import HeldIdentifier, Identifier, parse_contact
-from identity.people import Change, Membership, Resolution, Subject, decide
+from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
 from identity.records import NewRecord, Row, SourceRecord, linkage_table, unpack
 from identity.sealing import held, open_bodies, open_identifiers, source_record
 from identity.settings import IdentitySettings
@@ -155,14 +155,19 @@ class Identity:
 
     # what makes up a person
 
-    async def records(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, list[SourceRecord]]:
-        """Every version of every record, opened in memory, oldest first; a person without any is absent."""
+    async def records(
+        self, conn: Conn, people: Sequence[PersonId], *, identifiers: bool = True
+    ) -> Mapping[PersonId, list[SourceRecord]]:
+        """Every version of every record, opened in memory, oldest first; a person without any is absent.
+
+        With ``identifiers=False`` those stay closed, for readers who need traits only: half the keys, half the time.
+        """
         sealed = await store.sealed_records(conn, people) if people else []
         opened: dict[PersonId, list[SourceRecord]] = defaultdict(list)
         for start in range(0, len(sealed), _PAGE):
             page = sealed[start : start + _PAGE]
-            for row, body, identifiers in await self._open(conn, page):
-                opened[row.person].append(source_record(row, body, identifiers))
+            for row, body, ids in await self._open(conn, page, identifiers=identifiers):
+                opened[row.person].append(source_record(row, body, ids))
         return opened
 
     async def identifiers(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, list[HeldIdentifier]]:
@@ -175,6 +180,17 @@ class Identity:
             for person, rows in members.items()
             if (found := held({record: links.get(record, ()) for record, _ in rows}, opened))
         }
+
+    async def standing(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, Standing]:
+        """How sure each live person is, and when she last changed; an unknown, retired or erased one is absent."""
+        rows = await graph_store.people_rows(conn, people) if people else {}
+        return {
+            p: Standing(r.sure, r.changed_in) for p, r in rows.items() if r.erased_at is None and r.redirect_to is None
+        }
+
+    async def contacts(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, list[Contact]]:
+        """Identifiers of each person without their values, the one last observed first; a person without any is absent."""
+        return await graph_store.contacts(conn, people) if people else {}
 
     async def members(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, Membership]:
         """What makes up each person; an unknown, retired or erased one is absent."""
@@ -306,8 +322,10 @@ class Identity:
         return decide(hits, self.settings)
 
     async def _open(
-        self, conn: Conn, page: Sequence[SealedRecord]
+        self, conn: Conn, page: Sequence[SealedRecord], *, identifiers: bool = True
     ) -> list[tuple[SealedRecord, bytes, tuple[Identifier, ...]]]:
+        if not identifiers:
+            return [(row, body, ()) for row, body in await open_bodies(self._kernel.vault, page)]
         links, sealed = await store.identifiers_of(conn, [row.id for row in page])
         opened = await open_identifiers(self._kernel.vault, sealed)
         return [

@@ -16,6 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from consent.gate import Answer, ConsentState, Permission
+from identity.people import Contact
 from kernel.ids import GraphVersion, IdentifierId, PersonId
 from profiles.features import Origin
 from profiles.profile import UnifiedProfile
@@ -127,20 +128,20 @@ def stale_from(state: ConsentState, at: datetime, seconds: int) -> datetime:
 
 
 def reach(
-    held: Sequence[tuple[IdentifierId, str]],
+    held: Sequence[Contact],
     granted: Iterable[tuple[str, str]],
     channels: Mapping[str, Sequence[str]],
 ) -> dict[str, IdentifierId]:
     """The contact point of each channel: of the channel's kinds the best one that is held.
 
     Among several of one kind, one on which the person herself granted this channel comes first, then the newest. ``held``
-    is (identifier, kind), the newest first; ``granted`` is (channel, identifier).
+    has the newest first; ``granted`` is (channel, identifier).
     """
     chosen = set(granted)
     found: dict[str, IdentifierId] = {}
     for channel, kinds in channels.items():
         for kind in kinds:
-            of_kind = [identifier for identifier, its in held if its == kind]
+            of_kind = [contact.id for contact in held if contact.kind == kind]
             if of_kind:
                 found[channel] = next((i for i in of_kind if (channel, i) in chosen), of_kind[0])
                 break

@@ -20,12 +20,13 @@ from consent import gate
 from consent.gate import ConsentState, Permission
 from consent.service import Consent
 from events.service import Events
+from identity.people import Contact
 from identity.records import SourceRecord
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
 from kernel.errors import NotFound
-from kernel.ids import IdentifierId, PersonId
+from kernel.ids import PersonId, RecordId
 from kernel.kernel import Kernel
 from profiles import store, survivorship
 from profiles.consent_filter import see
@@ -86,7 +87,21 @@ class Profiles:
 
     async def raw(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, RawProfile]:
         """Everything the records and events of each person say, opened; an unknown person is absent. Only for the filter."""
-        return {person: profile for person, (profile, _) in (await self._raw(conn, people)).items()}
+        standing = await self._identity.standing(conn, people)
+        records = await self._identity.records(conn, people, identifiers=False)
+        events = await self._events.of_people(conn, people)
+        return {
+            person: RawProfile(
+                person=person,
+                records=tuple(_raw_record(r) for r in records.get(person, ())),
+                events=tuple(events.get(person, ())),
+                sure=standing[person].sure,
+                graph_version=standing[person].graph_version,
+                survivorship=self.survivorship,
+            )
+            for person in people
+            if person in standing
+        }
 
     async def unified(
         self, conn: Conn, people: Sequence[PersonId], purpose: str, at: datetime, *, known_at: datetime | None = None
@@ -191,6 +206,12 @@ class Profiles:
         await self.refresh(people)
         return len(people)
 
+    async def records_changed(self, conn: Conn, records: Sequence[RecordId]) -> None:
+        """These records got new events: the hot profiles of their people are dropped after the commit."""
+        held = await self._identity.subjects(conn, records)
+        if people := sorted({person for subject in held.values() for person in subject.people}):
+            self.forget(conn, people)
+
     def forget(self, conn: Conn, people: Sequence[PersonId]) -> None:
         """Drop hot profiles once the transaction has committed: new events or records make them stale."""
         after_commit(conn, partial(self._hot.forget, list(people)))
@@ -227,51 +248,26 @@ class Profiles:
 
     # within
 
-    async def _raw(
-        self, conn: Conn, people: Sequence[PersonId]
-    ) -> dict[PersonId, tuple[RawProfile, list[SourceRecord]]]:
-        members = await self._identity.members(conn, people)
-        records = await self._identity.records(conn, people)
-        events = await self._events.of_people(conn, people)
-        return {
-            person: (
-                RawProfile(
-                    person=person,
-                    records=tuple(_raw_record(r) for r in records.get(person, ())),
-                    events=tuple(events.get(person, ())),
-                    sure=members[person].sure,
-                    graph_version=members[person].graph_version,
-                    survivorship=self.survivorship,
-                ),
-                records.get(person, []),
-            )
-            for person in people
-            if person in members
-        }
-
     async def _warm(self, people: Sequence[PersonId], purpose: str) -> dict[PersonId, HotProfile]:
         """Make hot profiles from Postgres and keep them."""
         now = self._kernel.clock.now()
         async with self._kernel.db.reading() as conn:
             # Versions first: whatever changes while we read is caught by the fence.
             states = await self._consent.states(conn, people)
-            raw = await self._raw(conn, people)
-            held = await self._identity.identifiers(conn, list(raw))
-        made = {}
-        for person, (profile, records) in raw.items():
-            newest = {record.id: record.observed_at for record in records}
-            seen_at = {i.id: [newest[r] for r in i.record_ids if r in newest] for i in held.get(person, ())}
-            contacts = sorted(
-                ((max(seen_at[i.id]), i.id, i.kind) for i in held.get(person, ()) if seen_at[i.id]), reverse=True
+            raw = await self.raw(conn, people)
+            contacts = await self._identity.contacts(conn, list(raw))
+        made = {
+            person: self._made(
+                see(profile, states[person], purpose, now), states[person], contacts.get(person, ()), now
             )
-            seen = see(profile, states[person], purpose, now)
-            made[person] = self._made(seen, states[person], [(i, kind) for _, i, kind in contacts], now)
+            for person, profile in raw.items()
+        }
         ttl = timedelta(seconds=self.settings.hot_seconds)
         await self._hot.write(purpose, {person: pack(hot) for person, hot in made.items()}, ttl)
         return made
 
     def _made(
-        self, seen: UnifiedProfile, state: ConsentState, contacts: Sequence[tuple[IdentifierId, str]], now: datetime
+        self, seen: UnifiedProfile, state: ConsentState, contacts: Sequence[Contact], now: datetime
     ) -> HotProfile:
         found = self.features.evaluate(seen, now)
         permissions = self._permissions(state, now)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from identity.people import Contact
 from profiles.consent_filter import see
 from profiles.declarations import Condition, parse
 from profiles.errors import DeclarationInvalid, OutOfTime
@@ -178,7 +179,7 @@ def test_segments_ask_for_declared_features_only():
 
 
 def test_a_contact_point_on_which_she_said_yes_comes_first():
-    held = [("idn_new", "email"), ("idn_old", "email"), ("idn_login", "login_id")]
+    held = [Contact("idn_new", "email"), Contact("idn_old", "email"), Contact("idn_login", "login_id")]
     channels = {"email": ("email",), "web": ("anonymous_id", "login_id"), "push": ("device_id",)}
     assert reach(held, [], channels) == {"email": "idn_new", "web": "idn_login"}
     assert reach(held, [("email", "idn_old")], channels)["email"] == "idn_old"

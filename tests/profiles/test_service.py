@@ -122,12 +122,11 @@ async def test_without_a_cache_postgres_answers_the_same(world, monkeypatch):
     assert pack(await world.profiles.hot(person, PURPOSE, fresh=True)) == pack(warm)
 
 
-async def test_new_events_show_after_they_were_forgotten(world):
+async def test_a_new_event_shows_in_the_next_hot_profile(world):
+    world.events.on_events_stored.append(world.profiles.records_changed)
     person = await shopper(world)
     assert value(world, await world.profiles.hot(person, PURPOSE), "orders_180d") == 0.0
     await ordered(world, "u1", 3, 20.5)
-    async with world.kernel.db.transaction() as conn:
-        world.profiles.forget(conn, [person])
     assert value(world, await world.profiles.hot(person, PURPOSE), "orders_180d") == 1.0
 
 
