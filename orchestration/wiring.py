@@ -95,9 +95,10 @@ def build(settings: Settings, kernel: Kernel) -> House:
     identity.on_identifiers_stored.append(consent.identifiers_stored)
     events = Events(kernel, audit, identity, consent, settings.events)
     profiles = Profiles(kernel, identity, consent, events, settings.profiles)
+    events.on_events_stored.append(profiles.records_changed)
     channels = Channels(kernel, audit, identity, consent, events, profiles, settings.channels)
     explain = Explain(kernel, audit, settings.explain)
-    learning = Learning(kernel, audit, identity, events, profiles, settings.learning)
+    learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
