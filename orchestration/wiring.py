@@ -104,6 +104,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
         rights.register(holder)
     importer = Importer(kernel, audit, handlers(kernel, events, identity, consent))
+    importer.handlers["decisions"] = learning.decision_rows
     return House(
         settings=settings,
         kernel=kernel,

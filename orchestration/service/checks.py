@@ -46,8 +46,8 @@ async def doctor(house: "House") -> list[Check]:
     found.append(Check("links", secure, house.kernel.settings.base_url, "Set CANDOR_BASE_URL to the https address that people reach."))
     found.append(await _try("log", _log_state(house), needed=False))
     found.append(await _try("catalogue", _catalogue_state(house), needed=False))
-    for name, fallback in (await house.learning.health()).items():
-        found.append(Check(f"model {name}", fallback is None, fallback or "answers", "Train again with `candor learn train`, or roll back; rules rank meanwhile."))
+    faults = await house.learning.faults()
+    found.append(Check("models", not faults, "; ".join(faults) or "answer", "Train again with `candor learn train`, or roll back; rules rank meanwhile."))
     return found
 
 

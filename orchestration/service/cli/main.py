@@ -15,6 +15,7 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "serve": None,
     "imports": None,
     "decide": None,
+    "evaluate": None,
     "prove": None,
     "demo": None,
     "bench": ("bench", "Measure this machine with this tree."),

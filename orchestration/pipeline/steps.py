@@ -1,0 +1,194 @@
+"""What each asset does, as coroutines over the house: no Dagster here. Each returns figures, never a person's words.
+
+The clear text of records lives in the memory of one step; what is kept between steps are ids, weights and digests (DESIGN: clear text lives in
+memory). The linkage model's file holds levels and probabilities, no values.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from consent import gate
+from kernel.canonical import Json
+from kernel.errors import NotFound
+from kernel.ids import RecordId
+from orchestration.learning.errors import TooLittleToLearn
+
+if TYPE_CHECKING:
+    from identity.batch import Prepared
+    from identity.linkage import Edges
+    from identity.training import LinkageModel
+    from orchestration.wiring import House
+
+Facts = Mapping[str, Json]
+PERSONALIZE = "marketing.personalize"
+SEED = 1
+_CHUNK = 5_000
+
+
+class LinkageNotReady(NotFound):
+    """A step that needs an earlier one."""
+
+    code = "linkage_not_ready"
+    remedy = "Run the whole walk: candor pipeline run."
+
+
+async def people(house: "House") -> Facts:
+    """How many records and people there are before linking."""
+    async with house.kernel.db.reading() as conn:
+        found = await house.identity.people(conn)
+        version = await house.identity.graph_version(conn)
+    return {"people": len(found), "graph_version": int(version)}
+
+
+async def linkage_model(house: "House") -> Facts:
+    """Train on what is there and keep the model's file."""
+    prepared, _ = await _prepared(house)
+    model = await asyncio.to_thread(prepared.train, SEED)
+    await asyncio.to_thread(_write_model, _folder(house), model)
+    return {"records": prepared.cleaned.rows, "pairs": len(prepared.pairs), **_plain(model.trained)}
+
+
+async def edges(house: "House") -> Facts:
+    """Weigh the pairs and keep the edges, by record id."""
+    prepared, ids = await _prepared(house)
+    model = await asyncio.to_thread(_read_model, _folder(house))
+    found = await asyncio.to_thread(prepared.edges, model)
+    await asyncio.to_thread(_write_edges, _folder(house), found, ids)
+    return {"edges": len(found.weight), "strongest": round(float(found.weight.max(initial=0.0)), 3)}
+
+
+async def identity_graph(house: "House") -> Facts:
+    """Cluster the edges under guard and publish the graph."""
+    prepared, ids = await _prepared(house)
+    model = await asyncio.to_thread(_read_model, _folder(house))
+    found = await asyncio.to_thread(_read_edges, _folder(house), ids)
+    clusters = await asyncio.to_thread(prepared.cluster, found, model)
+    async with house.kernel.db.transaction() as conn:
+        version = await house.identity.publish(conn, clusters, ids, found)
+    causes = Counter(str(refused.cause) for refused in clusters.ambiguous)
+    return {
+        "people": len(clusters.sizes),
+        "largest": int(clusters.sizes.max(initial=0)),
+        "refused": sum(causes.values()),
+        "graph_version": int(version),
+        **{f"refused_{cause}": count for cause, count in sorted(causes.items())},
+    }
+
+
+async def consent_state(house: "House") -> Facts:
+    """Count what people permit, by purpose; derived, never stored as truth."""
+    now = house.kernel.clock.now()
+    counts: Counter[str] = Counter()
+    async with house.kernel.db.reading() as conn:
+        everyone = await house.identity.people(conn)
+        for start in range(0, len(everyone), _CHUNK):
+            states = await house.consent.states(conn, everyone[start : start + _CHUNK])
+            for state in states.values():
+                for purpose in ("marketing.email", PERSONALIZE):
+                    counts[f"{purpose} {gate.permission(state, purpose, None, now).answer}"] += 1
+    return {name.replace(" ", "_").replace(".", "_"): count for name, count in sorted(counts.items())}
+
+
+async def unified_profiles(house: "House") -> Facts:
+    """Write everybody's filtered profile to the hot store."""
+    return {"profiles": await house.profiles.rebuild_cache()}
+
+
+async def features(house: "House") -> Facts:
+    """Write everybody's feature row, by the code that serves them."""
+    async with house.kernel.db.transaction() as conn:
+        table = await house.profiles.write_features(conn, PERSONALIZE, house.kernel.clock.now())
+    return {"rows": table.rows, "digest": table.digest, "features": len(house.profiles.features)}
+
+
+async def training_set(house: "House") -> Facts:
+    """Collect logged decisions with features as of then, and their outcomes; one set a placement."""
+    facts: dict[str, Json] = {}
+    for placement in await house.learning.placements():
+        made = await house.learning.training_set(placement)
+        facts |= {f"{placement}_rows": len(made.people), f"{placement}_digest": made.digest}
+    return facts
+
+
+async def ranker(house: "House") -> Facts:
+    """Train a ranker a placement; it rules when it beats uniform, and the model that rules now, by intervals."""
+    facts: dict[str, Json] = {}
+    for placement in await house.learning.placements():
+        try:
+            made = await house.learning.train(placement, actor="pipeline")
+        except TooLittleToLearn as little:
+            facts[placement] = little.message
+            continue
+        facts |= {f"{placement}_model": made.digest, f"{placement}_promoted": made.promoted, f"{placement}_rows": made.rows}
+    return facts
+
+
+async def _prepared(house: "House") -> "tuple[Prepared, list[RecordId]]":
+    from identity.batch import prepare
+    from identity.kinds import Overrides, infer
+    from identity.records import linkage_kinds
+
+    async with house.kernel.db.reading() as conn:
+        table = await house.identity.linkage_table(conn)
+    declared = linkage_kinds(table)
+    unique = [name for name, kind in declared.items() if kind in house.identity.settings.exclusive_kinds]
+    kinds = infer(table, Overrides(record_id="record_id", kinds=declared, unique=unique))
+    prepared = await asyncio.to_thread(prepare, table, kinds)
+    return prepared, [RecordId(value) for value in table.column("record_id").to_pylist()]
+
+
+def _folder(house: "House") -> Path:
+    folder = house.kernel.settings.data_dir / "linkage"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_model(folder: Path, model: "LinkageModel") -> None:
+    whole = folder / "model.json.new"
+    whole.write_text(json.dumps(model.as_json(), indent=1), encoding="utf-8")
+    whole.rename(folder / "model.json")
+
+
+def _read_model(folder: Path) -> "LinkageModel":
+    from identity.link import load_model
+
+    path = folder / "model.json"
+    if not path.is_file():
+        raise LinkageNotReady("expected a trained linkage model, got none")
+    return load_model(path)
+
+
+def _write_edges(folder: Path, found: "Edges", ids: list[RecordId]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = pa.array(ids)
+    table = pa.table({"left": names.take(pa.array(found.left)), "right": names.take(pa.array(found.right)), "weight": found.weight})
+    pq.write_table(table, folder / "edges.parquet.new")
+    (folder / "edges.parquet.new").rename(folder / "edges.parquet")
+
+
+def _read_edges(folder: Path, ids: list[RecordId]) -> "Edges":
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from identity.linkage import Edges
+
+    path = folder / "edges.parquet"
+    if not path.is_file():
+        raise LinkageNotReady("expected edges, got none")
+    table = pq.read_table(path)
+    place = {record: index for index, record in enumerate(ids)}
+    left = [place.get(record, -1) for record in table.column("left").to_pylist()]
+    right = [place.get(record, -1) for record in table.column("right").to_pylist()]
+    kept = np.array([a >= 0 and b >= 0 for a, b in zip(left, right, strict=True)], dtype=bool)
+    weight = table.column("weight").to_numpy()
+    return Edges(np.array(left, dtype=np.int64)[kept], np.array(right, dtype=np.int64)[kept], weight[kept])
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, Json]:
+    return {name: value for name, value in values.items() if isinstance(value, (str, int, float, bool))}
