@@ -103,7 +103,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
         rights.register(holder)
-    importer = Importer(kernel, audit, handlers(kernel, events, identity, consent))
+    importer = Importer(kernel, audit, {**handlers(kernel, events, identity, consent), "decisions": learning.decision_rows})
     importer.handlers["decisions"] = learning.decision_rows
     return House(
         settings=settings,
