@@ -51,6 +51,10 @@ class _Declared:
         elif given.source not in await self._events.sources(conn):
             raise UndeclaredSource(f"expected source '{given.source}' to declare why it collects, got no declaration")
 
+    async def settle(self) -> None:
+        """Fresh statistics, so that the next batches and the first readers get plans for tables that are not empty."""
+        await self._events.analyse()
+
     async def _source(self, conn: Conn, rows: Sequence[MappedRow]) -> Source:
         return (await self._events.sources(conn))[rows[0].source]
 

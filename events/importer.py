@@ -62,6 +62,15 @@ class PreparedHandler(Protocol):
         ...
 
 
+@runtime_checkable
+class SettlingHandler(Protocol):
+    """A handler that wants to tidy up, outside any transaction, each time the rows of a run have doubled and at its end."""
+
+    async def settle(self) -> None:
+        """Refresh what Postgres believes of the tables that were written."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a run is: rows looked at, and the fraction of the file that was read."""
@@ -184,6 +193,7 @@ class _Run:
     async def _rows(self, file: Path, name: tuple[str, str], standing: Standing) -> Standing:
         mapper = RowMapper(self._given)
         done = 0
+        settle_at = standing.rows_done + 2 * self._batch
         with open_table(file, self._given.format) as table:
             for batch in _batches(table.rows(mapper.wanted), self._batch):
                 # Rows of earlier runs are mapped too: row numbers and repeats are counted over the whole file.
@@ -193,6 +203,11 @@ class _Run:
                 if fresh:
                     standing = await self._commit(name, standing, fresh)
                 self._progress(Progress(done, table.fraction()))
+                if done >= settle_at and isinstance(self._handler, SettlingHandler):
+                    await self._handler.settle()
+                    settle_at = 2 * done
+        if done > self._batch and isinstance(self._handler, SettlingHandler):
+            await self._handler.settle()
         return await self._finish(name, standing)
 
     async def _commit(self, name: tuple[str, str], standing: Standing, items: Sequence[MappedRow | Fault]) -> Standing:

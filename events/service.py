@@ -168,6 +168,12 @@ class Events:
         allowed = await self._ingest.permitted(conn, dict.fromkeys(asked))
         return [allowed[one] for one in asked]
 
+    async def analyse(self) -> None:
+        """After a bulk load: let Postgres look at the tables of collection again."""
+        await self._identity.analyse()
+        async with self._kernel.db.transaction() as conn:
+            await store.analyse(conn)
+
     async def count_filtered(self, conn: Conn, source: Source, count: int) -> None:
         """Count what the gate kept out on another way in; nothing else is left of it."""
         await self._ingest.count(conn, Counter({(source.name, FILTERED): count} if count else {}))

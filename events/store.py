@@ -76,6 +76,11 @@ async def ensure_days(conn: Conn, first: date, last: date) -> None:
     await conn.execute("SELECT events.ensure_days(%b, %b)", (first, last))
 
 
+async def analyse(conn: Conn) -> None:
+    """Let Postgres look at the tables again: its guesses of empty ones make plans that crawl."""
+    await conn.execute("ANALYZE events.events, events.dedupe, events.subjects")
+
+
 async def insert_source(conn: Conn, source: Source, at: datetime) -> None:
     """Register a source unless its name is taken."""
     await conn.execute(
