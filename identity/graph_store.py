@@ -143,10 +143,13 @@ async def people_rows(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, 
     }
 
 
-async def live_people(conn: Conn) -> list[PersonId]:
-    """Everybody who is neither retired nor erased, oldest first."""
+async def live_people(conn: Conn, source: str | None = None) -> list[PersonId]:
+    """Everybody who is neither retired nor erased, oldest first; with ``source``, those who have a record of it."""
     cursor = await conn.execute(
-        "SELECT person_id FROM identity.people WHERE redirect_to IS NULL AND erased_at IS NULL ORDER BY person_id"
+        "SELECT person_id FROM identity.people p WHERE redirect_to IS NULL AND erased_at IS NULL "
+        "AND (%(source)s::text IS NULL OR EXISTS (SELECT FROM identity.membership m JOIN identity.records r USING (record_id) "
+        "WHERE m.person_id = p.person_id AND m.valid_to IS NULL AND r.source = %(source)s)) ORDER BY person_id",
+        {"source": source},
     )
     return [r["person_id"] async for r in cursor]
 

@@ -73,7 +73,7 @@ class Identity:
         if indexes:
             after_commit(conn, partial(self._hot.forget, indexes))
         if len(records) >= _BULK:
-            after_commit(conn, self._analyse)
+            after_commit(conn, self.analyse)
         return taken.ids
 
     async def register_identifiers(self, conn: Conn, ids: Sequence[Identifier]) -> list[IdentifierId]:
@@ -145,9 +145,9 @@ class Identity:
         rows = await graph_store.people_rows(conn, people)
         return {p: r.redirect_to or p for p, r in rows.items() if r.erased_at is None}
 
-    async def people(self, conn: Conn) -> list[PersonId]:
-        """Every live person, oldest first."""
-        return await graph_store.live_people(conn)
+    async def people(self, conn: Conn, *, source: str | None = None) -> list[PersonId]:
+        """Every live person, oldest first; with ``source``, those who have a record of it."""
+        return await graph_store.live_people(conn, source)
 
     async def graph_version(self, conn: Conn) -> GraphVersion:
         """The newest graph version."""
@@ -257,7 +257,7 @@ class Identity:
         await self._tell(conn, sorted(published.touched))
         after_commit(conn, self._drop_index)
         if len(records) >= _BULK:
-            after_commit(conn, self._analyse)
+            after_commit(conn, self.analyse)
         return published.version
 
     async def changes(self, conn: Conn, after: int = 0, limit: int = 1000) -> list[tuple[int, GraphVersion, Change]]:
@@ -301,7 +301,8 @@ class Identity:
         for told in self.on_people_changed if people else ():
             await told(conn, people)
 
-    async def _analyse(self) -> None:
+    async def analyse(self) -> None:
+        """After many small loads that together are a big one: let Postgres look at the tables again."""
         async with self._kernel.db.transaction() as conn:
             await graph_store.analyse(conn)
 

@@ -83,7 +83,12 @@ class House:
 async def open_house(settings: Settings, *, clock: Clock | None = None, engines: Engines | None = None) -> AsyncIterator[House]:
     """Engines up, schema at its head, rooms built and registered; everything is closed at the end."""
     async with open_kernel(settings.kernel, migrations(), clock=clock, engines=engines) as kernel:
-        yield build(settings, kernel)
+        house = build(settings, kernel)
+        try:
+            yield house
+        finally:  # what waits in a group is committed before the pools close
+            await house.events.close()
+            await house.decisions.close()
 
 
 def build(settings: Settings, kernel: Kernel) -> House:

@@ -12,6 +12,7 @@ from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 if TYPE_CHECKING:
     from orchestration.wiring import House
 
+_CHUNK = 2_000  # people whose records are opened at a time
 Person = Annotated[str, typer.Argument(help="per_… or kind:value, for example email:ada@example.org.")]
 
 
@@ -74,8 +75,13 @@ def export(
     import pyarrow.parquet as pq
 
     async def read(house: "House") -> list[tuple[str, str, str]]:
+        found: list[tuple[str, str, str]] = []
         async with house.kernel.db.reading() as conn:
-            return await house.identity.assignments(conn, source)
+            people = await house.identity.people(conn, source=source)
+            for start in range(0, len(people), _CHUNK):
+                held = await house.identity.records(conn, people[start : start + _CHUNK])
+                found += [(r.source, r.source_key, p) for p, records in held.items() for r in records if r.current and source in (None, r.source)]
+        return found
 
     rows = in_house(read)
     table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(("source", "source_key", "person_id"))})
