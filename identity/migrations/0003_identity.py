@@ -30,7 +30,6 @@ CREATE TABLE identity.records (
     CHECK ((body IS NULL) = (erased_at IS NOT NULL)),
     UNIQUE (row_index, version)
 );
-CREATE INDEX records_content ON identity.records (content);
 
 CREATE TABLE identity.identifiers (
     identifier_id text COLLATE "C" PRIMARY KEY,
