@@ -1,6 +1,6 @@
 """Accidents of the collection door. A refused item of a batch is no accident: it is an ``ItemResult`` with a reason."""
 
-from kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
+from kernel.errors import Conflict, InvalidInput, NotFound, NotPermitted, Unavailable
 
 
 class UnknownSource(NotFound):
@@ -74,3 +74,17 @@ class TooBusy(Unavailable):
 
     code = "too_busy"
     remedy = "Send the same request again after the seconds in Retry-After; repeats are recognised by messageId."
+
+
+class EventRejected(InvalidInput):
+    """A single call that cannot be taken; ``problems`` names the place."""
+
+    code = "event_rejected"
+    remedy = "Correct the place named in errors and send the call again; see the Segment spec for its fields."
+
+
+class KeyWithoutSource(NotPermitted):
+    """The key may collect, but for nobody in particular, so no declared purpose stands behind it."""
+
+    code = "key_without_source"
+    remedy = "Make a key for a registered source: candor keys create --scope collect --source NAME."
