@@ -15,6 +15,7 @@ def register(app: Commands) -> None:
     app.add("checkpoint")(checkpoint)
     app.add("tail")(tail)
     app.add("export")(export)
+    app.add("key")(key)
 
 
 def verify(as_json: Json = False) -> None:
@@ -77,3 +78,9 @@ def export(
         raise Conflict("expected an empty or new folder, got one with files in it", remedy="Name another folder with --out.")
     shutil.copytree(published, out, dirs_exist_ok=True)
     output.say(f"published files copied to {out}")
+
+
+def key() -> None:
+    """The key that verifies this log's checkpoints and receipts; hand it to whoever shall verify."""
+    keys = in_house(lambda house: house.audit.verifier_keys())
+    print(keys[-1].text)

@@ -59,7 +59,8 @@ async def _run(house: "House", name: str, limit: int | None, source: str | None,
 
 def _print(report: "CampaignReport", *, as_json: bool) -> None:
     if as_json:
-        output.emit_json({**output.plain(report), "decisions": [d.decision_id for d in report.decisions]})
+        sent = next((d.decision_id for d in report.decisions if d.delivery_id), None)
+        output.emit_json({**output.plain(report), "decisions": [d.decision_id for d in report.decisions], "example": sent})
         return
     output.facts(f"{report.placement}: {len(report.decisions):,} decisions", [])
     output.table("by message", ("message", "people"), list(report.arms.items()))
