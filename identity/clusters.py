@@ -130,17 +130,13 @@ class _Groups:
         if self.size[a] + self.size[b] > self.policy.max_cluster:
             return "size"
         known, spare = self.evidence, weight - self.policy.threshold
-        name = known.first_weight * self._clash(
-            self.firsts[a], self.firsts[b], known.names_agree, self.first, left, right
-        )
-        if name and not self._swapped(a, b):
-            spare += name
+        names = self._clash(self.firsts[a], self.firsts[b], known.names_agree, self.first, left, right)
+        if names and not self._swapped(a, b):
+            spare += names * known.first_weight
             if spare < 0:
                 return "first_name"
-        spare += known.birth_weight * self._clash(
-            self.births[a], self.births[b], known.births_agree, self.birth, left, right
-        )
-        if spare < 0:
+        dates = self._clash(self.births[a], self.births[b], known.births_agree, self.birth, left, right)
+        if dates and spare + dates * known.birth_weight < 0:
             return "birth_date"
         if min(self.size[a], self.size[b]) > 1:
             total, count = (self.links[a] or {}).get(b, (0.0, 0))
@@ -173,7 +169,8 @@ class _Groups:
 
     def _swapped(self, a: int, b: int) -> bool:
         """First and last names in each other's place are no clash."""
-        return self._meet(self.firsts[a], self.lasts[b]) or self._meet(self.firsts[b], self.lasts[a])
+        one, other = self._meet(self.firsts[a], self.lasts[b]), self._meet(self.firsts[b], self.lasts[a])
+        return (one and (other or not self.lasts[a])) or (other and not self.lasts[b])
 
     def _meet(self, firsts: _Tally | None, lasts: _Tally | None) -> bool:
         return bool(firsts and lasts) and any(

@@ -53,6 +53,14 @@ def _jw(least: float) -> str:
     return f"jaro_winkler_similarity({{l}}, {{r}}) >= {least}"
 
 
+def _swapped(other: str) -> str:
+    """First and last name in each other's place: one exactly, the other nearly or not given."""
+    near = "coalesce(jaro_winkler_similarity({a}, {b}) >= 0.85, true)"
+    one = f"({{l}} = {other}_r and {near.format(a='{r}', b=f'{other}_l')})"
+    two = f"({{r}} = {other}_l and {near.format(a='{l}', b=f'{other}_r')})"
+    return f"({one} or {two})"
+
+
 def _first(name: str, fields: dict[str, Field]) -> list[tuple[str, str, float, bool]]:
     initial = "(length({l}) = 1 or length({r}) = 1) and {l}[1] = {r}[1]"
     levels = [("same", _SAME, 0.68, True), ("initial", initial, 0.03, False)]
@@ -60,21 +68,19 @@ def _first(name: str, fields: dict[str, Field]) -> list[tuple[str, str, float, b
         levels.append(("nickname", "list_has_any(x_first_family_l, x_first_family_r)", 0.06, False))
     levels.append(("near", _jw(0.9), 0.1, False))
     if name == "first" and "last" in fields:
-        levels.append(("swapped", "({l} = x_last_r or {r} = x_last_l)", 0.02, False))
+        levels.append(("swapped", _swapped("x_last"), 0.02, False))
     return [*levels, ("alike", _jw(0.78), 0.05, False)]
 
 
-def _last(name: str, fields: dict[str, Field]) -> list[tuple[str, str, float, bool]]:
-    levels = [("same", _SAME, 0.74, True), ("near", _jw(0.9), 0.12, False)]
-    if name == "last" and "first" in fields:
-        levels.append(("swapped", "({l} = x_first_r or {r} = x_first_l)", 0.02, False))
+def _last(_name: str, _fields: dict[str, Field]) -> list[tuple[str, str, float, bool]]:
+    levels = [("same", _SAME, 0.76, True), ("near", _jw(0.9), 0.12, False)]
     return [*levels, ("alike", f"({_jw(0.8)} or starts_with({{l}}, {{r}}) or starts_with({{r}}, {{l}}))", 0.05, False)]
 
 
 def _birth(_name: str, _fields: dict[str, Field]) -> list[tuple[str, str, float, bool]]:
     year, month, day = "{l}[:4] = {r}[:4]", "{l}[5:6] = {r}[5:6]", "{l}[7:8] = {r}[7:8]"
     return [
-        ("same", _SAME, 0.78, True),
+        ("same", _SAME, 0.795, True),
         ("one digit or two swapped", _EDIT1, 0.09, False),
         ("day and month swapped", f"{year} and {{l}}[5:6] = {{r}}[7:8] and {{l}}[7:8] = {{r}}[5:6]", 0.03, False),
         ("two parts of three", f"({year})::int + ({month})::int + ({day})::int >= 2", 0.04, False),
@@ -84,13 +90,13 @@ def _birth(_name: str, _fields: dict[str, Field]) -> list[tuple[str, str, float,
 
 
 def _email(_name: str, _fields: dict[str, Field]) -> list[tuple[str, str, float, bool]]:
+    # Likeness beyond two edits would only repeat the names that most local parts are made of.
     local = "split_part({l}, '@', 1) = split_part({r}, '@', 1)"
-    near = "jaro_winkler_similarity(split_part({l}, '@', 1), split_part({r}, '@', 1)) >= 0.9"
     return [
-        ("same", _SAME, 0.6, True),
+        ("same", _SAME, 0.62, True),
         ("same local part", local, 0.05, False),
         ("one edit", _EDIT1, 0.06, False),
-        ("near", near, 0.06, False),
+        ("two edits", _EDIT2, 0.03, False),
     ]
 
 
@@ -147,13 +153,15 @@ def comparisons(cleaned: Cleaned) -> tuple[Comparison, ...]:
             Level(label, _fill(sql, column_of(name)), prior, column_of(name) if rare else None)
             for label, sql, prior, rare in rows
         ]
-        levels.append(Level("different", "ELSE", max(0.02, 1 - sum(x.prior for x in levels))))
+        levels.append(Level("different", "ELSE", max(0.005, 1 - sum(x.prior for x in levels))))
         made.append(Comparison(name, field.kind, _absent(name, field, cleaned), tuple(levels)))
     return tuple(made)
 
 
 def _absent(name: str, field: Field, cleaned: Cleaned) -> str:
     """When a field says nothing: one side empty, or a place that the postcode has already told."""
+    if name == "last" and "first" in cleaned.fields:  # swapped names are told by the first name
+        return _fill(f"({{l}} is null or {{r}} is null or coalesce({_swapped('x_first')}, false))", column_of(name))
     told = " or x_postcode_l = x_postcode_r" if field.kind in _TOLD_BY_POSTCODE and "postcode" in cleaned.fields else ""
     return _fill(f"({{l}} is null or {{r}} is null{told})", column_of(name))
 

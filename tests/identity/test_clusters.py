@@ -152,12 +152,13 @@ def naive(
         return min(max(xs.count(v) for v in xs), max(ys.count(v) for v in ys), policy.most_clashes) - shown
 
     def swapped(a, b):
-        return any(
-            text(known.first_names, x)
-            and text(known.last_names, y)
-            and JaroWinkler.similarity(text(known.first_names, x), text(known.last_names, y)) >= 0.9
-            for x, y in [*itertools.product(a, b), *itertools.product(b, a)]
+        near = lambda x, y: x and y and JaroWinkler.similarity(x, y) >= 0.9  # noqa: E731
+        first, last = (
+            lambda g, f=f: [t for t in (text(f, r) for r in g) if t] for f in (known.first_names, known.last_names)
         )
+        there = any(near(x, y) for x in first(a) for y in last(b))
+        back = any(near(x, y) for x in first(b) for y in last(a))
+        return (there or not last(b)) and (back or not last(a)) and (there or back)
 
     def allowed(a, b, left, right, weight):
         both = a + b
@@ -167,13 +168,11 @@ def naive(
         ):
             return False
         spare = weight - policy.threshold
-        name = contradictions(known.first_names, same_first_name, a, b, left, right)
-        if name and not swapped(a, b):
-            spare += name * known.first_weight
-        if spare < 0:
-            return False
-        spare += known.birth_weight * contradictions(known.births, same_birth_date, a, b, left, right)
-        if spare < 0:
+        name = 0 if swapped(a, b) else contradictions(known.first_names, same_first_name, a, b, left, right)
+        date = contradictions(known.births, same_birth_date, a, b, left, right)
+        if (name and spare + name * known.first_weight < 0) or (
+            date and spare + name * known.first_weight + date * known.birth_weight < 0
+        ):
             return False
         if min(len(a), len(b)) > 1:
             across = [weight_of.get((min(x, y), max(x, y))) for x in a for y in b]
