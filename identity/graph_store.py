@@ -147,8 +147,8 @@ async def live_people(conn: Conn, source: str | None = None) -> list[PersonId]:
     """Everybody who is neither retired nor erased, oldest first; with ``source``, those who have a record of it."""
     cursor = await conn.execute(
         "SELECT person_id FROM identity.people p WHERE redirect_to IS NULL AND erased_at IS NULL "
-        "AND (%(source)s::text IS NULL OR EXISTS (SELECT FROM identity.membership m JOIN identity.records r USING (record_id) "
-        "WHERE m.person_id = p.person_id AND m.valid_to IS NULL AND r.source = %(source)s)) ORDER BY person_id",
+        "AND (%(source)s::text IS NULL OR EXISTS (SELECT FROM identity.members m JOIN identity.records r USING (record_id) "
+        "WHERE m.person_id = p.person_id AND r.source = %(source)s)) ORDER BY person_id",
         {"source": source},
     )
     return [r["person_id"] async for r in cursor]

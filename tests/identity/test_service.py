@@ -251,3 +251,13 @@ async def test_erasure_leaves_tombstones_and_no_way_to_find_her(kernel, identity
     # A tombstone's row may be collected again: it is a new record of a new person.
     await add(kernel, identity, record("1", ("login_id", "u1")))
     assert (await person_of(kernel, identity, ("login_id", "u1"))).person not in {her, him, None}
+
+
+async def test_people_can_be_listed_by_the_source_that_knows_them(kernel, identity, record):
+    await add(kernel, identity, record("1", ("login_id", "u1")), record("2", ("login_id", "u2"), source="crm"))
+    async with kernel.db.reading() as conn:
+        assert len(await identity.people(conn)) == 2
+        assert await identity.people(conn, source="crm") == [
+            (await person_of(kernel, identity, ("login_id", "u2"))).person
+        ]
+        assert await identity.people(conn, source="none") == []
