@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from channels.service import Channels
+
 from kernel.errors import CandorError
 from kernel.ids import PersonId
 from orchestration.decision.request import Decision, DecisionRequest
@@ -50,7 +51,9 @@ async def run(
     for start in range(0, len(people), CHUNK):
         part = people[start : start + CHUNK]
         requests = [
-            DecisionRequest(person=person, placement=placement, trigger=trigger, send=send, dry_run=dry_run, actor=actor)
+            DecisionRequest(
+                person=person, placement=placement, trigger=trigger, send=send, dry_run=dry_run, actor=actor
+            )
             for person in part
         ]
         for answer in await decisions.decide_many(requests, at_once=AT_ONCE):

@@ -5,6 +5,7 @@ may say "not worth it" (DESIGN 5.6): every comparison that can be made must have
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -24,13 +25,24 @@ def judge(
     log: Log, catalogue: Catalogue, placement: Placement, current: GbmModel | None, settings: LearningSettings
 ) -> dict[str, Json]:
     """The gate's answer with `vs_rules` and the `decision` over all comparisons."""
+    worth, cost = economics(log.arms, catalogue, placement)
+    # What is judged is what decision maximises: value x reward - cost, not the bare reward (decision.D12).
+    useful = replace(log, reward=worth[log.arm] * log.reward - cost[log.arm])
     others = {"vs_rules": rules_policy(log, catalogue, placement)}
     if current is not None and (scores := model_scores(log, current)) is not None:
-        others["vs_current"] = greedy(scores)
-    answer = gate(log, settings, others=others)
+        others["vs_current"] = greedy(worth * scores - cost)
+    answer = gate(useful, settings, others=others)
     asked = [cast("Mapping[str, Json]", one) for name in COMPARISONS if (one := answer.get(name)) is not None]
     answer["decision"] = "promote" if all(one["decision"] == "promote" for one in asked) else "hold"
     return answer
+
+
+def economics(arms: tuple[str, ...], catalogue: Catalogue, placement: Placement) -> tuple[Floats, Floats]:
+    """Worth of a unit of reward and cost of showing, per arm; an arm that the catalogue dropped counts as plain reward."""
+    known = {one.id: one for one in catalogue.variants()}
+    worth = [placement.nothing_value if arm == NOTHING else known[arm].value if arm in known else 1.0 for arm in arms]
+    cost = [known[arm].cost if arm in known else 0.0 for arm in arms]
+    return np.array(worth, dtype=np.float64), np.array(cost, dtype=np.float64)
 
 
 def rules_policy(log: Log, catalogue: Catalogue, placement: Placement) -> Floats:
