@@ -1,4 +1,4 @@
-"""All SQL on people, memberships over time, edges, ambiguous pairs and the change feed.
+"""All SQL on people, memberships over time and the change feed; edges and doubts are in ``evidence_store.py``.
 
 Contract: as in ``store.py``. Whoever changes memberships holds ``store.share_graph`` (joining) or ``store.own_graph``
 (publishing, erasing) in the same transaction.
@@ -11,7 +11,8 @@ from typing import Final
 
 import orjson
 
-from identity.people import Change, Contact, Edge
+from identity import evidence_store
+from identity.people import Change, Contact
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import GraphVersion, IdentifierId, KeyId, PersonId, RecordId
@@ -29,16 +30,6 @@ class PersonRow:
     sure: float
     redirect_to: PersonId | None
     erased_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A pair that may be one person and was kept apart."""
-
-    a: RecordId
-    b: RecordId
-    weight: float
-    cause: str
 
 
 async def version(conn: Conn) -> GraphVersion:
@@ -251,28 +242,12 @@ async def subjects_of(conn: Conn, ids: Sequence[str]) -> dict[str, tuple[KeyId, 
     return {r["id"]: (r["key_id"], r["people"]) async for r in cursor}
 
 
-async def refused_with(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, set[PersonId]]:
-    """Other live people tied to these by a refused pair."""
-    found: dict[PersonId, set[PersonId]] = {}
-    cursor = await conn.execute(
-        "SELECT w.id AS person_id, o.person_id AS other FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
-        "  SELECT o.person_id FROM identity.members m JOIN identity.ambiguous a ON a.record_a = m.record_id"
-        "  JOIN identity.members o ON o.record_id = a.record_b WHERE m.person_id = w.id"
-        "  UNION SELECT o.person_id FROM identity.members m JOIN identity.ambiguous a ON a.record_b = m.record_id"
-        "  JOIN identity.members o ON o.record_id = a.record_a WHERE m.person_id = w.id) AS o",
-        (list(people),),
-    )
-    async for r in cursor:
-        found.setdefault(r["person_id"], set()).add(r["other"])
-    return found
-
-
 async def may_be_same(
     conn: Conn, people: Sequence[PersonId], crowd: int, held: Mapping[PersonId, Sequence[HeldKey]] | None = None
 ) -> dict[PersonId, set[PersonId]]:
     """Other live people tied to these by a refused pair, or by an identifier that is not a crowd's or a group's."""
     held = held if held is not None else await held_identifiers(conn, people, crowd)
-    refused = await refused_with(conn, people)
+    refused = await evidence_store.refused_with(conn, people)
     return {
         person: found
         for person in people
@@ -291,52 +266,6 @@ async def analyse(conn: Conn) -> None:
         "ANALYZE identity.records, identity.identifiers, identity.record_identifiers, identity.people, identity.members,"
         " identity.edges, identity.ambiguous"
     )
-
-
-async def replace_evidence(conn: Conn, edges: Iterable[Edge], refused: Iterable[Refused], number: GraphVersion) -> None:
-    """The edges and refused pairs of this run in place of the earlier ones."""
-    await conn.execute("DELETE FROM identity.edges")
-    await conn.execute("DELETE FROM identity.ambiguous")
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy("COPY identity.edges (record_a, record_b, weight, version) FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types(["text", "text", "float8", "int8"])
-        for edge in edges:
-            await copy.write_row((edge.a, edge.b, edge.weight, number))
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy(
-            "COPY identity.ambiguous (record_a, record_b, weight, cause, version) FROM STDIN (FORMAT BINARY)"
-        ) as copy,
-    ):
-        copy.set_types(["text", "text", "float8", "text", "int8"])
-        for pair in refused:
-            await copy.write_row((pair.a, pair.b, pair.weight, pair.cause, number))
-
-
-async def refused_pairs(conn: Conn) -> set[tuple[RecordId, RecordId]]:
-    """The pairs now kept apart."""
-    cursor = await conn.execute("SELECT record_a, record_b FROM identity.ambiguous")
-    return {(r["record_a"], r["record_b"]) async for r in cursor}
-
-
-async def evidence(conn: Conn, records: Sequence[RecordId]) -> tuple[list[Edge], list[Refused]]:
-    """Edges and refused pairs that touch these records."""
-    wanted = {"records": list(records)}
-    cursor = await conn.execute(
-        "SELECT record_a, record_b, weight FROM identity.edges WHERE record_a = ANY(%(records)b)"
-        " UNION SELECT record_a, record_b, weight FROM identity.edges WHERE record_b = ANY(%(records)b) ORDER BY 1, 2",
-        wanted,
-    )
-    edges = [Edge(r["record_a"], r["record_b"], r["weight"]) async for r in cursor]
-    cursor = await conn.execute(
-        "SELECT record_a, record_b, weight, cause FROM identity.ambiguous WHERE record_a = ANY(%(records)b)"
-        " UNION SELECT record_a, record_b, weight, cause FROM identity.ambiguous WHERE record_b = ANY(%(records)b)"
-        " ORDER BY 1, 2",
-        wanted,
-    )
-    return edges, [Refused(r["record_a"], r["record_b"], r["weight"], r["cause"]) async for r in cursor]
 
 
 async def add_changes(conn: Conn, changes: Iterable[Change], number: GraphVersion, at: datetime) -> None:
@@ -385,15 +314,3 @@ async def mark_erased(conn: Conn, person: PersonId, at: datetime) -> None:
         "UPDATE identity.people SET erased_at = %b WHERE (person_id = %b OR redirect_to = %b) AND erased_at IS NULL",
         (at, person, person),
     )
-
-
-async def forget_evidence(conn: Conn, records: Sequence[RecordId]) -> int:
-    """Edges and refused pairs of erased records go; the number of them."""
-    wanted = {"records": list(records)}
-    gone = 0
-    for table in ("edges", "ambiguous"):
-        cursor = await conn.execute(
-            f"DELETE FROM identity.{table} WHERE record_a = ANY(%(records)b) OR record_b = ANY(%(records)b)", wanted
-        )
-        gone += cursor.rowcount
-    return gone

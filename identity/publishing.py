@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from identity import graph_store, store
+from identity import evidence_store, graph_store, store
 from identity.errors import RecordNotFound
+from identity.evidence_store import Refused
 from identity.graph import Assignment, assign, surety
-from identity.graph_store import Refused
 from identity.people import Change, Edge
 from kernel.canonical import Json, digest
 from kernel.clock import Clock
@@ -47,13 +47,13 @@ async def publish(
     labels |= {old_id: labels[new_id_] for old_id, new_id_ in followers if new_id_ in labels and old_id in old}
     outcome = assign(old, labels, partial(new_id, "per"))
     links, refused = _evidence(clusters, records, edges)
-    before = await graph_store.refused_pairs(conn)
+    before = await evidence_store.refused_pairs(conn)
     number = GraphVersion(await graph_store.version(conn) + 1)
     at = clock.now()
     facts = _facts(number, outcome, links, refused, len(records))
     await graph_store.new_version(conn, number, "published", facts, at)
     await _move(conn, outcome, number, clock)
-    await graph_store.replace_evidence(conn, links, refused, number)
+    await evidence_store.replace_evidence(conn, links, refused, number)
     unsure = await graph_store.set_sure(conn, surety(outcome.person_of, links))
     await graph_store.add_changes(conn, outcome.changes, number, at)
     await audit.append(

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from identity import graph_store, store
+from identity import evidence_store, graph_store, store
 from identity.errors import PersonNotFound, RecordNotFound
+from identity.evidence_store import Refused
 from identity.graph import strongest_path
-from identity.graph_store import Refused
 from identity.people import Edge
 from kernel.canonical import Json
 from kernel.db import Conn
@@ -79,7 +79,7 @@ async def show(conn: Conn, person: PersonId, loose_limit: int) -> PersonView:
     if row is None or row.erased_at is not None or row.redirect_to is not None:
         raise PersonNotFound("expected a live person, got an id that is unknown, retired or erased")
     records = tuple(record for record, _ in (await graph_store.members(conn, [person])).get(person, ()))
-    edges, refused = await graph_store.evidence(conn, records)
+    edges, refused = await evidence_store.evidence(conn, records)
     links, sealed = await store.identifiers_of(conn, records)
     loose = await graph_store.may_be_same(conn, [person], loose_limit)
     inside = set(records)
@@ -102,7 +102,7 @@ async def why(conn: Conn, a: RecordId, b: RecordId) -> Why:
         raise RecordNotFound("expected two records with a live person, got one that is unknown or erased")
     people = (found[a][1][0], found[b][1][0])
     held = await graph_store.members(conn, sorted(set(people)))
-    edges, refused = await graph_store.evidence(conn, [r for rows in held.values() for r, _ in rows])
+    edges, refused = await evidence_store.evidence(conn, [r for rows in held.values() for r, _ in rows])
     pair = {a, b}
     links, sealed = await store.identifiers_of(conn, [a, b])
     both = set(links.get(a, ())) & set(links.get(b, ()))

@@ -1,0 +1,95 @@
+"""All SQL on the evidence of a graph: edges, and pairs that were refused.
+
+Contract: as in ``graph_store.py``.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from identity.people import Edge
+from kernel.db import Conn
+from kernel.ids import GraphVersion, PersonId, RecordId
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A pair that may be one person and was kept apart."""
+
+    a: RecordId
+    b: RecordId
+    weight: float
+    cause: str
+
+
+async def replace_evidence(conn: Conn, edges: Iterable[Edge], refused: Iterable[Refused], number: GraphVersion) -> None:
+    """The edges and refused pairs of this run in place of the earlier ones."""
+    await conn.execute("DELETE FROM identity.edges")
+    await conn.execute("DELETE FROM identity.ambiguous")
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy("COPY identity.edges (record_a, record_b, weight, version) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(["text", "text", "float8", "int8"])
+        for edge in edges:
+            await copy.write_row((edge.a, edge.b, edge.weight, number))
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy(
+            "COPY identity.ambiguous (record_a, record_b, weight, cause, version) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["text", "text", "float8", "text", "int8"])
+        for pair in refused:
+            await copy.write_row((pair.a, pair.b, pair.weight, pair.cause, number))
+
+
+async def refused_pairs(conn: Conn) -> set[tuple[RecordId, RecordId]]:
+    """The pairs now kept apart."""
+    cursor = await conn.execute("SELECT record_a, record_b FROM identity.ambiguous")
+    return {(r["record_a"], r["record_b"]) async for r in cursor}
+
+
+async def evidence(conn: Conn, records: Sequence[RecordId]) -> tuple[list[Edge], list[Refused]]:
+    """Edges and refused pairs that touch these records."""
+    wanted = {"records": list(records)}
+    cursor = await conn.execute(
+        "SELECT record_a, record_b, weight FROM identity.edges WHERE record_a = ANY(%(records)b)"
+        " UNION SELECT record_a, record_b, weight FROM identity.edges WHERE record_b = ANY(%(records)b) ORDER BY 1, 2",
+        wanted,
+    )
+    edges = [Edge(r["record_a"], r["record_b"], r["weight"]) async for r in cursor]
+    cursor = await conn.execute(
+        "SELECT record_a, record_b, weight, cause FROM identity.ambiguous WHERE record_a = ANY(%(records)b)"
+        " UNION SELECT record_a, record_b, weight, cause FROM identity.ambiguous WHERE record_b = ANY(%(records)b)"
+        " ORDER BY 1, 2",
+        wanted,
+    )
+    return edges, [Refused(r["record_a"], r["record_b"], r["weight"], r["cause"]) async for r in cursor]
+
+
+async def refused_with(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, set[PersonId]]:
+    """Other live people tied to these by a refused pair."""
+    found: dict[PersonId, set[PersonId]] = {}
+    cursor = await conn.execute(
+        "SELECT w.id AS person_id, o.person_id AS other FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
+        "  SELECT o.person_id FROM identity.members m JOIN identity.ambiguous a ON a.record_a = m.record_id"
+        "  JOIN identity.members o ON o.record_id = a.record_b WHERE m.person_id = w.id"
+        "  UNION SELECT o.person_id FROM identity.members m JOIN identity.ambiguous a ON a.record_b = m.record_id"
+        "  JOIN identity.members o ON o.record_id = a.record_a WHERE m.person_id = w.id) AS o",
+        (list(people),),
+    )
+    async for r in cursor:
+        found.setdefault(r["person_id"], set()).add(r["other"])
+    return found
+
+
+async def forget_evidence(conn: Conn, records: Sequence[RecordId]) -> int:
+    """Edges and refused pairs of erased records go; the number of them."""
+    wanted = {"records": list(records)}
+    gone = 0
+    for table in ("edges", "ambiguous"):
+        cursor = await conn.execute(
+            f"DELETE FROM identity.{table} WHERE record_a = ANY(%(records)b) OR record_b = ANY(%(records)b)", wanted
+        )
+        gone += cursor.rowcount
+    return gone
