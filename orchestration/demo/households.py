@@ -40,6 +40,11 @@ class Someone:
         """Which of the two values of `what` holds on a day: 0 before its change, 1 after."""
         return int(day >= self.changes.get(what, DAYS + 1))
 
+    @property
+    def email(self) -> str:
+        """The address of today."""
+        return self.emails[self.at("email", DAYS)]
+
 
 @cache
 def _weighted(which: str) -> tuple[tuple[str, ...], tuple[float, ...]]:

@@ -27,12 +27,13 @@ from orchestration.decision.campaign import CampaignReport
 from orchestration.demo import behaviour
 from orchestration.demo.world import World, make, truth_of_rows, write
 from orchestration.learning.lift import Lift, lift
-from orchestration.pipeline.run import Walked, walk
+from orchestration.pipeline.run import NAMES, Walked, walk
 from orchestration.wiring import House
 
 PLACEMENT = "cart_rescue"
 BATCH = 100
 Told = Callable[[str], None]
+Files = list[tuple[str, Path, Path]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +86,17 @@ async def tell(house: House, *, people: int, seed: int, told: Told = lambda _: N
     watch.chapter("making the world")
     world = await asyncio.to_thread(make, people, seed, house.kernel.clock.now())
     files = await asyncio.to_thread(write, world, folder / "input")
-    watch.chapter("importing")
+    watch.chapter("importing people and consents")
     catalogue = (folder / "input" / "catalogue.yaml").read_text(encoding="utf-8")
     async with house.kernel.db.transaction() as conn:
         await house.decisions.publish_catalogue(conn, catalogue, actor="demo")
-    imports = [await house.importer.run(file, mapping.load(plan)) for _, file, plan in files]
-    await house.events.analyse()
-    watch.chapter("walking: people, model, edges, graph, consent, profiles, features, ranker")
-    walked = await walk(house)
+    imports = await _import(house, files, {"people", "consents", "suppressions"})
+    watch.chapter("who is who, and what they permit")
+    walked = await walk(house, NAMES[: NAMES.index("unified_profiles")])
+    watch.chapter("importing what happened")
+    imports += await _import(house, files, {"events", "decisions"})
+    watch.chapter("profiles, features, ranker")
+    walked += await walk(house, NAMES[NAMES.index("unified_profiles") :])
     watch.chapter("scoring identity against the truth")
     found, scores = await _score(house, world)
     watch.chapter("collecting today's carts")
@@ -131,6 +135,13 @@ async def tell(house: House, *, people: int, seed: int, told: Told = lambda _: N
         outbox=folder / "outbox",
         seconds=watch.seconds,
     )
+
+
+async def _import(house: House, files: Files, kinds: set[str]) -> list[ImportReport]:
+    """Import the files of these kinds, in the order they were written."""
+    reports = [await house.importer.run(file, mapping.load(plan)) for what, file, plan in files if what in kinds]
+    await house.events.analyse()
+    return reports
 
 
 async def _score(house: House, world: World) -> tuple[int, Scores]:

@@ -81,19 +81,19 @@ def write(world: World, folder: Path) -> list[tuple[str, Path, Path]]:
         "consents",
         "consents",
         ("email", "purpose", "status", "given_at", "notice"),
-        ((by_number[s.person].emails[1], s.purpose, "granted" if s.granted else "denied", s.at.isoformat(), NOTICE) for s in forms),
+        ((by_number[s.person].email, s.purpose, "granted" if s.granted else "denied", s.at.isoformat(), NOTICE) for s in forms),
     )
     add(
         "consents",
         "bought_list",
         ("email", "purpose", "status"),
-        ((by_number[s.person].emails[1], s.purpose, "granted") for s in world.said if s.how == "list"),
+        ((by_number[s.person].email, s.purpose, "granted") for s in world.said if s.how == "list"),
     )
     add(
         "suppressions",
         "suppressions",
         ("email", "reason"),
-        ((p.emails[1], "bounced") for p in world.people if p.number % 97 == 5),
+        ((p.email, "bounced") for p in world.people if p.number % 97 == 5),
     )
     past = behaviour.history(dict(world.natures), world.seed, world.now)
     add(
