@@ -60,6 +60,7 @@ class Tag(StrEnum):
     DELIVERY_ACCEPTED = "delivery.accepted", "The provider took the message."
     DELIVERY_REJECTED = "delivery.rejected", "The provider refused the message."
     DELIVERY_UNCERTAIN = "delivery.uncertain", "It is unknown whether the provider took the message."
+    DELIVERY_DEFERRED = "delivery.deferred", "The provider took nothing for now; the message waits for another attempt."
     DELIVERY_RECEIPT = "delivery.receipt", "The provider reported back: delivered, bounced, complained."
     SUPPRESSION_ADDED = "suppression.added", "A contact point may not be used on a channel any more."
     SUPPRESSION_LIFTED = "suppression.lifted", "A suppression was taken back."

@@ -55,3 +55,14 @@ class BadBaseUrl(InvalidInput):
             remedy="Set CANDOR_BASE_URL to the https address under which people reach this service (RFC 8058 asks for https).",
             code="channels.bad_base_url",
         )
+
+
+class UnknownContact(NotFound):
+    """A contact point that this installation does not hold."""
+
+    def __init__(self, missing: int) -> None:
+        super().__init__(
+            f"expected contact points that somebody holds, got {missing} that are unknown or erased",
+            remedy="Import suppressions of unknown contacts from a file (what: suppressions).",
+            code="channels.unknown_contact",
+        )

@@ -10,10 +10,9 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from kernel.tokens import Tokens
-
 from channels.errors import BadBaseUrl
 from kernel.ids import DecisionId, DeliveryId, IdentifierId
+from kernel.tokens import Tokens
 
 WHY: Final = "why"
 PREFERENCES: Final = "preferences"

@@ -1,6 +1,7 @@
 """Channels' section of the settings: who sends, from where, and how patiently. Enters: environment and candor.toml; leaves: a frozen section."""
 
 from math import ceil
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -13,83 +14,72 @@ class ChannelsSettings(Section):
 
     sender_name: Annotated[
         str,
-        Field(
-            default="Candor", min_length=1, max_length=120, description="Name that people see as the sender of email."
-        ),
-    ]
+        Field(min_length=1, max_length=120, description="Name that people see as the sender of email."),
+    ] = "Candor"
     sender_address: Annotated[
         str,
         Field(
-            default="hello@candor.invalid",
             pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$",
             description="Address that email is sent from; the default's domain can never exist, so nothing pretends to be somebody.",
         ),
-    ]
+    ] = "hello@candor.invalid"
     postal_address: Annotated[
         str,
         Field(
-            default="Candor, 1 Example Street, 00000 Example Town",
             min_length=8,
             description="Postal address of the sender, printed in every email; without one nothing is rendered.",
         ),
-    ]
+    ] = "Candor, 1 Example Street, 00000 Example Town"
     list_domain: Annotated[
         str,
         Field(
-            default="candor.invalid",
             pattern=r"^[A-Za-z0-9.-]+$",
             description="Domain of the List-ID and Message-ID headers (RFC 2919).",
         ),
-    ]
-    locale: Annotated[
-        str, Field(default="en", description="Locale of messages whose content names none; wordings are files.")
-    ]
-    why_days: Annotated[
-        int, Field(default=90, ge=1, le=730, description="Days for which the why link in a message opens.")
-    ]
+    ] = "candor.invalid"
+    locale: Annotated[str, Field(description="Locale of messages whose content names none; wordings are files.")] = "en"
+    outbox_dir: Annotated[
+        Path | None,
+        Field(description="Folder into which email is written as files. Absent: outbox in data_dir."),
+    ] = None
+    why_days: Annotated[int, Field(ge=1, le=730, description="Days for which the why link in a message opens.")] = 90
     preferences_days: Annotated[
-        int, Field(default=730, ge=1, le=3650, description="Days for which preference and one-click links work.")
-    ]
+        int, Field(ge=1, le=3650, description="Days for which preference and one-click links work.")
+    ] = 730
     send_timeout: Annotated[
         float,
         Field(
-            default=10.0,
             gt=0,
             le=60,
             description="Seconds a connector may take for one message; then the outcome is uncertain.",
         ),
-    ]
-    claim_batch: Annotated[
-        int, Field(default=20, ge=1, le=500, description="Deliveries that one worker claims at once.")
-    ]
+    ] = 10.0
+    claim_batch: Annotated[int, Field(ge=1, le=500, description="Deliveries that one worker claims at once.")] = 20
     senders: Annotated[
         int,
         Field(
-            default=4,
             ge=1,
             le=64,
             description="Messages that one worker sends at the same time; each holds a database connection.",
         ),
-    ]
+    ] = 4
     lease_seconds: Annotated[
         float,
         Field(
-            default=90.0,
             gt=0,
             le=3600,
             description="Seconds after which a claimed delivery without an outcome counts as uncertain.",
         ),
-    ]
-    poll_seconds: Annotated[float, Field(default=0.5, gt=0, le=60, description="Pause of an idle dispatcher, seconds.")]
+    ] = 90.0
+    poll_seconds: Annotated[float, Field(gt=0, le=60, description="Pause of an idle dispatcher, seconds.")] = 0.5
     max_attempts: Annotated[
         int,
         Field(
-            default=8,
             ge=1,
             le=100,
             description="Attempts that a provider may put off before the delivery counts as rejected.",
         ),
-    ]
+    ] = 8
 
     @model_validator(mode="after")
     def _the_lease_outlives_the_batch(self) -> Self:

@@ -252,6 +252,14 @@ async def of_people(
     return [(_delivery(one), one["content"]) for one in await got.fetchall()]
 
 
+async def people_of_contacts(conn: Conn, ids: Sequence[IdentifierId]) -> list[PersonId]:
+    """Whom deliveries to these contacts were made for."""
+    got = await conn.execute(
+        "SELECT DISTINCT person FROM channels.deliveries WHERE identifier_id = ANY(%s)", (list(ids),)
+    )
+    return [PersonId(one["person"]) for one in await got.fetchall()]
+
+
 async def counts(conn: Conn, people: Sequence[PersonId]) -> int:
     """How many deliveries these people have."""
     got = await conn.execute("SELECT count(*) AS n FROM channels.deliveries WHERE person = ANY(%s)", (list(people),))
@@ -299,8 +307,8 @@ async def lock_contacts(conn: Conn, hashes: Sequence[bytes], *, shared: bool) ->
     """Hold the suppression of these contact points still until the end of the transaction (shared) or change it (not shared)."""
     keys = sorted({int.from_bytes(one[:8], "big", signed=True) for one in hashes})
     name = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    for key in keys:
-        await conn.execute(f"SELECT {name}(%s)", (key,))
+    if keys:
+        await conn.execute(f"SELECT {name}(k) FROM (SELECT unnest(%s::bigint[]) AS k ORDER BY 1) AS x", (keys,))
 
 
 async def suppress(
@@ -325,6 +333,13 @@ async def lift(conn: Conn, hashes: Sequence[bytes], channel: str) -> int:
         "DELETE FROM channels.suppressions WHERE hash = ANY(%s) AND channel = %s", (list(hashes), channel)
     )
     return got.rowcount
+
+
+async def any_suppressed(conn: Conn) -> bool:
+    """Whether there is any suppression at all."""
+    got = await conn.execute("SELECT EXISTS (SELECT FROM channels.suppressions) AS found")
+    one = await got.fetchone()
+    return one is not None and bool(one["found"])
 
 
 async def suppressions(conn: Conn, hashes: Sequence[bytes]) -> dict[bytes, dict[str, str]]:

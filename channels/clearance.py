@@ -1,0 +1,100 @@
+"""May this still be sent: everything that could have changed since the decision, asked again for each delivery.
+
+Enters: deliveries with their sealed content. Leaves, for each: `Go` with the address in clear (memory only), or `Stop` with the step
+and the reason. Asked twice: when a batch is claimed, to sort out the noes, and `firm` right before the first byte, behind the fence.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from channels import store
+from channels.content import Content, unpack
+from channels.deliveries import Delivery, No
+from channels.ledger import Step
+from channels.suppression import Suppressions, bars
+from consent.gate import permission
+from consent.service import Consent
+from identity.identifiers import HeldIdentifier
+from identity.service import Identity
+from kernel.db import Conn
+from kernel.ids import DeliveryId, PersonId
+from kernel.kernel import Kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """It may be sent. `person` is the live one, after redirects."""
+
+    person: PersonId
+    to: str = field(repr=False)
+    content: Content = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """It may not."""
+
+    step: Step
+    reason: str
+
+
+class Clearance:
+    """Asks. `channels` are those that have a connector."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        identity: Identity,
+        consent: Consent,
+        suppressions: Suppressions,
+        channels: Collection[str],
+    ) -> None:
+        self._kernel = kernel
+        self._identity = identity
+        self._consent = consent
+        self._suppressions = suppressions
+        self._channels = channels
+
+    async def ask(
+        self, conn: Conn, claimed: Sequence[tuple[Delivery, bytes | None]], *, firm: bool
+    ) -> Mapping[DeliveryId, Go | Stop]:
+        """One answer each. `firm`: suppressions stand still until this transaction ends."""
+        now = self._kernel.clock.now()
+        live = await self._identity.current(conn, sorted({d.person for d, _ in claimed}))
+        people = sorted(set(live.values()))
+        states = await self._consent.states(conn, people)
+        held = await self._identity.identifiers(conn, people)
+        contacts: dict[DeliveryId, HeldIdentifier] = {}
+        for delivery, _ in claimed:
+            for one in held.get(live.get(delivery.person, delivery.person), ()):
+                if one.id == delivery.identifier_id:
+                    contacts[delivery.delivery_id] = one
+        hashes = {id_: self._suppressions.hash_of(one.kind, one.value) for id_, one in contacts.items()}
+        if firm:
+            await store.lock_contacts(conn, list(hashes.values()), shared=True)
+        barred = await store.suppressions(conn, list(hashes.values()))
+        keys = await self._kernel.vault.unwrap({d.key_id for d, _ in claimed})
+        answers: dict[DeliveryId, Go | Stop] = {}
+        for delivery, sealed in claimed:
+            id_ = delivery.delivery_id
+            person, contact, key = live.get(delivery.person), contacts.get(id_), keys.get(delivery.key_id)
+            if delivery.expires_at <= now:
+                answers[id_] = Stop(Step.CANCEL, No.EXPIRED)
+            elif person is None:
+                answers[id_] = Stop(Step.CANCEL, No.ERASED)
+            elif not (asked := permission(states[person], delivery.purpose, delivery.channel, now)).granted:
+                answers[id_] = Stop(Step.WITHHOLD, asked.reason)
+            elif delivery.channel not in self._channels:
+                answers[id_] = Stop(Step.WITHHOLD, No.NO_CONNECTOR)
+            elif contact is None:
+                answers[id_] = Stop(Step.WITHHOLD, No.CONTACT_GONE)
+            elif bars(barred.get(hashes[id_], {}), delivery.channel):
+                answers[id_] = Stop(Step.WITHHOLD, No.SUPPRESSED)
+            elif key is None or sealed is None:
+                answers[id_] = Stop(Step.CANCEL, No.NO_KEY)
+            else:
+                words = key.open("channels.deliveries", "content", id_, sealed)
+                answers[id_] = Go(person, contact.value, unpack(orjson.loads(words)))
+        return answers

@@ -1,0 +1,78 @@
+"""Channels as a holder of personal data: what is exported, and what an erasure leaves.
+
+Enters: a person. Leaves: her messages in words; or ledger rows without words, without files, without counters. A delivery belongs to her
+when the person it was made for is her, or was merged into her.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from channels import store
+from channels.connector import Connector
+from channels.deliveries import No
+from channels.ledger import State, Step
+from channels.moving import Move, Mover
+from identity.service import Identity
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.ids import PersonId
+from kernel.kernel import Kernel
+
+# An intent that nobody finished may have left: the erasure does not know better.
+_STEPS: Mapping[State, Step] = {State.RESERVED: Step.CANCEL, State.INTENT: Step.LOSE}
+
+
+class Holding:
+    """Exports and erases."""
+
+    def __init__(self, kernel: Kernel, identity: Identity, mover: Mover, connectors: Mapping[str, Connector]) -> None:
+        self._kernel = kernel
+        self._identity = identity
+        self._mover = mover
+        self._connectors = {one.name: one for one in connectors.values()}
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """Every delivery with the words it carried."""
+        rows = await store.of_people(conn, await self._names(conn, person))
+        keys = await self._kernel.vault.unwrap({d.key_id for d, _ in rows})
+        deliveries: list[Json] = []
+        for d, sealed in rows:
+            key = keys.get(d.key_id)
+            words: Json = None
+            if key is not None and sealed is not None:
+                words = orjson.loads(key.open("channels.deliveries", "content", d.delivery_id, sealed))
+            deliveries.append(
+                {
+                    "delivery_id": d.delivery_id,
+                    "decision_id": d.decision_id,
+                    "channel": d.channel,
+                    "purpose": d.purpose,
+                    "state": d.state,
+                    "reason": d.reason,
+                    "reserved_at": d.reserved_at.isoformat(),
+                    "changed_at": d.changed_at.isoformat(),
+                    "content": words,
+                }
+            )
+        return {"deliveries": deliveries}
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:
+        """Call off what waits, delete the copies that connectors keep, blank the words, drop the counters."""
+        people = await self._names(conn, person)
+        rows = await store.of_people(conn, people, lock=True)
+        moves = [Move(delivery=d, step=_STEPS[d.state], reason=No.ERASED) for d, _ in rows if d.state in _STEPS]
+        await self._mover.move(conn, moves)
+        for d, _ in rows:
+            if d.connector in self._connectors:
+                await self._connectors[d.connector].forget(d.delivery_id, d.reserved_at)
+        await store.blank(conn, [d.delivery_id for d, words in rows if words is not None])
+        await store.forget_caps(conn, people)
+        return sum(words is not None for _, words in rows)
+
+    async def _names(self, conn: Conn, person: PersonId) -> Sequence[PersonId]:
+        """Her id and the retired ids that lead to her, of those that anything was ever sent to."""
+        held = (await self._identity.members(conn, [person])).get(person)
+        others = await store.people_of_contacts(conn, held.identifiers) if held is not None else []
+        live = await self._identity.current(conn, others)
+        return sorted({person, *(other for other in others if live.get(other) == person)})

@@ -1,0 +1,216 @@
+"""The front door of the channels room: reserve, dispatch, suppress, hear back.
+
+Enters: messages that a decision wants sent, suppressions, receipts of providers. Leaves: at most one message each, through a connector,
+with its why, preference and one-click links; every step in the ledger and in the log. What it never does: send without asking the
+gate again, send twice for one intent, call a message delivered that was only accepted, or keep an address or a word unsealed.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from audit.service import Audit
+from channels import store
+from channels.caps import CapRule
+from channels.clearance import Clearance
+from channels.connector import Connector
+from channels.deliveries import Delivery, DispatchReport, NewDelivery, No, StepTaken, Withheld
+from channels.dispatching import Dispatcher
+from channels.errors import IllegalStep, UnknownDelivery
+from channels.holding import Holding
+from channels.imports import SuppressionRows
+from channels.ledger import State, Step
+from channels.links import Links
+from channels.moving import Move, Mover
+from channels.noting import Noting
+from channels.outbox.connector import OutboxConnector
+from channels.receiving import NewReceipt, Receiving
+from channels.reservation import Reservations, windows_of
+from channels.settings import ChannelsSettings
+from channels.store import Place
+from channels.suppression import Suppressions
+from consent.service import Consent
+from events.service import Events
+from identity.service import Identity
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.errors import CandorError
+from kernel.ids import DeliveryId, IdentifierId, PersonId
+from kernel.kernel import Kernel
+from kernel.log import get_logger
+from profiles.service import Profiles
+
+_log = get_logger("channels")
+
+
+class Channels:
+    """The way out. One per process and event loop. `connectors` by channel; without any, email goes to the outbox folder."""
+
+    name = "channels"
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        audit: Audit,
+        identity: Identity,
+        consent: Consent,
+        events: Events,
+        profiles: Profiles,
+        settings: ChannelsSettings | None = None,
+        connectors: Sequence[Connector] | None = None,
+    ) -> None:
+        del profiles  # the words arrive filled: whoever composes a message reads profiles, the way out does not
+        self._kernel = kernel
+        self.settings = settings or ChannelsSettings()
+        if connectors is None:
+            connectors = [OutboxConnector(self.settings.outbox_dir or kernel.settings.data_dir / "outbox")]
+        self.connectors: Mapping[str, Connector] = {one.channel: one for one in connectors}
+        self.links = Links(
+            kernel.tokens,
+            kernel.settings.base_url,
+            why_days=self.settings.why_days,
+            preferences_days=self.settings.preferences_days,
+        )
+        self._mover = Mover(kernel, audit)
+        self._suppressions = Suppressions(kernel, audit, identity)
+        self._reservations = Reservations(kernel, identity, self._suppressions, self._mover, frozenset(self.connectors))
+        noting = Noting(kernel, consent, events)
+        clearance = Clearance(kernel, identity, consent, self._suppressions, frozenset(self.connectors))
+        self._dispatcher = Dispatcher(
+            kernel, identity, consent, clearance, self._mover, noting, self.links, self.connectors, self.settings
+        )
+        self._receiving = Receiving(kernel, audit, identity, self._suppressions, noting)
+        self._holding = Holding(kernel, identity, self._mover, self.connectors)
+        self.suppression_rows = SuppressionRows(self._suppressions)
+
+    # in the decision's commit
+
+    async def reserve(self, conn: Conn, deliveries: Sequence[NewDelivery]) -> list[DeliveryId | Withheld]:
+        """Take the caps and queue the messages in the caller's transaction, or say why not; one answer each, in order.
+
+        A decision that has a delivery already is answered with it. Content is checked and sealed here; nothing raises
+        for one item.
+        """
+        return await self._reservations.reserve(conn, deliveries)
+
+    async def room(self, conn: Conn, person: PersonId, rules: Sequence[CapRule], at: datetime) -> str | None:
+        """The name of the first cap that is full for a message at this time; None when all have room. Takes nothing."""
+        for rule in rules:
+            (window,) = windows_of([rule], at)
+            place = Place(person=person, delivery_id=DeliveryId(""), at=at, window=window)
+            if not all(await store.room(conn, [place])):
+                return rule.name
+        return None
+
+    async def suppressed(
+        self, conn: Conn, identifier_ids: Sequence[IdentifierId], channel: str | None = None
+    ) -> set[IdentifierId]:
+        """Those of these contact points that nothing may be sent to, on the channel or (None) on any."""
+        return await self._suppressions.suppressed(conn, identifier_ids, channel)
+
+    # sending
+
+    async def dispatch(self, limit: int = 100) -> DispatchReport:
+        """Send what is due, `limit` deliveries at most; abandoned claims become uncertain first."""
+        return await self._dispatcher.dispatch(limit)
+
+    async def recover(self, limit: int = 1000) -> int:
+        """Claimed deliveries whose worker is gone become uncertain, never sent again; how many."""
+        return await self._dispatcher.recover(limit)
+
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        """`dispatch` until `stop`; what is being sent then is finished. A dependency that is down is tried again later."""
+        while not stop.is_set():
+            moved = 0
+            try:
+                moved = (await self.dispatch(self.settings.claim_batch)).total
+            except CandorError as fault:
+                _log.error("dispatcher_paused", code=fault.code, remedy=fault.remedy)
+            if not moved:
+                try:
+                    await asyncio.wait_for(stop.wait(), self.settings.poll_seconds)
+                except TimeoutError:
+                    continue
+
+    async def cancel(self, delivery_id: DeliveryId, reason: str = No.CALLED_OFF, *, actor: str = "system") -> Delivery:
+        """Call off a message that no worker has claimed yet.
+
+        Raises:
+            UnknownDelivery: there is none. IllegalStep: it has been claimed or is done.
+        """
+        async with self._kernel.db.transaction() as conn:
+            delivery = await store.get(conn, delivery_id, lock=True)
+            if delivery is None:
+                raise UnknownDelivery(delivery_id)
+            # Not from intent, though the ledger knows that step: from outside nobody can tell whether bytes have left.
+            if delivery.state is not State.RESERVED:
+                raise IllegalStep(delivery.state, Step.CANCEL, [State.RESERVED])
+            await self._mover.move(conn, [Move(delivery=delivery, step=Step.CANCEL, reason=reason)], actor=actor)
+        return await self.show(delivery_id)
+
+    # hearing back
+
+    async def receive(self, delivery_id: DeliveryId, receipt: NewReceipt, *, actor: str) -> Delivery:
+        """Fold a provider's report; order and repetition make no difference. A final bounce or a complaint suppresses.
+
+        Raises:
+            UnknownDelivery: there is none. IllegalStep: no attempt was made that it could be about.
+        """
+        async with self._kernel.db.transaction() as conn:
+            return await self._receiving.receive(conn, delivery_id, receipt, actor=actor)
+
+    # suppressions
+
+    async def suppress(
+        self, conn: Conn, identifier_ids: Sequence[IdentifierId], channel: str, reason: str, *, actor: str
+    ) -> int:
+        """From this commit on nothing leaves to these contacts on the channel (`*`: on none); how many are new.
+
+        Raises:
+            UnknownContact: one is unknown or erased.
+        """
+        return await self._suppressions.suppress(conn, identifier_ids, channel, reason, actor=actor)
+
+    async def lift(
+        self, conn: Conn, identifier_ids: Sequence[IdentifierId], channel: str, reason: str, *, actor: str
+    ) -> int:
+        """Take suppressions back, with an entry; how many there were."""
+        return await self._suppressions.lift(conn, identifier_ids, channel, reason, actor=actor)
+
+    # reading
+
+    async def show(self, delivery_id: DeliveryId) -> Delivery:
+        """One delivery, without content.
+
+        Raises:
+            UnknownDelivery: there is none.
+        """
+        async with self._kernel.db.reading() as conn:
+            found = await store.get(conn, delivery_id)
+        if found is None:
+            raise UnknownDelivery(delivery_id)
+        return found
+
+    async def history(self, delivery_id: DeliveryId) -> list[StepTaken]:
+        """Its steps, oldest first."""
+        async with self._kernel.db.reading() as conn:
+            return await store.steps(conn, delivery_id)
+
+    async def counts(self) -> dict[str, int]:
+        """Deliveries by state."""
+        async with self._kernel.db.reading() as conn:
+            return await store.states(conn)
+
+    # holder of personal data, counter of impact
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """Every delivery of the person, with the words it carried."""
+        return await self._holding.export(conn, person)
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:
+        """Call off what waits, delete outbox files, blank the words, drop the counters. Suppressions stay: they are hashes."""
+        return await self._holding.erase(conn, person)
+
+    async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
+        """How many deliveries a change of these people would concern."""
+        return {"deliveries": await store.counts(conn, people)}
