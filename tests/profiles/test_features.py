@@ -194,3 +194,14 @@ def test_an_erasure_takes_her_rows_out_of_a_file(tmp_path):
     assert (taken, left) == (1, 1)
     assert digest == rows_digest(["per_2"], ["a", "b"], rows[1:])
     assert without(tmp_path / "none.parquet", "per_1") is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(-1e6, 1e6)), min_size=3, max_size=30), st.randoms())
+def test_sums_and_decays_do_not_depend_on_the_order_of_events(happened, rng: random.Random):
+    events = [
+        event(name, days, n=place, revenue=amount)
+        for place, (days, amount) in enumerate(happened)
+        for name in ("Order Completed", "Product Viewed")
+    ]
+    shuffled = rng.sample(events, len(events))
+    assert bits(evaluate(raw(events=events)).row) == bits(evaluate(raw(events=shuffled)).row)
