@@ -9,6 +9,7 @@ import codecs
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,14 @@ def open_table(path: Path, form: Format) -> Iterator[Table]:
                 yield _JsonLines(_plain(raw), raw, size)
             else:
                 yield _Delimited(raw, size, form)
-        except (gzip.BadGzipFile, zstandard.ZstdError, EOFError, pa.ArrowException) as fault:
+        except (
+            gzip.BadGzipFile,
+            zstandard.ZstdError,
+            zlib.error,
+            EOFError,
+            UnicodeDecodeError,
+            pa.ArrowException,
+        ) as fault:
             raise UnreadableFile(f"expected a whole file, got one that is damaged ({type(fault).__name__})") from fault
 
 
@@ -102,7 +110,9 @@ def _plain(raw: io.BufferedReader) -> io.BufferedReader:
     if magic[:2] == b"\x1f\x8b":
         return io.BufferedReader(gzip.GzipFile(fileobj=raw))
     if magic == b"\x28\xb5\x2f\xfd":
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+        return io.BufferedReader(
+            zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+        )
     return raw
 
 
