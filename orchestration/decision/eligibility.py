@@ -42,6 +42,19 @@ class Rejection:
     act: str | None = None
 
 
+_SUPPRESSED = "suppressed"
+_UNREACHABLE = frozenset({"no_connector", "contact_gone", "no_key", "expired"})
+
+
+def _refusal(state: Inputs, arm: Arm) -> str:
+    """What channels said of this arm, empty when nothing."""
+    return (state.refused or {}).get(arm.id, "")
+
+
+def _is_cap(reason: str) -> bool:
+    return reason == "cap" or reason.startswith("cap:")
+
+
 def _blocked(state: Inputs, arm: Arm) -> Rejection | None:
     del arm
     return Rejection(Stage.BLOCKED, state.blocked) if state.blocked else None
@@ -53,11 +66,15 @@ def _consent(state: Inputs, arm: Arm) -> Rejection | None:
 
 
 def _reach(state: Inputs, arm: Arm) -> Rejection | None:
+    if (reason := _refusal(state, arm)) in _UNREACHABLE:
+        return Rejection(Stage.REACH, reason)
     return None if arm.channel in state.reach else Rejection(Stage.REACH, "no_contact_point")
 
 
 def _suppression(state: Inputs, arm: Arm) -> Rejection | None:
-    return Rejection(Stage.SUPPRESSION, "suppressed") if arm.channel in state.suppressed else None
+    if arm.channel in state.suppressed or _refusal(state, arm) == _SUPPRESSED:
+        return Rejection(Stage.SUPPRESSION, _SUPPRESSED)
+    return None
 
 
 def _segment(state: Inputs, arm: Arm) -> Rejection | None:
@@ -72,15 +89,18 @@ def _segment(state: Inputs, arm: Arm) -> Rejection | None:
 
 
 def _publication(state: Inputs, arm: Arm) -> Rejection | None:
-    del state
     if not arm.published:
         return Rejection(Stage.PUBLICATION, "not_published")
-    return Rejection(Stage.PUBLICATION, "out_of_stock") if arm.stock == 0 else None
+    if arm.stock == 0:
+        return Rejection(Stage.PUBLICATION, "out_of_stock")
+    reason = _refusal(state, arm)
+    # What is left are words that cannot be rendered for this person.
+    return Rejection(Stage.PUBLICATION, reason) if reason and not _is_cap(reason) else None
 
 
 def _cap(state: Inputs, arm: Arm) -> Rejection | None:
-    reason = (state.capped or {}).get(arm.id)
-    return Rejection(Stage.CAP, reason) if reason else None
+    reason = _refusal(state, arm)
+    return Rejection(Stage.CAP, reason) if _is_cap(reason) else None
 
 
 def _holdout(state: Inputs, arm: Arm) -> Rejection | None:

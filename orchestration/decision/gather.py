@@ -120,7 +120,7 @@ class Gatherer:
             channel: str(one) for channel, one in hot.reach.items() if any(arm.channel == channel for arm in found)
         }
         suppressed, full = await self._advice(person, placement, hot, at)
-        capped = {arm.id: full[arm.channel] for arm in found if arm.channel in full} | dict(refused or {})
+        no = {arm.id: f"cap:{full[arm.channel]}" for arm in found if arm.channel in full} | dict(refused or {})
         rule = placement.segment
         inputs = Inputs(
             at=at.isoformat(),
@@ -148,7 +148,7 @@ class Gatherer:
             segment_all=rule.all if rule else (),
             segment_any=rule.any if rule else (),
             segment_none=rule.none if rule else (),
-            capped=capped,
+            refused=no,
             holdout=self._holdout(placement.holdout, person),
             sure=hot.sure,
             min_sure=placement.min_sure,
@@ -216,13 +216,14 @@ class Gatherer:
             return frozenset(), {}
         full: dict[str, str] = {}
         async with self._kernel.db.reading() as conn:
-            ids = [hot.reach[channel] for channel in queued]
-            gone = await self._channels.suppressed(conn, ids)
+            gone: set[str] = set()
             for channel in queued:
+                if await self._channels.suppressed(conn, [hot.reach[channel]], channel):
+                    gone.add(channel)
                 rules = cap_rules(placement, channel)
                 if rules and (reason := await self._channels.room(conn, person, rules, at)):
                     full[channel] = reason
-        return frozenset(channel for channel in queued if hot.reach[channel] in gone), full
+        return frozenset(gone), full
 
     def _holdout(self, holdout: Holdout | None, person: PersonId) -> HoldoutDraw | None:
         """Membership by a keyed hash of name and person: stable, and not to be guessed from the id."""

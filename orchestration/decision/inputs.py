@@ -83,7 +83,11 @@ class Versions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """The whole state a decision may look at. `blocked` is a reason code (erased, restricted) or None."""
+    """The whole state a decision may look at. `blocked` is a reason code (erased, restricted) or None.
+
+    `refused` names arms that channels would not or did not take, with channels' reason: a full cap (`cap` or `cap:NAME`), a suppression, a
+    contact or connector that is not there, words that cannot be rendered.
+    """
 
     at: str
     person: str
@@ -102,7 +106,7 @@ class Inputs:
     segment_all: tuple[str, ...] = ()
     segment_any: tuple[str, ...] = ()
     segment_none: tuple[str, ...] = ()
-    capped: Mapping[str, str] | None = None
+    refused: Mapping[str, str] | None = None
     holdout: HoldoutDraw | None = None
     sure: float = 1.0
     min_sure: float = 0.0
@@ -144,7 +148,7 @@ class Inputs:
             "suppressed": sorted(self.suppressed),
             "segments": sorted(self.segments),
             "segment": {"all": list(self.segment_all), "any": list(self.segment_any), "none": list(self.segment_none)},
-            "capped": dict(self.capped or {}),
+            "refused": dict(self.refused or {}),
             "holdout": None if self.holdout is None else {
                 "name": self.holdout.name, "share": self.holdout.share.hex(), "member": self.holdout.member,
             },
@@ -211,7 +215,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         segment_all=segment.names("all"),
         segment_any=segment.names("any"),
         segment_none=segment.names("none"),
-        capped=part.inner("capped").texts(),
+        refused=part.inner("refused").texts(),
         holdout=None if held is None else HoldoutDraw(
             name=part.inner("holdout").text("name"), share=part.inner("holdout").real("share"),
             member=part.inner("holdout").yes("member"),

@@ -13,8 +13,10 @@ from kernel.ids import DeliveryId, IdentifierId, PersonId
 class Outbound(Protocol):
     """Every method runs on the caller's connection. Advice may be stale the moment it is given; `reserve` is the authority."""
 
-    async def suppressed(self, conn: Conn, identifier_ids: Sequence[IdentifierId]) -> Collection[IdentifierId]:
-        """Those of these contact points that nothing may be sent to."""
+    async def suppressed(
+        self, conn: Conn, identifier_ids: Sequence[IdentifierId], channel: str | None = None
+    ) -> Collection[IdentifierId]:
+        """Those of these contact points that nothing may be sent to on the channel."""
         ...
 
     async def room(self, conn: Conn, person: PersonId, rules: Sequence[CapRule], at: datetime) -> str | None:

@@ -55,6 +55,11 @@ class Decision:
     delivery_id: DeliveryId | None = None
 
     @property
+    def dry_run(self) -> bool:
+        """It was not kept."""
+        return self.entry_id is None
+
+    @property
     def nothing(self) -> bool:
         """Nothing is shown or sent."""
         return self.variant is None

@@ -16,6 +16,7 @@ from audit.entries import NewEntry
 from audit.receipt import Receipt
 from audit.service import Audit
 from audit.tags import Tag
+from channels.errors import Unrenderable
 from consent.service import Consent
 from explain.facts import DecisionFacts, Verdict
 from identity.service import Identity
@@ -24,7 +25,7 @@ from kernel.db import Conn
 from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, new_id
 from kernel.kernel import Kernel
 from orchestration.decision import evidence, facts, store
-from orchestration.decision.commit import CATALOGUE, FENCE, Committed, Committer, Pending, Refused
+from orchestration.decision.commit import CATALOGUE, FENCE, WITHHELD, Committed, Committer, Pending, Refused
 from orchestration.decision.engine import Outcome, decide, withhold
 from orchestration.decision.gather import Gathered, Gatherer
 from orchestration.decision.inputs import Inputs
@@ -112,7 +113,10 @@ class Decisions:
 
     async def _keep(self, request: DecisionRequest, record: Record, gathered: Gathered) -> Committed | Refused:
         key = await self._sealer.key(gathered.inputs.person)
-        delivery = await self._gatherer.delivery(request, record, gathered, key.id)
+        try:
+            delivery = await self._gatherer.delivery(request, record, gathered, key.id)
+        except Unrenderable as fault:  # a slot that this purpose may not fill: another arm may do without it
+            return Refused(WITHHELD, fault.reason)
         row = _row(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
         fences = {PersonId(record.inputs.person): record.inputs.versions.consent}
         entry = evidence.entry(record, key_id=key.id, actor=request.actor)

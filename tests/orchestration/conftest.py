@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from audit.service import Audit
+from channels.service import Channels
 from consent.acts import NewAct, Notice
 from consent.service import Consent
 from events.service import Events
@@ -24,36 +25,6 @@ from orchestration.learning.service import Learning
 from orchestration.learning.settings import LearningSettings
 from profiles.service import Profiles
 from profiles.settings import ProfilesSettings
-
-try:
-    from channels.service import Channels
-except ModuleNotFoundError:
-    from channels.deliveries import Withheld
-    from kernel.ids import new_id
-
-    class Channels:
-        def __init__(self, *rooms):
-            self.taken, self.gone = {}, set()
-
-        async def suppressed(self, conn, ids):
-            return self.gone & set(ids)
-
-        async def room(self, conn, person, rules, at):
-            return next((r.name for r in rules if self.taken.get((person, r.name), 0) >= r.limit), None)
-
-        async def reserve(self, conn, deliveries):
-            out = []
-            for d in deliveries:
-                if d.identifier_id in self.gone:
-                    out.append(Withheld("suppressed"))
-                elif await self.room(conn, d.person, d.cap_rules, None):
-                    out.append(Withheld("cap"))
-                else:
-                    for r in d.cap_rules:
-                        self.taken[(d.person, r.name)] = self.taken.get((d.person, r.name), 0) + 1
-                    out.append(new_id("dlv"))
-            return out
-
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 NOTICE = Notice.of("May we?", version="v1", language="en")
@@ -180,6 +151,7 @@ async def shop(kernel: Kernel, clock: FrozenClock, tmp_path) -> AsyncIterator[Sh
     identity = Identity(kernel, audit)
     consent = Consent(kernel, audit, identity)
     identity.on_people_changed.append(consent.people_changed)
+    identity.on_identifiers_stored.append(consent.identifiers_stored)
     events = Events(kernel, audit, identity, consent)
     profiles = Profiles(kernel, identity, consent, events, ProfilesSettings(features_file=features))
     channels = Channels(kernel, audit, identity, consent, events, profiles)

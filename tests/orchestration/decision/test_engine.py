@@ -50,7 +50,7 @@ def states(draw_):
         segments=frozenset(draw_(st.sets(st.sampled_from(["lapsed", "vip"])))),
         segment_all=draw_(st.sampled_from([(), ("lapsed",)])),
         segment_none=draw_(st.sampled_from([(), ("vip",)])),
-        capped={one.id: "cap:placement" for one in arms if draw_(st.booleans())},
+        refused={one.id: draw_(st.sampled_from(["cap:placement:x", "cap", "suppressed", "no_connector", "missing_variable"])) for one in arms if draw_(st.booleans())},
         holdout=draw_(st.sampled_from([None, HoldoutDraw(name="h", share=0.1, member=True), HoldoutDraw(name="h", share=0.1, member=False)])),
         sure=draw_(reals),
         min_sure=draw_(reals),

@@ -1,0 +1,226 @@
+"""Routes of decisions, sends and published content.
+
+Enters: HTTP with a key of the scope named at the route. Leaves: JSON as CONTRACTS.md has it; a "no" is an answer with a reason, an accident a problem. The
+house is found at `request.app.state.house`. `/content` is public and immutable: an edge cache may serve it for ever.
+"""
+
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from audit.access.endpoints import needs
+from audit.access.principal import Principal
+from audit.entries import NewEntry
+from audit.service import Audit, LineageEntry
+from audit.tags import Tag
+from channels.service import Channels
+from identity.identifiers import Identifier
+from kernel.canonical import Json, canonical
+from kernel.errors import NotFound
+from kernel.ids import is_id
+from kernel.kernel import Kernel
+from orchestration.decision import store
+from orchestration.decision.errors import UnknownDecision
+from orchestration.decision.request import Decision, DecisionRequest, Replay
+from orchestration.decision.service import Decisions
+
+router = APIRouter(tags=["decisions"])
+_MOST_PLACEMENTS = 20  # of one page
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Subject(_Body):
+    """Whom it is about: `person` ("per_…" or "kind:value"), or `identifiers` by kind."""
+
+    person: Annotated[str, Field(min_length=3, max_length=512)] | None = None
+    identifiers: dict[str, Annotated[str, Field(min_length=1, max_length=512)]] = {}
+    context: dict[str, Any] = {}
+    channels: Annotated[list[str], Field(max_length=10)] | None = None
+    dry_run: bool = False
+
+    def about(self) -> dict[str, Any]:
+        """The parts that every request shares."""
+        return {
+            "person": self.person,
+            "identifiers": tuple(Identifier(kind, value) for kind, value in self.identifiers.items()),
+            "context": self.context,
+            "channels": None if self.channels is None else frozenset(self.channels),
+            "dry_run": self.dry_run,
+        }
+
+
+class DecideBody(Subject):
+    """One `placement`, or several `placements` of one page."""
+
+    placement: str | None = None
+    placements: Annotated[list[str], Field(max_length=_MOST_PLACEMENTS)] = []
+    trigger: str | None = None
+    seed: Annotated[str, Field(max_length=128)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "DecideBody":
+        if (self.placement is None) == (not self.placements):
+            msg = "expected exactly one of placement and placements"
+            raise ValueError(msg)
+        return self
+
+
+class SendBody(Subject):
+    """A message to queue, if one may leave."""
+
+    placement: str
+    trigger: str
+    deliver_after: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+
+
+class _House:
+    """The services these routes use, as the app holds them."""
+
+    def __init__(self, request: Request) -> None:
+        house = request.app.state.house
+        self.kernel = cast("Kernel", house.kernel)
+        self.audit = cast("Audit", house.audit)
+        self.channels = cast("Channels", house.channels)
+        self.decisions = cast("Decisions", house.decisions)
+
+    def links(self, decision_id: str) -> dict[str, Json]:
+        """Where a person reads why, where an auditor gets the proof."""
+        base = self.kernel.settings.base_url.rstrip("/")
+        return {
+            "why_url": self.channels.links.why(cast("Any", decision_id)),
+            "receipt_url": f"{base}/v1/decisions/{decision_id}/receipt",
+        }
+
+
+@router.post("/v1/decisions")
+async def decide(request: Request, body: DecideBody, principal: Principal = needs("decide")) -> dict[str, Json]:
+    """Choose content and channel for a person; nothing is queued."""
+    house = _House(request)
+    made = []
+    for placement in body.placements or [body.placement or ""]:
+        asked = DecisionRequest(
+            placement=placement, trigger=body.trigger, seed=body.seed, actor=principal.actor, **body.about()
+        )
+        made.append(await _answer(house, await house.decisions.decide(asked)))
+    return {"decisions": made} if body.placements else made[0]
+
+
+@router.post("/v1/sends")
+async def send(request: Request, body: SendBody, principal: Principal = needs("send")) -> dict[str, Json]:
+    """Choose, and queue the message in the same commit; `{withheld: reason}` when none may or should leave."""
+    house = _House(request)
+    asked = DecisionRequest(
+        placement=body.placement, trigger=body.trigger, deliver_after=body.deliver_after, expires_at=body.expires_at,
+        send=True, actor=principal.actor, **body.about(),
+    )  # fmt: skip
+    made = await house.decisions.decide(asked)
+    told: dict[str, Json] = {"decision_id": made.decision_id} | (house.links(made.decision_id) if made.entry_id else {})
+    if made.delivery_id is not None:
+        return {"delivery_id": made.delivery_id, **told}
+    if made.dry_run and not made.nothing:
+        return {"would_send": made.choice, **told}
+    return {"withheld": made.withheld or "nothing_was_better", **told}
+
+
+@router.get("/v1/decisions/{decision_id}")
+async def show(
+    request: Request, decision_id: str, principal: Principal = needs("decide", "officer", "auditor")
+) -> dict[str, Json]:
+    """The record of a decision: every candidate with its one rejection or its score, the exact probabilities, the versions."""
+    house = _House(request)
+    await _note_reading(house, decision_id, principal, "decision")
+    return {**await house.decisions.show(decision_id), **house.links(decision_id)}
+
+
+@router.post("/v1/decisions/{decision_id}/replay")
+async def replay(
+    request: Request, decision_id: str, principal: Principal = needs("officer", "auditor", "operate")
+) -> dict[str, Json]:
+    """Decide again from the stored inputs and compare the bytes."""
+    return _replayed(await _House(request).decisions.replay(decision_id, actor=principal.actor))
+
+
+@router.get("/v1/decisions/{decision_id}/receipt")
+async def receipt(request: Request, decision_id: str, principal: Principal = needs("officer", "auditor")) -> Response:
+    """The file that proves offline what the decision rested on; `candor verify` checks it."""
+    house = _House(request)
+    await _note_reading(house, decision_id, principal, "receipt")
+    await house.audit.sequence()
+    made = await house.decisions.receipt(decision_id)
+    name = f'attachment; filename="{decision_id}.receipt.json"'
+    return Response(made.text, media_type="application/json", headers={"Content-Disposition": name})
+
+
+@router.get("/v1/decisions/{decision_id}/lineage")
+async def lineage(
+    request: Request, decision_id: str, principal: Principal = needs("officer", "auditor")
+) -> dict[str, Json]:
+    """The acts that the decision rests on and that rest on it, both directions."""
+    house = _House(request)
+    await _note_reading(house, decision_id, principal, "lineage")
+    return {"entries": [_entry(one) for one in await house.audit.lineage([("decision", decision_id)])]}
+
+
+@router.get("/content/{placement}/variant-{variant}.json")
+async def content(request: Request, placement: str, variant: str) -> Response:
+    """A published variant, as words with their slots; the same bytes for ever."""
+    house = _House(request)
+    shelved = await house.decisions.shelf.current()
+    if variant not in shelved.catalogue.placement(placement).variants or variant not in shelved.published:
+        raise NotFound("expected a variant that this placement publishes, got another", code="unknown_variant")
+    async with house.kernel.db.reading() as conn:
+        found = await store.words(conn, variant)
+    if found is None:
+        raise NotFound("expected a published variant, got one that is not", code="unknown_variant")
+    digest, words = found
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{digest.removeprefix("sha256:")}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(canonical(words), media_type="application/json", headers=headers)
+
+
+async def _answer(house: _House, made: Decision) -> dict[str, Json]:
+    shelved = await house.decisions.shelf.current()
+    words = shelved.catalogue.variant(made.variant).words() if made.variant else None
+    return {
+        "decision_id": made.decision_id,
+        "placement": made.placement,
+        "choice": made.choice,
+        "variant": made.variant,
+        "channel": made.channel,
+        "content": words,
+        "propensity": made.propensity,
+        "withheld": made.withheld,
+        "expires_at": made.expires_at.isoformat(),
+        **(house.links(made.decision_id) if made.entry_id else {"dry_run": True}),
+    }
+
+
+async def _note_reading(house: _House, decision_id: str, principal: Principal, what: str) -> None:
+    """Looking at a person's decision is an act of its own."""
+    if not is_id(decision_id, "dec"):
+        raise UnknownDecision("expected the id of a decision (dec_…), got something else")
+    row = await house.decisions.row(decision_id)
+    entry = NewEntry(Tag.READ_PERSONAL, {"decision": row.id}, {"what": what}, key_id=row.key_id, actor=principal.actor)
+    async with house.kernel.db.transaction() as conn:
+        await house.audit.append(conn, [entry])
+
+
+def _replayed(made: Replay) -> dict[str, Json]:
+    return {
+        "decision_id": made.decision_id, "status": made.status, "recorded": made.recorded, "replayed": made.replayed,
+        "entry_id": made.entry_id,
+    }  # fmt: skip
+
+
+def _entry(one: LineageEntry) -> dict[str, Json]:
+    return {
+        "entry_id": one.entry_id, "tag": one.tag, "at": one.at.isoformat(), "leaf_index": one.leaf_index,
+        "refs": {kind: list(refs) for kind, refs in one.refs.items()},
+    }  # fmt: skip
