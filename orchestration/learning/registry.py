@@ -1,7 +1,7 @@
 """Models as files named by digest beside rows that say which one rules.
 
 Enters: model bytes. Leaves: `ActiveModel` for decision, within a second of a promotion or rollback in any process; a broken or missing file is a
-fallback with a name and a line in `health`, never an exception on the path (decision.D11, D39).
+fallback with a name and a line in `faults`, never an exception on the path (decision.D11, D39).
 """
 
 import asyncio
@@ -91,19 +91,18 @@ class Registry:
             self._loaded.popitem(last=False)
         return found
 
-    async def health(self) -> dict[str, str | None]:
-        """Per placement that a model rules: None when its file can be used, else what is wrong. `Unavailable` without Postgres."""
+    async def faults(self) -> list[str]:
+        """Models that rule and whose file cannot be used, each with its remedy. `Unavailable` without Postgres."""
         async with self._kernel.db.reading() as conn:
             ruling = await store.active(conn)
-        found: dict[str, str | None] = {}
+        found: list[str] = []
         for placement, digest in ruling.items():
             if digest is None:
                 continue
             try:
                 await asyncio.to_thread(self._load, digest)
-                found[placement] = None
             except ModelBroken as fault:
-                found[placement] = str(fault)
+                found.append(f"placement {placement} is ranked by rules: {fault}")
         return found
 
     def _load(self, digest: str) -> GbmModel:

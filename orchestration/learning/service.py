@@ -65,7 +65,6 @@ class Learning:
         self._shelf = Shelf(kernel, audit, DecisionSettings())
         self._assembler = Assembler(identity, consent, events, profiles, Sealer(kernel, identity))
         self._folder = kernel.settings.data_dir / "training"
-        self._fresh: dict[str, TrainingSet] = {}
         self.decision_rows: RowHandler = DecisionRows(kernel, identity, events)
 
     # models for decision and explain
@@ -78,34 +77,11 @@ class Learning:
         """A model by digest; `UnknownModel`, `ModelBroken`."""
         return await self._registry.model(digest)
 
-    async def health(self) -> Mapping[str, str | None]:
-        """Per placement that a model rules: None when its file can be used, else what is wrong and what to do."""
-        return await self._registry.health()
+    async def faults(self) -> list[str]:
+        """What is wrong with the models that rule, each with its remedy, for `candor doctor`; empty when all is well."""
+        return await self._registry.faults()
 
     # learning
-
-    async def build_training_set(self) -> dict[str, Json]:
-        """Assemble and write the examples of every placement that has any; figures per placement."""
-        figures: dict[str, Json] = {}
-        for placement in await self.placements():
-            made = await self.training_set(placement)
-            self._fresh[placement] = made
-            figures[placement] = {"rows": len(made.people), "arms": list(made.log.arms), "digest": made.digest}
-        return figures
-
-    async def train_all(self, *, actor: str = "system") -> dict[str, Json]:
-        """A ranker per placement, promoted where the gate says so; a placement with too little says so and keeps its rules."""
-        figures: dict[str, Json] = {}
-        for placement in await self.placements():
-            try:
-                made = await self.train(placement, actor=actor, made=self._fresh.pop(placement, None))
-            except TooLittleToLearn as fault:
-                figures[placement] = {"trained": False, "reason": fault.message}
-                continue
-            figures[placement] = {
-                "trained": True, "digest": made.digest, "rows": made.rows, "promoted": made.promoted, **made.evaluation,
-            }  # fmt: skip
-        return figures
 
     async def placements(self) -> list[str]:
         """Placements of the catalogue that have imported decisions or a model."""

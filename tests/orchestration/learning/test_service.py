@@ -98,7 +98,7 @@ async def test_a_broken_model_file_means_named_rules_with_an_exact_vector_and_a_
     await past(shop, tmp_path, count=120)
     made = await shop.learning.train("open")
     await shop.learning.promote(made.digest, actor="staff:ann", reason="try it", force=True)
-    assert await shop.learning.health() == {"open": None}
+    assert await shop.learning.faults() == []
     path = shop.learning._registry.path(made.digest)
     if harm == "missing":
         path.unlink()
@@ -109,8 +109,9 @@ async def test_a_broken_model_file_means_named_rules_with_an_exact_vector_and_a_
     found = await shop.decide("email:y@example.org")
     assert (found.outcome.ranked_by, found.outcome.fallback) == ("rules", "model_broken")
     assert abs(sum(one.propensity for one in found.outcome.judged) - 1) <= 1e-12
-    health = await shop.learning.health()
-    assert "candor learn" in health["open"]
+    (told,) = await shop.learning.faults()
+    assert "placement open" in told
+    assert "candor learn" in told
     assert (await shop.decisions.replay(found.decision_id)).identical
     with pytest.raises(ModelBroken):
         await shop.learning.promote(made.digest, actor="staff:ann", reason="again")
@@ -127,12 +128,10 @@ async def test_importing_the_same_rows_again_changes_nothing(shop, tmp_path):
     assert (report.accepted, report.duplicates) == (0, 30)
 
 
-async def test_too_few_rows_are_an_error_with_a_remedy_and_train_all_goes_on(shop, tmp_path):
+async def test_too_few_rows_are_an_error_with_a_remedy(shop, tmp_path):
     await past(shop, tmp_path, count=30)
     with pytest.raises(TooLittleToLearn, match="got 30"):
         await shop.learning.train("open")
-    figures = await shop.learning.train_all()
-    assert figures["open"]["trained"] is False
 
 
 async def test_what_the_gate_holds_is_promoted_by_force_only(shop, tmp_path, monkeypatch):
