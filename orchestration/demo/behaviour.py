@@ -14,7 +14,7 @@ from orchestration.demo.households import Someone
 ARMS = ("nothing", "reminder", "discount", "bestsellers")
 CATEGORIES = ("books", "garden", "kitchen", "sport", "toys", "music")
 HISTORY_DAYS = 150
-CAMPAIGN_DAYS = (60, 30)  # the past campaign ran from 60 to 30 days before now
+CAMPAIGN_DAYS = (59, 49, 39)  # the past campaign's three mailings, days before now; a week after each, outcomes are in
 LAPSED_DAYS = 60
 BASE = 0.04  # buys within a week with no message
 
@@ -31,11 +31,11 @@ class Habits:
     def answer(self, arm: str) -> float:
         """The true probability of an order within a week after an arm."""
         if arm == "discount":
-            return BASE + (0.20 if self.coupons else 0.02)
+            return BASE + (0.30 if self.coupons else 0.02)
         if arm == "bestsellers":
-            return BASE + (0.16 if self.browser and not self.coupons else 0.01)
+            return BASE + (0.26 if self.browser and not self.coupons else 0.02)
         if arm == "reminder":
-            return BASE + (0.08 if not self.coupons and not self.browser else 0.05)
+            return BASE + (0.16 if not self.coupons and not self.browser else 0.04)
         return BASE
 
     @property
@@ -127,14 +127,14 @@ def history(natures: dict[int, Habits], seed: int, now: datetime) -> list[Happen
 
 
 def past_campaign(natures: dict[int, Habits], seed: int, now: datetime) -> list[Sent]:
-    """One uniformly drawn arm for every shopper in the campaign's month, and what they did next."""
+    """Three mailings, one uniformly drawn arm each for every shopper, and what they did next."""
     rng = random.Random(f"campaign:{seed}")
-    old, new = CAMPAIGN_DAYS
     sent = []
     for person, nature in natures.items():
-        arm = rng.choice(ARMS)
-        at = now - timedelta(days=rng.uniform(new, old))
-        sent.append(Sent(person, at, arm, bought=rng.random() < nature.answer(arm)))
+        for days in CAMPAIGN_DAYS:
+            arm = rng.choice(ARMS)
+            at = now - timedelta(days=days + rng.random())
+            sent.append(Sent(person, at, arm, bought=rng.random() < nature.answer(arm)))
     return sent
 
 

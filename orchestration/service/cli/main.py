@@ -18,7 +18,6 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "evaluate": None,
     "prove": None,
     "demo": None,
-    "bench": ("bench", "Measure this machine with this tree."),
     "keys": ("keys", "API keys with scopes."),
     "staff": ("staff", "The people who may act in the console and on requests."),
     "identity": ("identity", "Who is who: link files, score, look, judge."),
