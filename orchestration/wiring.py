@@ -108,8 +108,11 @@ def build(settings: Settings, kernel: Kernel) -> House:
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
         rights.register(holder)
-    importer = Importer(kernel, audit, {**handlers(kernel, events, identity, consent), "decisions": learning.decision_rows})
-    importer.handlers["decisions"] = learning.decision_rows
+    rows = {
+        **handlers(kernel, events, identity, consent),
+        "suppressions": channels.suppression_rows,
+        "decisions": learning.decision_rows,
+    }
     return House(
         settings=settings,
         kernel=kernel,
@@ -119,7 +122,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
         consent=consent,
         rights=rights,
         events=events,
-        importer=importer,
+        importer=Importer(kernel, audit, rows),
         profiles=profiles,
         channels=channels,
         explain=explain,
