@@ -72,6 +72,7 @@ class Dispatcher:
         """Send what is due, `limit` deliveries at most."""
         tally = Counter[str]()
         reasons = Counter[str]()
+        await self._noting.prepare()
         await self._recover(limit, tally, reasons)
         left = limit
         while left > 0:

@@ -33,6 +33,10 @@ class Noting:
         self._consent = consent
         self._events = events
 
+    async def prepare(self) -> None:
+        """Before any transaction is held: noting inside one must not wait for another connection."""
+        await self._events.prepare()
+
     async def sent(self, conn: Conn, delivery: Delivery, person: PersonId) -> None:
         """The provider took it."""
         await self._note(conn, delivery, person, "Sent", self._kernel.clock.now())

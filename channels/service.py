@@ -74,7 +74,7 @@ class Channels:
         self._mover = Mover(kernel, audit)
         self._suppressions = Suppressions(kernel, audit, identity)
         self._reservations = Reservations(kernel, identity, self._suppressions, self._mover, frozenset(self.connectors))
-        noting = Noting(kernel, consent, events)
+        self._noting = noting = Noting(kernel, consent, events)
         clearance = Clearance(kernel, identity, consent, self._suppressions, frozenset(self.connectors))
         self._dispatcher = Dispatcher(
             kernel, identity, consent, clearance, self._mover, noting, self.links, self.connectors, self.settings
@@ -156,6 +156,7 @@ class Channels:
         Raises:
             UnknownDelivery: there is none. IllegalStep: no attempt was made that it could be about.
         """
+        await self._noting.prepare()
         async with self._kernel.db.transaction() as conn:
             return await self._receiving.receive(conn, delivery_id, receipt, actor=actor)
 

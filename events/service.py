@@ -191,6 +191,10 @@ class Events:
 
     # our own
 
+    async def prepare(self) -> None:
+        """What `note` makes once a day, made now: for those who hold a transaction, and a connection, when they note."""
+        await self._ready()
+
     async def note(self, conn: Conn, events: Sequence[NewEvent]) -> list[EventId | None]:
         """Store events of our own in the caller's transaction; ids in order, that of the first for a repeat.
 
