@@ -54,7 +54,7 @@ def arrive(
         known_time=received_at,
         received_at=received_at,
         identifiers=tuple(dict.fromkeys(found)),
-        message=message_hash(vault, source.name, call.message_id or event_id),
+        message=message_hash(vault, call.message_id or event_id),
         words=words(call.properties, call.traits, call.context, call.message_id, group=call.group_id),
         traits=told,
         kinds=kinds,
@@ -68,9 +68,12 @@ def arrive(
     )
 
 
-def message_hash(vault: Vault, source: str, message_id: str | EventId) -> bytes:
-    """What makes a repeat recognisable; keyed, since client libraries put what they like into a messageId."""
-    return vault.pepper("events/message", f"{len(source)}:{source}{message_id}")
+def message_hash(vault: Vault, message_id: str | EventId) -> bytes:
+    """What makes a repeat recognisable within its source, and orders events of one moment wherever they came from.
+
+    Keyed, since client libraries put what they like into a messageId.
+    """
+    return vault.pepper("events/message", message_id)
 
 
 def words(

@@ -126,7 +126,7 @@ class EventRows(_Declared):
             known_time=known,
             received_at=now,
             identifiers=row.identifiers,
-            message=message_hash(vault, source.name, row.message_id or f"row:{row_print(row)}"),
+            message=message_hash(vault, row.message_id or f"row:{row_print(row)}"),
             words=words(row.properties, message_id=row.message_id),
             traits=row.traits,
             kinds=row.kinds,

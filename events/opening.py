@@ -111,7 +111,7 @@ async def note(conn: Conn, events: Sequence[NewEvent], *, kernel: Kernel, identi
                 source=event.source,
                 purpose=event.purpose,
                 basis=event.basis,
-                message=message_hash(kernel.vault, event.source, event.message_id or event_id),
+                message=message_hash(kernel.vault, event.message_id or event_id),
                 decision_id=decision_of(event.properties),
                 machine=event.machine,
                 confidence=event.confidence,

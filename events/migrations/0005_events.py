@@ -31,7 +31,7 @@ CREATE TABLE events.events (
     source      text NOT NULL,
     purpose     text NOT NULL,
     basis       text NOT NULL,
-    message     bytea NOT NULL,        -- keyed hash of source and messageId: equal times are ordered by it, not by arrival
+    message     bytea NOT NULL,        -- keyed hash of messageId: equal times are ordered by it, not by arrival
     decision_id text COLLATE "C",      -- properties.decision_id, so that outcomes are found without opening words
     machine     boolean NOT NULL,
     confidence  real NOT NULL,

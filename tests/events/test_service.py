@@ -208,6 +208,10 @@ async def test_a_browser_key_speaks_for_its_anonymous_visitor_only(rooms):
     async with rooms.kernel.db.reading() as conn:
         rows = await (await conn.execute("SELECT kind FROM identity.identifiers")).fetchall()
     assert [r["kind"] for r in rows] == ["anonymous_id"]
+    person = await rooms.person("anonymous_id:visitor")
+    async with rooms.kernel.db.reading() as conn:
+        (record,) = (await rooms.identity.records(conn, [person]))[person]
+    assert record.traits == {}
 
 
 async def test_erasure_removes_events_and_letters_and_a_repeat_brings_nothing_back(rooms):
@@ -223,8 +227,8 @@ async def test_erasure_removes_events_and_letters_and_a_repeat_brings_nothing_ba
         assert await rooms.events.erase(conn, person) >= 3
         await rooms.identity.erase(conn, person)
     await rooms.kernel.vault.destroy(keys)
-    assert await rooms.count("events.events") == 1
-    assert await rooms.count("events.dead_letters") == 0
+    for table, left in (("events.events", 1), ("events.subjects", 1), ("events.dead_letters", 0), ("events.dedupe", 2)):
+        assert await rooms.count(table) == left, table
     again, fresh = await rooms.events.collect([track(message="m1"), track(message="m3")], CTX)
     assert (again.status, fresh.status) == ("duplicate", "accepted")
     assert await rooms.person("login_id:u1") != person
