@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from explain.service import Explain
+
 from audit.access.service import Access
 from audit.entries import NewEntry
 from audit.receipt import Receipt
@@ -20,7 +22,6 @@ from consent.service import Consent
 from events.handlers import handlers
 from events.importer import Importer
 from events.service import Events
-from explain.service import Explain
 from identity.service import Identity
 from kernel.clock import Clock
 from kernel.engines import Engines

@@ -12,7 +12,7 @@ from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Commands
 
 MARK = ".candor-demo"
-PEOPLE = 4_000
+PEOPLE = 3_000
 
 
 def register(app: Commands) -> None:
