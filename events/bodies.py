@@ -1,214 +1,100 @@
-"""The dispatcher: claim, ask again, send, record. At most once per intent, and honest about the rest (DESIGN 5.4).
+"""Request bodies as browsers, servers and phones send them: JSON, sometimes gzip, whatever the content type says.
 
-Enters: due deliveries. Leaves: messages through a connector, steps of the ledger, entries of the log, events.
-
-A delivery passes two transactions. The first claims a batch (intent and lease, durable before any byte). The second belongs to one
-delivery and is held open while its message is sent: it locks the person's consent version FOR SHARE, then the delivery, then the
-contact's suppression, asks the gate once more, and only then sends. So a withdrawal is either committed before that lock, and
-then the gate says no; or it waits for the send and is acknowledged after it. Nothing is ever sent after the acknowledgement, and
-the price is that a withdrawal may wait for one send, `send_timeout` seconds at most. The order person, delivery, contact, cap is the
-one in which an erasure locks too. What dies in between stays an intent, and becomes uncertain when its lease is over.
+What enters: raw bytes. What leaves: the decoded object, its calls and the batch's own ``sentAt``. Decompression stops at the
+limit, so a small body that unpacks to gigabytes costs no more than an honest one.
 """
 
-import asyncio
-import random
-from collections import Counter
+import zlib
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, cast
 
-from channels import store
-from channels.clearance import Clearance, Go, Stop
-from channels.connector import Answer, Connector, Message, Outcome
-from channels.deliveries import Delivery, DispatchReport, No
-from channels.errors import Unrenderable
-from channels.ledger import State, Step
-from channels.links import Links
-from channels.moving import Move, Mover
-from channels.noting import Noting
-from channels.rendering import Envelope, Sender, render
-from channels.settings import ChannelsSettings
-from consent.service import Consent
-from identity.service import Identity
-from kernel.db import Conn
-from kernel.ids import PersonId
-from kernel.kernel import Kernel
-from kernel.log import get_logger
+import orjson
 
-GRAPH_MOVED: Final = "graph_moved"
-LEASE_OVER: Final = "lease_over"
-_FIRST_PAUSE: Final = 30.0  # seconds before a second attempt when the provider names no time; doubles, with full jitter
-_LONGEST_PAUSE: Final = 3600.0
-_log = get_logger("channels")
+from events.calls import instant
+from events.errors import BadBody, BodyTooLarge
+from kernel.canonical import Json
+from kernel.errors import Problem
+
+_GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's word for "a gzip header is expected"
 
 
-class Dispatcher:
-    """One per process and event loop; any number of processes."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The calls of one request."""
 
-    def __init__(
-        self, kernel: Kernel, identity: Identity, consent: Consent, clearance: Clearance, mover: Mover, noting: Noting,
-        links: Links, connectors: Mapping[str, Connector], settings: ChannelsSettings,
-    ) -> None:  # fmt: skip
-        self._kernel = kernel
-        self._identity = identity
-        self._consent = consent
-        self._clearance = clearance
-        self._mover = mover
-        self._noting = noting
-        self._links = links
-        self._connectors = connectors
-        self._settings = settings
-        self._sender = Sender(
-            name=settings.sender_name,
-            address=settings.sender_address,
-            postal=settings.postal_address,
-            list_domain=settings.list_domain,
-        )
-        # Each send holds a connection, and what happens inside may need another.
-        self._gate = asyncio.Semaphore(max(1, min(settings.senders, kernel.settings.pool_size // 2)))
-
-    async def dispatch(self, limit: int) -> DispatchReport:
-        """Send what is due, `limit` deliveries at most."""
-        tally = Counter[str]()
-        reasons = Counter[str]()
-        await self._noting.prepare()
-        await self._recover(limit, tally, reasons)
-        left = limit
-        while left > 0:
-            seen, claimed = await self._claim(min(left, self._settings.claim_batch), tally, reasons)
-            if not seen:
-                break
-            left -= seen
-            ends = await asyncio.gather(*(self._turn(d, words) for d, words in claimed), return_exceptions=True)
-            for end in ends:
-                if isinstance(end, BaseException):
-                    raise end  # the others are done; this one's intent stands, and its lease will tell
-                if end is not None:
-                    state, reason = end
-                    tally[state] += 1
-                    reasons.update([reason] if reason else [])
-        return DispatchReport(dict(tally), dict(reasons))
-
-    async def recover(self, limit: int = 1000) -> int:
-        """Claimed deliveries without a live worker become uncertain; how many."""
-        tally = Counter[str]()
-        await self._recover(limit, tally, Counter())
-        return sum(tally.values())
-
-    async def _recover(self, limit: int, tally: Counter[str], reasons: Counter[str]) -> None:
-        async with self._kernel.db.transaction() as conn:
-            lost = await store.lost(conn, limit)
-            moves = [Move(delivery=d, step=Step.LOSE, reason=LEASE_OVER, generation=d.generation) for d in lost]
-            moved = await self._mover.move(conn, moves)
-        tally.update(state for _, state in moved)
-        reasons.update(LEASE_OVER for _ in moved)
-
-    async def _claim(
-        self, limit: int, tally: Counter[str], reasons: Counter[str]
-    ) -> tuple[int, list[tuple[Delivery, bytes | None]]]:
-        """Transaction 1: a no ends here, a yes becomes an intent with a lease."""
-        async with self._kernel.db.transaction() as conn:
-            now = self._kernel.clock.now()
-            due = await store.claimable(conn, now, limit)
-            if not due:
-                return 0, []
-            answers = await self._clearance.ask(conn, due, firm=False)
-            stops = [(d, a) for d, _ in due if isinstance(a := answers[d.delivery_id], Stop)]
-            moved = await self._mover.move(
-                conn, [Move(delivery=d, step=stop.step, reason=stop.reason) for d, stop in stops]
-            )
-            going = [(d, words) for d, words in due if isinstance(answers[d.delivery_id], Go)]
-            names = [self._connectors[d.channel].name for d, _ in going]
-            generations = await store.claim(
-                conn, [d.delivery_id for d, _ in going], names, lease_seconds=self._settings.lease_seconds, now=now
-            )
-            claimed = [
-                (replace(d, state=State.INTENT, generation=generations[d.delivery_id], attempts=d.attempts + 1), words)
-                for d, words in going
-                if d.delivery_id in generations
-            ]
-            await self._mover.remember(conn, [(d, State.INTENT, None) for d, _ in claimed])
-        tally.update(state for _, state in moved)
-        reasons.update(stop.reason for _, stop in stops)
-        return len(due), claimed
-
-    async def _turn(self, delivery: Delivery, words: bytes | None) -> tuple[State, str | None] | None:
-        """Transaction 2, open while the message is sent. None: the lease was over, or somebody else moved the delivery."""
-        async with self._gate, self._kernel.db.transaction() as conn:
-            live = await self._identity.current(conn, [delivery.person])
-            people = {delivery.person, *live.values()}
-            await self._consent.fence(conn, dict.fromkeys(sorted(people), 0))  # for its lock: versions stand still now
-            if not await store.hold(conn, delivery.delivery_id, delivery.generation):
-                return None
-            answer = (await self._clearance.ask(conn, [(delivery, words)], firm=True))[delivery.delivery_id]
-            move = await self._try(conn, delivery, answer, people)
-            moved = await self._mover.move(conn, [move])
-            if not moved:
-                return None
-            if moved[0][1] is State.ACCEPTED and isinstance(answer, Go):
-                await self._noting.sent(conn, delivery, answer.person)
-            return moved[0][1], move.reason
-
-    async def _try(self, conn: Conn, delivery: Delivery, answer: Go | Stop, people: set[PersonId]) -> Move:
-        del conn  # held by the caller while we send: the locks are the point
-        if isinstance(answer, Stop):
-            return _move(delivery, answer.step, answer.reason)
-        now = self._kernel.clock.now()
-        if answer.person not in people:  # merged between the look-up and the lock: the wrong version was locked
-            return replace(_move(delivery, Step.DEFER, GRAPH_MOVED), deliver_after=now)
-        try:
-            message = self._message(delivery, answer, now)
-        except Unrenderable as refused:
-            return _move(delivery, Step.WITHHOLD, refused.reason)
-        return self._judged(delivery, await self._send(message), now)
-
-    def _message(self, delivery: Delivery, go: Go, now: datetime) -> Message:
-        links = self._links.of_message(
-            delivery.decision_id, delivery.delivery_id, delivery.identifier_id,
-            purpose=delivery.purpose, channel=delivery.channel,
-        )  # fmt: skip
-        envelope = Envelope(
-            delivery_id=delivery.delivery_id,
-            decision_id=delivery.decision_id,
-            channel=delivery.channel,
-            purpose=delivery.purpose,
-            to=go.to,
-            reserved_at=delivery.reserved_at,
-            at=now,
-        )
-        return render(go.content, envelope, links, self._sender, default_locale=self._settings.locale)
-
-    async def _send(self, message: Message) -> Outcome:
-        connector = self._connectors[message.channel]
-        deadline = message.at + timedelta(seconds=self._settings.send_timeout)
-        try:
-            async with asyncio.timeout(self._settings.send_timeout):
-                return await connector.send(message, message.delivery_id, deadline)
-        except TimeoutError:
-            return Outcome(answer=Answer.UNCERTAIN, reason="timeout")
-        except Exception as fault:  # noqa: BLE001  # whatever a connector raises means that it does not know
-            _log.error("connector_raised", connector=connector.name, delivery=message.delivery_id, exc_info=fault)
-            return Outcome(answer=Answer.UNCERTAIN, reason="connector_raised")
-
-    def _judged(self, delivery: Delivery, outcome: Outcome, now: datetime) -> Move:
-        match outcome.answer:
-            case Answer.ACCEPTED:
-                return replace(_move(delivery, Step.ACCEPT, outcome.reason), provider_id=outcome.provider_id)
-            case Answer.REJECTED:
-                return _move(delivery, Step.REJECT, outcome.reason or "rejected")
-            case Answer.UNCERTAIN:
-                move = _move(delivery, Step.LOSE, outcome.reason or "uncertain")
-                return replace(move, provider_id=outcome.provider_id)
-            case Answer.DEFERRED:
-                if delivery.attempts >= self._settings.max_attempts:
-                    return _move(delivery, Step.REJECT, No.TOO_MANY_ATTEMPTS)
-                wait = outcome.retry_after
-                if wait is None:
-                    wait = random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**delivery.attempts))  # noqa: S311  # jitter is no secret
-                move = _move(delivery, Step.DEFER, outcome.reason or "deferred")
-                return replace(move, deliver_after=now + timedelta(seconds=max(0.0, wait)))
+    calls: tuple[Json, ...]
+    sent_at: datetime | None
 
 
-def _move(delivery: Delivery, step: Step, reason: str | None) -> Move:
-    return Move(delivery=delivery, step=step, reason=reason, generation=delivery.generation)
+def decode(raw: bytes, encoding: str | None, limit: int) -> Mapping[str, Json]:
+    """The JSON object of a body.
+
+    Raises:
+        BodyTooLarge: longer than ``limit`` bytes after decompression.
+        BadBody: not gzip although announced, not JSON, or not an object.
+    """
+    plain = _inflated(raw, limit) if encoding == "gzip" else raw
+    if encoding not in {None, "", "identity", "gzip"}:
+        raise BadBody("expected Content-Encoding gzip or none, got another", remedy="Send plain JSON or gzip.")
+    if len(plain) > limit:
+        raise BodyTooLarge(f"expected at most {limit} bytes, got more")
+    try:
+        value = orjson.loads(plain)
+    except orjson.JSONDecodeError:
+        raise BadBody("expected a JSON object in UTF-8, got bytes that are no JSON") from None
+    if not isinstance(value, dict):
+        raise BadBody(f"expected a JSON object, got {type(value).__name__}")
+    return cast("Mapping[str, Json]", value)
+
+
+def batch_of(body: Mapping[str, Json], most: int) -> Batch:
+    """The calls of ``/v1/batch``; a ``context`` or ``integrations`` around them holds for each, its own words first.
+
+    Raises:
+        BadBody: no list of calls, too many of them, or an unreadable ``sentAt``.
+    """
+    calls = body.get("batch")
+    if not isinstance(calls, list):
+        raise BadBody("expected batch to be a list of calls", problems=[Problem("/batch", "expected a list")])
+    if len(calls) > most:
+        raise BadBody(f"expected at most {most} calls in a batch, got {len(calls)}", remedy="Split the batch.")
+    around = {key: value for key in ("context", "integrations") if isinstance(value := body.get(key), dict)}
+    if around:
+        calls = [_within(call, around) for call in calls]
+    return Batch(tuple(calls), _sent_at(body))
+
+
+def _within(call: Json, around: Mapping[str, Mapping[str, Json]]) -> Json:
+    if not isinstance(call, dict):
+        return call
+    merged = dict(call)
+    for key, shared in around.items():
+        own = call.get(key)
+        if own is None or isinstance(own, dict):
+            merged[key] = {**shared, **(own or {})}
+    return merged
+
+
+def _sent_at(body: Mapping[str, Json]) -> datetime | None:
+    value = body.get("sentAt")
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            return instant(value)
+    except (ValueError, OverflowError):
+        pass
+    raise BadBody("expected sentAt to be an ISO 8601 time", problems=[Problem("/sentAt", "expected an ISO 8601 time")])
+
+
+def _inflated(raw: bytes, limit: int) -> bytes:
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        plain = stream.decompress(raw, limit + 1)
+    except zlib.error:
+        raise BadBody("expected a gzip body, got bytes that are none") from None
+    if len(plain) <= limit and not stream.eof:
+        raise BadBody("expected a whole gzip body, got a truncated one")
+    return plain

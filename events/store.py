@@ -1,187 +1,292 @@
-"""Reserving: a message takes its places under the caps and its row in the ledger, in the decision's own commit, or is withheld.
+"""All SQL on sources, events, subjects, dead letters and refusals. Imports have a store of their own.
 
-Enters: `NewDelivery`s of many decisions. Leaves: one `DeliveryId` or `Withheld` each. Conditional SQL only, so that one refusal harms no
-neighbour of a group commit; nothing raises for one item. Follows DESIGN 5.1, spec channels.A31, operations.B1.
+Contract: every function runs in the caller's transaction and is durable when that commits; none queries a row at a time.
+Words come here sealed. Rows are written in one order everywhere, so that two transactions never wait for each other. An
+id that is not stored is absent from an answer.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import zip_longest
+from datetime import date, datetime
+from typing import Any, Final
 
-from audit.tags import Tag
-from channels import rendering, store
-from channels.caps import CapRule, Window, window
-from channels.content import pack
-from channels.deliveries import Delivery, NewDelivery, No, Withheld
-from channels.ledger import State
-from channels.moving import Mover
-from channels.store import Place, Row
-from channels.suppression import Suppressions, bars
-from identity.service import Identity
+from events.log import Source
 from kernel.db import Conn
-from kernel.errors import InvalidInput
-from kernel.ids import DecisionId, DeliveryId, KeyId, PersonId, new_id
-from kernel.kernel import Kernel
+from kernel.ids import DecisionId, EventId, KeyId, RecordId
 
-_RESERVED = {State.RESERVED: Tag.DELIVERY_RESERVED}
+_CHUNK: Final = 10_000  # rows in one statement: bounded memory on both sides
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    row: Row
-    places: tuple[Place, ...]
+class EventRow:
+    """An event as it is stored."""
+
+    event_id: EventId
+    record_id: RecordId
+    type: str
+    name: str
+    event_time: datetime
+    known_time: datetime
+    received_at: datetime
+    source: str
+    purpose: str
+    basis: str
+    message: bytes
+    decision_id: DecisionId | None
+    machine: bool
+    confidence: float
+    key_id: KeyId
+    words: bytes
 
 
-class Reservations:
-    """Reserves. `channels` are those that have a connector."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The record behind a subject, and its key."""
 
-    def __init__(
-        self, kernel: Kernel, identity: Identity, suppressions: Suppressions, mover: Mover, channels: frozenset[str]
-    ) -> None:
-        self._kernel = kernel
-        self._identity = identity
-        self._suppressions = suppressions
-        self._mover = mover
-        self._channels = channels
-
-    async def reserve(self, conn: Conn, deliveries: Sequence[NewDelivery]) -> list[DeliveryId | Withheld]:
-        """See `Channels.reserve`."""
-        if not deliveries:
-            return []
-        answers: dict[DecisionId, DeliveryId | Withheld] = {
-            **await store.of_decisions(conn, [one.decision_id for one in deliveries])
-        }
-        fresh = {one.decision_id: one for one in deliveries if one.decision_id not in answers}
-        wishes: dict[DecisionId, _Wish] = {}
-        for decision, found in (await self._judged(conn, list(fresh.values()))).items():
-            if isinstance(found, Withheld):
-                answers[decision] = found
-            else:
-                wishes[decision] = found
-        full = await _take(conn, list(wishes.values()))
-        kept = {decision: wish for decision, wish in wishes.items() if wish.row.delivery.delivery_id not in full}
-        answers |= {decision: Withheld(No.CAP) for decision in wishes.keys() - kept.keys()}
-        stored = await store.insert(conn, [wish.row for wish in kept.values()])
-        mine = [wish for decision, wish in kept.items() if stored[decision] == wish.row.delivery.delivery_id]
-        # Another commit reserved for the same decision meanwhile: its delivery stands, our places are free again.
-        await store.give_back(conn, [_held(p) for wish in kept.values() if wish not in mine for p in wish.places])
-        await self._mover.remember(conn, [(wish.row.delivery, State.RESERVED, None) for wish in mine], tags=_RESERVED)
-        answers |= stored
-        return [answers[one.decision_id] for one in deliveries]
-
-    async def _judged(self, conn: Conn, fresh: Sequence[NewDelivery]) -> dict[DecisionId, _Wish | Withheld]:
-        if not fresh:
-            return {}
-        now = self._kernel.clock.now()
-        named = await self._keys(conn, fresh)
-        keys = await self._kernel.vault.unwrap(set(named.values()))
-        hashes = await self._suppressions.hashes(conn, [one.identifier_id for one in fresh])
-        await store.lock_contacts(conn, list(hashes.values()), shared=True)
-        barred = await store.suppressions(conn, list(hashes.values()))
-        found: dict[DecisionId, _Wish | Withheld] = {}
-        for one in fresh:
-            key = keys.get(named[one.decision_id]) if one.decision_id in named else None
-            contact = hashes.get(one.identifier_id)
-            at = max(one.deliver_after or now, now)
-            if one.channel not in self._channels:
-                found[one.decision_id] = Withheld(No.NO_CONNECTOR)
-            elif one.expires_at <= at:
-                found[one.decision_id] = Withheld(No.EXPIRED)
-            elif contact is None:
-                found[one.decision_id] = Withheld(No.CONTACT_GONE)
-            elif bars(barred.get(contact, {}), one.channel):
-                found[one.decision_id] = Withheld(No.SUPPRESSED)
-            elif key is None:
-                found[one.decision_id] = Withheld(No.NO_KEY)
-            else:
-                try:
-                    rendering.check(one.content)
-                    windows = windows_of(one.cap_rules, at)
-                except InvalidInput as fault:  # a refusal of the words or of a cap, by its code
-                    found[one.decision_id] = Withheld(fault.code.removeprefix("channels."))
-                    continue
-                delivery = _delivery(one, key.id, [w.key for w in windows], at=at, now=now)
-                sealed = key.seal("channels.deliveries", "content", delivery.delivery_id, pack(one.content))
-                places = tuple(
-                    Place(person=one.person, delivery_id=delivery.delivery_id, at=at, window=w) for w in windows
-                )
-                found[one.decision_id] = _Wish(Row(delivery=delivery, content=sealed), places)
-        return found
-
-    async def _keys(self, conn: Conn, fresh: Sequence[NewDelivery]) -> Mapping[DecisionId, KeyId]:
-        """The key that seals each content: the decision's, else the first of the person's own."""
-        named = {one.decision_id: one.key_id for one in fresh if one.key_id is not None}
-        open_ = [one for one in fresh if one.key_id is None]
-        held = await self._identity.members(conn, sorted({one.person for one in open_})) if open_ else {}
-        return named | {
-            one.decision_id: min(held[one.person].key_ids)
-            for one in open_
-            if one.person in held and held[one.person].key_ids
-        }
+    record_id: RecordId
+    key_id: KeyId
 
 
-def windows_of(rules: Sequence[CapRule], at: datetime) -> list[Window]:
-    """The windows a message for `at` counts in: each once, under the strictest of the rules that share it."""
-    strictest: dict[str, Window] = {}
-    for rule in rules:
-        one = window(rule, at)
-        held = strictest.get(one.key)
-        if held is None or one.limit < held.limit:
-            strictest[one.key] = one
-    return list(strictest.values())
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter; ``words`` are sealed under a key of its own."""
+
+    source: str
+    received_at: datetime
+    pointer: str
+    reason: str
+    subjects: Sequence[bytes]
+    key_id: KeyId
+    words: bytes
+    letter_id: int = 0
 
 
-async def _take(conn: Conn, wishes: Sequence[_Wish]) -> set[DeliveryId]:
-    """Take every place or none, for each; answers those for whom there was no room.
+_COLUMNS: Final = (
+    "event_id, record_id, type, name, event_time, known_time, received_at, source, purpose, basis, message, decision_id,"
+    " machine, confidence, key_id, words"
+)
+_TYPES: Final = (
+    "text", "text", "text", "text", "timestamptz", "timestamptz", "timestamptz", "text", "text", "text", "bytea", "text",
+    "bool", "float4", "text", "bytea",
+)  # fmt: skip
 
-    The first round touches every counter that the group needs, in one order, so two groups never wait for each other.
+
+async def ensure_days(conn: Conn, first: date, last: date) -> None:
+    """Daily partitions from ``first`` to ``last`` exist."""
+    await conn.execute("SELECT events.ensure_days(%b, %b)", (first, last))
+
+
+async def analyse(conn: Conn) -> None:
+    """Let Postgres look at the tables again: its guesses of empty ones make plans that crawl."""
+    await conn.execute("ANALYZE events.events, events.dedupe, events.subjects")
+
+
+async def insert_source(conn: Conn, source: Source, at: datetime) -> None:
+    """Register a source unless its name is taken."""
+    await conn.execute(
+        "INSERT INTO events.sources (name, purpose, basis, also_for, user_kind, created_at)"
+        " VALUES (%b, %b, %b, %b, %b, %b) ON CONFLICT DO NOTHING",
+        (source.name, source.purpose, source.basis, list(source.also_for), source.user_kind, at),
+    )
+
+
+async def sources(conn: Conn, names: Sequence[str] | None = None) -> dict[str, Source]:
+    """Sources by name; all when ``names`` is None."""
+    cursor = await conn.execute(
+        "SELECT name, purpose, basis, also_for, user_kind FROM events.sources"
+        " WHERE %b::text[] IS NULL OR name = ANY(%b::text[])",
+        (names if names is None else list(names),) * 2,
+    )
+    return {
+        r["name"]: Source(r["name"], r["purpose"], r["basis"], tuple(r["also_for"]), r["user_kind"])
+        async for r in cursor
+    }
+
+
+async def claim_messages(conn: Conn, messages: Sequence[tuple[str, bytes, EventId]]) -> set[EventId]:
+    """Take (source, message) pairs for these events; the events that got theirs. The others are repeats.
+
+    A pair that another transaction is taking is waited for.
     """
-    lines: dict[tuple[PersonId, str], list[Place]] = defaultdict(list)
-    for wish in wishes:
-        for place in wish.places:
-            lines[place.person, place.window.key].append(place)
-    taken: set[tuple[DeliveryId, str]] = set()
-    for turn in zip_longest(*lines.values()):
-        taken |= await store.take_places(conn, [place for place in turn if place is not None])
-    short = [w for w in wishes if any((p.delivery_id, p.window.key) not in taken for p in w.places)]
-    partial = [_held(p) for w in short for p in w.places if (p.delivery_id, p.window.key) in taken]
-    if not partial:
-        return {w.row.delivery.delivery_id for w in short}
-    # Somebody's half stood in another's way: those who were refused try once more, one by one, on counters we hold.
-    await store.give_back(conn, partial)
-    full: set[DeliveryId] = set()
-    for wish in short:
-        got = await store.take_places(conn, wish.places)
-        if len(got) < len(wish.places):
-            await store.give_back(conn, [_held(p) for p in wish.places if (p.delivery_id, p.window.key) in got])
-            full.add(wish.row.delivery.delivery_id)
-    return full
+    fresh: set[EventId] = set()
+    for start in range(0, len(messages), _CHUNK):
+        part = messages[start : start + _CHUNK]
+        cursor = await conn.execute(
+            "INSERT INTO events.dedupe (source, message, event_id)"
+            " SELECT * FROM unnest(%b::text[], %b::bytea[], %b::text[]) AS w(source, message, event_id) ORDER BY 1, 2, 3"
+            " ON CONFLICT DO NOTHING RETURNING event_id",
+            ([m[0] for m in part], [m[1] for m in part], [m[2] for m in part]),
+        )
+        fresh.update([r["event_id"] async for r in cursor])
+    return fresh
 
 
-def _held(place: Place) -> tuple[PersonId, str, DeliveryId]:
-    return place.person, place.window.key, place.delivery_id
+async def events_of_messages(conn: Conn, messages: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], EventId]:
+    """The events under which messages were stored."""
+    cursor = await conn.execute(
+        "SELECT d.source, d.message, d.event_id FROM unnest(%b::text[], %b::bytea[]) AS w(source, message)"
+        " JOIN events.dedupe d USING (source, message)",
+        ([m[0] for m in messages], [m[1] for m in messages]),
+    )
+    return {(r["source"], bytes(r["message"])): EventId(r["event_id"]) async for r in cursor}
 
 
-def _delivery(new: NewDelivery, key_id: KeyId, cap_keys: Sequence[str], *, at: datetime, now: datetime) -> Delivery:
-    return Delivery(
-        delivery_id=new_id("dlv"),
-        decision_id=new.decision_id,
-        person=new.person,
-        identifier_id=new.identifier_id,
-        channel=new.channel,
-        purpose=new.purpose,
-        state=State.RESERVED,
-        key_id=key_id,
-        deliver_after=at,
-        expires_at=new.expires_at,
-        reserved_at=now,
-        changed_at=now,
-        generation=0,
-        attempts=0,
-        cap_keys=tuple(cap_keys),
-        connector=None,
-        provider_id=None,
-        reason=None,
+async def subjects(conn: Conn, wanted: Sequence[bytes]) -> dict[bytes, Held]:
+    """Records of subjects, held against erasure until the transaction ends."""
+    found: dict[bytes, Held] = {}
+    ordered = sorted(set(wanted))
+    for start in range(0, len(ordered), _CHUNK):
+        cursor = await conn.execute(
+            "SELECT subject, record_id, key_id FROM events.subjects WHERE subject = ANY(%b::bytea[])"
+            " ORDER BY subject FOR SHARE",
+            (ordered[start : start + _CHUNK],),
+        )
+        found.update({bytes(r["subject"]): Held(r["record_id"], r["key_id"]) async for r in cursor})
+    return found
+
+
+async def keep_subjects(conn: Conn, held: Mapping[bytes, Held]) -> None:
+    """Remember records of subjects."""
+    rows = sorted(held.items())
+    await conn.execute(
+        "INSERT INTO events.subjects (subject, record_id, key_id)"
+        " SELECT * FROM unnest(%b::bytea[], %b::text[], %b::text[]) AS w(subject, record_id, key_id) ORDER BY 1"
+        " ON CONFLICT (subject) DO UPDATE SET record_id = excluded.record_id, key_id = excluded.key_id"
+        " WHERE subjects.record_id <> excluded.record_id",
+        ([s for s, _ in rows], [h.record_id for _, h in rows], [h.key_id for _, h in rows]),
+    )
+
+
+async def insert_events(conn: Conn, rows: Sequence[EventRow]) -> None:
+    """Write events."""
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy(f"COPY events.events ({_COLUMNS}) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(_TYPES)
+        for r in rows:
+            await copy.write_row((
+                r.event_id, r.record_id, r.type, r.name, r.event_time, r.known_time, r.received_at, r.source, r.purpose,
+                r.basis, r.message, r.decision_id, r.machine, r.confidence, r.key_id, r.words,
+            ))  # fmt: skip
+
+
+async def events_of_records(
+    conn: Conn, records: Sequence[RecordId], *, until: datetime | None, known_by: datetime | None
+) -> list[EventRow]:
+    """Events of these records that happened up to ``until`` and were known by ``known_by``.
+
+    Ordered by event time, equal times by message hash: the order does not depend on arrival.
+    """
+    found: list[EventRow] = []
+    for start in range(0, len(records), _CHUNK):
+        cursor = await conn.execute(
+            f"SELECT {_COLUMNS} FROM events.events WHERE record_id = ANY(%b::text[])"
+            " AND (%b::timestamptz IS NULL OR event_time <= %b) AND (%b::timestamptz IS NULL OR known_time <= %b)",
+            (list(records[start : start + _CHUNK]), until, until, known_by, known_by),
+        )
+        found.extend([_row(r) async for r in cursor])
+    return sorted(found, key=lambda row: (row.event_time, row.message))
+
+
+async def events_of_decisions(conn: Conn, decisions: Sequence[DecisionId]) -> list[EventRow]:
+    """Events that name these decisions, by event time."""
+    cursor = await conn.execute(
+        f"SELECT {_COLUMNS} FROM events.events WHERE decision_id = ANY(%b::text[]) ORDER BY event_time, message",
+        (list(decisions),),
+    )
+    return [_row(r) async for r in cursor]
+
+
+async def count_events(conn: Conn, records: Sequence[RecordId]) -> int:
+    """How many events these records have."""
+    cursor = await conn.execute(
+        "SELECT count(*) AS n FROM events.events WHERE record_id = ANY(%b::text[])", (list(records),)
+    )
+    row = await cursor.fetchone()
+    return int(row["n"]) if row is not None else 0
+
+
+async def erase(conn: Conn, records: Sequence[RecordId], subjects_: Sequence[bytes]) -> tuple[int, list[KeyId]]:
+    """Remove what names these records or blind indexes; rows touched, and keys of letters that sealed nothing else.
+
+    Subjects go first: a collection that holds one is waited for, and its events are then seen. The dedupe hashes stay, so
+    that a repeat of an erased event does not bring it back.
+    """
+    ids = list(records)
+    gone = (await conn.execute("DELETE FROM events.subjects WHERE record_id = ANY(%b::text[])", (ids,))).rowcount
+    gone += (await conn.execute("DELETE FROM events.events WHERE record_id = ANY(%b::text[])", (ids,))).rowcount
+    cursor = await conn.execute(
+        "DELETE FROM events.dead_letters WHERE subjects && %b::bytea[] RETURNING key_id", (list(subjects_),)
+    )
+    keys = [KeyId(r["key_id"]) async for r in cursor]
+    return gone + len(keys), keys
+
+
+async def insert_letters(conn: Conn, letters: Sequence[Letter]) -> None:
+    """Keep rejected items."""
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO events.dead_letters (source, received_at, pointer, reason, subjects, key_id, words)"
+            " VALUES (%b, %b, %b, %b, %b, %b, %b)",
+            [(x.source, x.received_at, x.pointer, x.reason, list(x.subjects), x.key_id, x.words) for x in letters],
+        )
+
+
+async def letters(conn: Conn, source: str | None, after: int, limit: int) -> list[Letter]:
+    """Kept items, oldest first, after a letter id."""
+    cursor = await conn.execute(
+        "SELECT letter_id, source, received_at, pointer, reason, subjects, key_id, words FROM events.dead_letters"
+        " WHERE letter_id > %b AND (%b::text IS NULL OR source = %b) ORDER BY letter_id LIMIT %b",
+        (after, source, source, limit),
+    )
+    return [
+        Letter(
+            r["source"], r["received_at"], r["pointer"], r["reason"], [bytes(s) for s in r["subjects"]], r["key_id"],
+            bytes(r["words"]), r["letter_id"],
+        )
+        async for r in cursor
+    ]  # fmt: skip
+
+
+async def drop_letters(conn: Conn, ids: Sequence[int]) -> None:
+    """Letters that were taken, or can never be opened again."""
+    await conn.execute("DELETE FROM events.dead_letters WHERE letter_id = ANY(%b::bigint[])", (list(ids),))
+
+
+async def count_refusals(conn: Conn, counts: Mapping[tuple[str, date, str], int]) -> None:
+    """Add to the counts by (source, day, reason): all that is left of a refused event."""
+    rows = sorted(counts.items())
+    await conn.execute(
+        "INSERT INTO events.refusals (source, day, reason, count)"
+        " SELECT * FROM unnest(%b::text[], %b::date[], %b::text[], %b::bigint[]) AS w(source, day, reason, count) ORDER BY 1, 2, 3"
+        " ON CONFLICT (source, day, reason) DO UPDATE SET count = refusals.count + excluded.count",
+        ([k[0] for k, _ in rows], [k[1] for k, _ in rows], [k[2] for k, _ in rows], [n for _, n in rows]),
+    )
+
+
+async def refusals(conn: Conn) -> list[tuple[str, date, str, int]]:
+    """(source, day, reason, count) of everything that was refused."""
+    cursor = await conn.execute("SELECT source, day, reason, count FROM events.refusals ORDER BY 1, 2, 3")
+    return [(r["source"], r["day"], r["reason"], r["count"]) async for r in cursor]
+
+
+def _row(r: dict[str, Any]) -> EventRow:
+    return EventRow(
+        event_id=r["event_id"],
+        record_id=r["record_id"],
+        type=r["type"],
+        name=r["name"],
+        event_time=r["event_time"],
+        known_time=r["known_time"],
+        received_at=r["received_at"],
+        source=r["source"],
+        purpose=r["purpose"],
+        basis=r["basis"],
+        message=bytes(r["message"]),
+        decision_id=r["decision_id"],
+        machine=r["machine"],
+        confidence=r["confidence"],
+        key_id=r["key_id"],
+        words=bytes(r["words"]),
     )
