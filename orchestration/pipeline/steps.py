@@ -68,7 +68,7 @@ async def identity_graph(house: "House") -> Facts:
     found = await asyncio.to_thread(_read_edges, _folder(house), ids)
     clusters = await asyncio.to_thread(prepared.cluster, found, model)
     async with house.kernel.db.transaction() as conn:
-        version = await house.identity.publish(conn, clusters, ids, found)
+        version = await house.identity.publish(conn, clusters, ids, found.above(0.0))  # weaker ones speak against
     causes = Counter(str(refused.cause) for refused in clusters.ambiguous)
     return {
         "people": len(clusters.sizes),
