@@ -75,6 +75,7 @@ def facts(
         profile_version=state.versions.profile,
         seed=record.seed,
         locale=(variant.locale if variant else None) or "en",
+        segments=(*state.segment_all, *state.segment_any, *state.segment_none),
     )
 
 

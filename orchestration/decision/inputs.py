@@ -6,6 +6,7 @@ floats travel as `float.hex`, so that a replay sees the same bits. No words of a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from kernel.canonical import Json, digest
@@ -81,7 +82,7 @@ class Versions:
     model: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: the digest is worked out once
 class Inputs:
     """The whole state a decision may look at. `blocked` is a reason code (erased, restricted) or None.
 
@@ -162,7 +163,7 @@ class Inputs:
             "attempt": self.attempt,
         }  # fmt: skip
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:` of the canonical form."""
         return digest(self.to_json())

@@ -5,6 +5,7 @@ Enters: inputs, seed, outcome. Leaves: canonical bytes (RFC 8785) and their dige
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 from kernel.canonical import Json, canonical
 from kernel.ids import DecisionId
@@ -12,7 +13,7 @@ from orchestration.decision.engine import Judged, Outcome
 from orchestration.decision.inputs import ENGINE_VERSION, Inputs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: bytes are made once
 class Record:
     """One decision as it is kept. Equal records have equal bytes."""
 
@@ -52,6 +53,10 @@ class Record:
 
     def canonical(self) -> bytes:
         """The bytes that a replay must reproduce."""
+        return self._bytes
+
+    @cached_property
+    def _bytes(self) -> bytes:
         return canonical(self.to_json())
 
     @property

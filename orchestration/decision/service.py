@@ -22,7 +22,7 @@ from explain.facts import DecisionFacts, Verdict
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
-from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, new_id
+from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, is_id, new_id
 from kernel.kernel import Kernel
 from orchestration.decision import evidence, facts, store
 from orchestration.decision.commit import CATALOGUE, FENCE, WITHHELD, Committed, Committer, Pending, Refused
@@ -97,6 +97,7 @@ class Decisions:
         self, requests: Sequence[DecisionRequest], *, at_once: int = 32
     ) -> list[Decision | Exception]:
         """Decide for many, some at a time, so that their commits share transactions; an accident stays with its request."""
+        await self._warm(requests)
         gate = asyncio.Semaphore(at_once)
 
         async def one(request: DecisionRequest) -> Decision:
@@ -110,6 +111,19 @@ class Decisions:
                 raise answer
             answers.append(answer)
         return answers
+
+    async def _warm(self, requests: Sequence[DecisionRequest]) -> None:
+        """Make the hot profiles of many in bulk; each request finds its own there, or reads Postgres where the store is down."""
+        if not self._kernel.cache.available:
+            return
+        catalogue = (await self.shelf.current()).catalogue
+        purposes = {one.name: one.personalize_under for one in catalogue.placements}
+        theirs: dict[str, list[PersonId]] = {}
+        for request in requests:
+            if request.person is not None and is_id(request.person, "per") and request.placement in purposes:
+                theirs.setdefault(purposes[request.placement], []).append(PersonId(request.person))
+        for purpose, people in theirs.items():
+            await self._profiles.hot_many(list(dict.fromkeys(people)), purpose)
 
     async def _keep(self, request: DecisionRequest, record: Record, gathered: Gathered) -> Committed | Refused:
         key = await self._sealer.key(gathered.inputs.person)

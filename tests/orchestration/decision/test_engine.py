@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.decision.catalogue import NOTHING
-from orchestration.decision.eligibility import QUESTIONS, Stage, judge
+from orchestration.decision.eligibility import QUESTIONS, Rejection, Stage, judge
 from orchestration.decision.engine import decide, total, withhold
 from orchestration.decision.inputs import HoldoutDraw, Permit, from_json
 from orchestration.decision.policy import EpsilonGreedy, Option, PolicyContext, draw, uniform
@@ -99,6 +99,37 @@ def test_the_stage_of_a_loser_is_the_first_question_it_fails(state, place):
         first = next((answer for answer in answers if answer is not None), None)
         assert lost == first
         assert [number for number, _ in enumerate(Stage, start=1)] == [stage.number for stage in Stage]
+
+
+def test_the_questions_are_asked_in_the_order_that_is_written_down():
+    """Nothing is right with this arm; mending one thing at a time walks the order."""
+    wrong = inputs(
+        [arm(published=False)], blocked="erased", permits={}, reach={}, suppressed=frozenset({"email"}),
+        segment_all=("vip",), refused={"a@email": "cap"}, sure=0.1, min_sure=0.9,
+        holdout=HoldoutDraw(name="h", share=0.5, member=True),
+    )  # fmt: skip
+    good = inputs([arm()])
+    mended = [
+        ("blocked", {"blocked": None}), ("consent", {"permits": good.permits}), ("reach", {"reach": good.reach}),
+        ("suppression", {"suppressed": frozenset()}), ("segment", {"segment_all": ()}),
+        ("publication", {"arms": good.arms}), ("cap", {"refused": {}}), ("holdout", {"holdout": None}),
+        ("sure", {"sure": 1.0}),
+    ]  # fmt: skip
+    for number, (stage, change) in enumerate(mended, start=1):
+        lost = judge(wrong, wrong.arms[0])
+        assert (lost.stage, lost.stage.number) == (stage, number)
+        wrong = replace(wrong, **change)
+    assert judge(wrong, wrong.arms[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "stage"),
+    [("cap", Stage.CAP), ("cap:all", Stage.CAP), ("suppressed", Stage.SUPPRESSION), ("no_connector", Stage.REACH),
+     ("contact_gone", Stage.REACH), ("missing_variable", Stage.PUBLICATION)],
+)  # fmt: skip
+def test_what_channels_refused_is_lost_at_the_stage_it_belongs_to(reason, stage):
+    state = inputs([arm()], refused={"a@email": reason})
+    assert judge(state, state.arms[0]) == Rejection(stage, reason)
 
 
 @given(st.lists(st.tuples(st.floats(-3, 3), reals), min_size=1, max_size=30), st.text(max_size=5))
