@@ -103,9 +103,10 @@ def build(settings: Settings, kernel: Kernel) -> House:
     profiles = Profiles(kernel, identity, consent, events, settings.profiles)
     events.on_events_stored.append(profiles.records_changed)
     channels = Channels(kernel, audit, identity, consent, events, profiles, settings.channels)
-    explain = Explain(kernel, audit, settings.explain)
+    explain = Explain(kernel, audit, settings.explain, identity)
     learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
+    explain.register(decisions, learning, decisions)
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
         rights.register(holder)

@@ -1,0 +1,54 @@
+"""Explanations on a terminal: the person's words, and the auditor's numbers as tables."""
+
+from typing import TYPE_CHECKING
+
+from orchestration.service.cli import output
+
+if TYPE_CHECKING:
+    from explain.reasons import PersonView
+    from explain.views import AuditorView
+
+
+def person_view(view: "PersonView") -> None:
+    """What the person reads."""
+    say = output.out.print
+    say(view.title, style="bold")
+    if view.lead:
+        say(view.lead, soft_wrap=True)
+    say(view.headline, soft_wrap=True)
+    for one in view.main_parameters:
+        say(f"  • {one.name}: {one.contribution}", soft_wrap=True, markup=False)
+        say(f"    {one.source} {one.purpose}".rstrip(), style="dim", soft_wrap=True, markup=False)
+    for line in (*view.rules, *view.levers):
+        say(f"  • {line}", soft_wrap=True, markup=False)
+    for line in (view.permission, *view.who):
+        if line:
+            say(line, soft_wrap=True, markup=False)
+    if view.preferences_url:
+        say(f"Change it: {view.preferences_url}", soft_wrap=True, markup=False)
+
+
+def auditor_view(view: "AuditorView") -> None:
+    """The record in numbers."""
+    told = view.as_json()
+    output.facts(
+        "Decision",
+        [(name.replace("_", " "), told[name]) for name in ("decision_id", "explanation", "redacted", "at", "person", "placement", "purpose", "channel", "choice",
+                                                           "propensity", "procedure", "score", "base", "residual", "model", "seed") if name in told],
+    )  # fmt: skip
+    if view.content is None:
+        return
+    rows = [
+        (c.candidate_id, c.stage or "", c.reason or "", "" if c.score is None else f"{c.score:.6f}", f"{c.probability:.4f}")
+        for c in view.content.facts.candidates
+    ]
+    output.table("Candidates", ("candidate", "lost at", "reason", "score", "probability"), rows)
+    parts = sorted(view.features, key=lambda part: -abs(part.contribution))
+    output.table(
+        "Contributions",
+        ("feature", "value", "contribution", "from"),
+        [
+            (p.feature, "absent" if p.value is None else f"{p.value:g}", f"{p.contribution:+.6f}", ", ".join(sorted({o.source for o in p.provenance})))
+            for p in parts
+        ],
+    )
