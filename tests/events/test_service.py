@@ -200,7 +200,7 @@ async def test_a_browser_key_speaks_for_its_anonymous_visitor_only(rooms):
         "type": "identify",
         "anonymousId": "visitor",
         "userId": "victim",
-        "traits": {"email": "victim@example.org"},
+        "traits": {"email": "victim@example.org", "plan": "pro"},
     }
     accepted, refused = await rooms.events.collect([claim, track(user="victim")], ctx)
     assert accepted.status == "accepted"
