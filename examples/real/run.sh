@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "${1:?usage: examples/real/run.sh DATA_DIR}" && pwd)
-bin=${CANDOR_BIN:-$here/../../.venv/bin}
+bin=${BIN:-$here/../../.venv/bin}
 candor() { "$bin/candor" "$@"; }
 say() { printf '\n== %s  (%ss)\n' "$1" "$SECONDS"; }
 
