@@ -79,7 +79,7 @@ def _rows(story: Story) -> Iterator[tuple[str, str]]:
     campaign = story.campaign
     yield "decisions by message", ", ".join(f"{arm} {count:,}" for arm, count in campaign.arms.items())
     yield "by channel", ", ".join(f"{channel} {count:,}" for channel, count in campaign.channels.items())
-    yield "withheld, by reason", ", ".join(f"{why} {count:,}" for why, count in campaign.withheld.items()) or "none"
+    yield "withheld, by reason", ", ".join(f"{why.rsplit(':', 1)[-1]} {count:,}" for why, count in campaign.withheld.items()) or "none"
     yield "messages", ", ".join(f"{state} {count:,}" for state, count in campaign.deliveries.items()) or "none"
     if campaign.failed:
         yield "accidents", ", ".join(f"{code} {count}" for code, count in campaign.failed.items())
