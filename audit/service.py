@@ -198,6 +198,15 @@ class Audit:
         async with self._kernel.db.reading() as conn:
             return await store.latest(conn, tag, before, limit)
 
+    async def following(
+        self, conn: Conn, tag: Tag, kind: str, *, after: int, limit: int = 1000
+    ) -> tuple[int, list[str]]:
+        """What acts of a tag name, in the order of the log: a feed that skips nothing, since a place is given only once.
+
+        `after` is the last place seen (-1 at first). Leaves the new last place, and the references of this kind.
+        """
+        return await store.following(conn, tag, kind, after, limit)
+
     async def entry(self, entry_id: str) -> StoredEntry:
         """One entry by id; `EntryNotFound`."""
         async with self._kernel.db.reading() as conn:

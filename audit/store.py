@@ -231,6 +231,18 @@ async def latest(conn: Conn, tag: str | None, before: str | None, limit: int) ->
     return [_stored(row) for row in await cursor.fetchall()]
 
 
+async def following(conn: Conn, tag: str, kind: str, after: int, limit: int) -> tuple[int, list[str]]:
+    """What entries of `tag` name by `kind`, of the next `limit` places after `after`; and the last place looked at."""
+    cursor = await conn.execute(
+        "SELECT e.leaf_index, r.ref FROM (SELECT entry_id, tag, leaf_index FROM audit.entries WHERE leaf_index > %s"
+        " ORDER BY leaf_index LIMIT %s) AS e LEFT JOIN audit.refs AS r"
+        " ON r.entry_id = e.entry_id AND e.tag = %s AND r.kind = %s ORDER BY e.leaf_index",
+        (after, limit, tag, kind),
+    )
+    rows = await cursor.fetchall()
+    return (int(rows[-1]["leaf_index"]) if rows else after), [str(row["ref"]) for row in rows if row["ref"] is not None]
+
+
 async def entries_by_refs(conn: Conn, refs: Sequence[tuple[str, str]], limit: int) -> list[str]:
     """Ids of entries that carry any of the (kind, ref) pairs, oldest first."""
     cursor = await conn.execute(

@@ -66,6 +66,8 @@ class Tag(StrEnum):
     SUPPRESSION_LIFTED = "suppression.lifted", "A suppression was taken back."
     # explain
     EXPLANATION_MADE = "explanation.made", "A decision was explained; facts hold the digest."
+    FEEDBACK_GIVEN = "feedback.given", "A person said of a decision that it does not interest them."
+    IDENTITY_QUESTIONED = "identity.questioned", "A person said that a decision is not about them; staff must review."
     # rights of people
     REQUEST_OPENED = "request.opened", "A person's request was opened and its clock began."
     REQUEST_APPROVED = "request.approved", "Staff approved a request."

@@ -74,7 +74,13 @@ def group(features: Sequence[FeatureValue], contributions: Sequence[float]) -> l
             contribution=sum(part for _, part in found),
             features=tuple(feature.name for feature, _ in found),
             present=any(not isnan(feature.value) and feature.value != 0 for feature, _ in found),
-            provenance=tuple(sorted({where for feature, _ in found for where in feature.provenance}, key=lambda where: where.observed_at, reverse=True)),
+            provenance=tuple(
+                sorted(
+                    {where for feature, _ in found for where in feature.provenance},
+                    key=lambda where: where.observed_at,
+                    reverse=True,
+                )
+            ),
         )
         for (key, about, control), found in members.items()
     ]
@@ -84,7 +90,8 @@ def group(features: Sequence[FeatureValue], contributions: Sequence[float]) -> l
 def _place(feature: FeatureValue) -> tuple[str, About, Control]:
     rule = rule_of(feature.name)
     if rule is not None and rule.about != "person":
-        return rule.concept, rule.about, rule.control
+        # What has a provenance is about the person, whatever it is called.
+        return (rule.concept, rule.about, rule.control) if not feature.provenance else (OTHER, "person", "preferences")
     if not feature.provenance:
         return UNNAMED, "person", "preferences"
     if rule is None:

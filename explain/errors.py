@@ -1,6 +1,6 @@
 """What can go wrong in explain. Codes are stable; messages carry ids and figures, never a value."""
 
-from kernel.errors import IntegrityError, NotFound
+from kernel.errors import IntegrityError, Unavailable
 
 
 class NotAdditive(IntegrityError):
@@ -36,12 +36,15 @@ class WrongRow(IntegrityError):
         )
 
 
-class NoExplanation(NotFound):
-    """The decision is unknown, or its person was erased: its explanation cannot be opened."""
+class Altered(IntegrityError):
+    """A stored explanation is not the one its digest names."""
 
-    def __init__(self, decision_id: str) -> None:
-        super().__init__(
-            f"expected a decision whose record can be opened, got {decision_id!r}",
-            remedy="Check the id. After an erasure the record stays closed for good.",
-            code="explain.no_explanation",
-        )
+    code = "explain.altered"
+    remedy = "Keep the row as it is and run `candor audit verify`: the log names the digest that was made."
+
+
+class NotWired(Unavailable):
+    """No source of decisions was registered, so there is nothing to explain from."""
+
+    code = "explain.not_wired"
+    remedy = "Open the house by orchestration/wiring.py, which registers decisions and models."

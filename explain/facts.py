@@ -21,6 +21,10 @@ NOTHING = "nothing"
 """The choice of sending nothing: an arm like any other."""
 
 
+REDACTED = "decision_redacted"
+"""The code of the `NotFound` that a `DecisionSource` raises for a record which nobody can open any more."""
+
+
 class Stage(StrEnum):
     """Where a losing candidate lost: exactly one per loser. The same words, in the same order, as the decision's own stages."""
 
@@ -111,6 +115,7 @@ class DecisionFacts:
     `score` is the number that was used (`None` when no model ruled), `key_id` the subject key the record is sealed under:
     the explanation is sealed under the same key, so erasing the person closes both. `identifier_id` is the contact point that the message
     went to (a visitor's anonymous id on the web): the preference control acts on it. `content` ids are the catalogue's variants.
+    `segments` are the groups the placement is for (or not for): where there are any, who the person is ruled too.
     """
 
     decision_id: DecisionId
@@ -137,6 +142,7 @@ class DecisionFacts:
     profile_version: int = 0
     seed: str = ""
     locale: str = "en"
+    segments: tuple[str, ...] = ()
 
     @property
     def nothing_chosen(self) -> bool:
@@ -159,7 +165,7 @@ class Verdict:
 
 
 class DecisionSource(Protocol):
-    """Reads a decision. `NotFound` when there is none; a record whose key is destroyed raises `NotFound` too."""
+    """Reads a decision. `NotFound` when there is none; a record whose key is destroyed raises `NotFound` with code `REDACTED`."""
 
     async def facts(self, decision_id: DecisionId) -> DecisionFacts:
         """The facts of one decision, read back from its record."""
@@ -177,7 +183,7 @@ class ModelSource(Protocol):
 class Decide(Protocol):
     """Re-runs a decision with one change. Writes nothing, sends nothing.
 
-    `change` keys: `withdraw` ("purpose" or "purpose|channel"), `without` (name of a feature, taken as absent). The same seed,
+    `change` keys: `withdraw` ("purpose" or "purpose|channel"), `without` (names of features, taken as absent). The same seed,
     models and versions as the decision, so that only the change differs.
     """
 

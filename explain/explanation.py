@@ -1,0 +1,99 @@
+"""An explanation as a value: what is kept of it, and its bytes.
+
+Enters: facts, attribution, concepts, levers. Leaves: `Content` with one canonical form (RFC 8785) and its digest, equal whenever it is made: nothing in it
+depends on the time of making. What a person reads and what an auditor reads are both views of it (explain.E1).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from explain.attribution import Attribution
+from explain.concepts import Concept, group
+from explain.facts import DecisionFacts
+from explain.levers import Lever
+from explain.reasons import Procedure, procedure
+from kernel.canonical import Json, canonical, digest
+from kernel.ids import DecisionId
+
+VERSION: Final = 1
+_NAN: Final = "NaN"  # JSON has no word for an absent number; pydantic reads this one back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What one decision rested on. `base` and `contributions` (in the order of `facts.features`) are there when a model scored."""
+
+    facts: DecisionFacts
+    procedure: Procedure
+    base: float | None
+    contributions: tuple[float, ...]
+    concepts: tuple[Concept, ...]
+    levers: tuple[Lever, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        """The canonical JSON form; `read` gives the same value back."""
+        return {"v": VERSION, "content": _plain(_CONTENT.dump_python(self, mode="json"))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One decision's explanation. `content` is None when the person was erased: nobody can read it any more."""
+
+    decision_id: DecisionId
+    digest: str
+    content: Content | None
+
+    @property
+    def redacted(self) -> bool:
+        """Whether what was behind the decision is gone."""
+        return self.content is None
+
+
+def compose(facts: DecisionFacts, found: Attribution | None) -> Content:
+    """The content before levers were looked for."""
+    parts = found.parts if found is not None else ()
+    return Content(
+        facts=facts,
+        procedure=procedure(facts),
+        base=found.base if found is not None else None,
+        contributions=parts,
+        concepts=tuple(group(facts.features, parts)) if found is not None else (),
+        levers=(),
+    )
+
+
+def write(content: Content) -> tuple[bytes, str]:
+    """The bytes that are kept, and their digest."""
+    form = content.to_json()
+    return canonical(form), digest(form)
+
+
+def read(words: bytes) -> Content:
+    """What `write` wrote."""
+    return _STORED.validate_json(words).content
+
+
+def _plain(value: object) -> Json:
+    if isinstance(value, float) and isnan(value):
+        return _NAN
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"expected a JSON value, got {type(value).__name__}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    v: int
+    content: Content
+
+
+_CONTENT: Final = TypeAdapter(Content)
+_STORED: Final = TypeAdapter(_Stored)

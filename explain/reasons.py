@@ -1,0 +1,256 @@
+"""Which procedure ruled, and the reasons in plain words: what a person reads.
+
+Enters: `DecisionFacts`, the concepts with their contributions, tested levers, a locale. Leaves: a `PersonView` of at most five main parameters. A
+gate-driven outcome never gets a model-driven text (explain.E3); rules, holdout and exploration say so (E10); nothing is said that
+the facts do not hold (X56). DSA Article 26's field names are kept: is_advertisement, on_behalf_of, paid_by, main_parameters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from explain.concepts import UNNAMED, Concept, Control
+from explain.facts import DecisionFacts, Stage
+from explain.levers import Lever
+from explain.wording import Words, words
+from kernel.canonical import Json
+
+MOST_PARAMETERS: Final = 5  # E1
+NEGLIGIBLE: Final = 1e-9  # below this a contribution is rounding, not a reason
+_CONTENTION: Final = "contention"  # decision's reason for giving up on a state that would not hold still
+
+
+class Procedure(StrEnum):
+    """What ruled. A gate is named by its stage."""
+
+    HOLDOUT = "holdout"
+    EXPLORATION = "exploration"
+    FALLBACK = "fallback"
+    RULES = "rules"
+    ONLY_ONE = "only_one"
+    MODEL = "model"
+    NOTHING_OTHER = "nothing_other"
+    BLOCKED = "blocked"
+    CONSENT = "consent"
+    REACH = "reach"
+    SUPPRESSION = "suppression"
+    SEGMENT = "segment"
+    PUBLICATION = "publication"
+    CAP = "cap"
+    SURE = "sure"
+    CONTENTION = "contention"
+    REDACTED = "redacted"
+
+
+_BY_CHOICE: Final = frozenset(
+    {Procedure.MODEL, Procedure.RULES, Procedure.EXPLORATION}
+)  # told otherwise when nothing was chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """Where a person changes something: one click from every parameter (explain.E5). Empty: there is no such place here."""
+
+    preferences: str = ""
+    page: str = ""
+
+    def url(self, control: Control) -> str:
+        """The address of one control."""
+        if control == "preferences":
+            return self.preferences
+        return f"{self.page}#not-interested" if control == "not_interested" and self.page else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One main parameter (DSA 26(1)(d)): what it is, which way it worked, where it came from, how to change it."""
+
+    name: str
+    value_class: str
+    contribution: str
+    source: str
+    purpose: str
+    control: Control
+    control_url: str
+    key: str
+
+    def as_json(self) -> dict[str, Json]:
+        """By the field names of DSA Article 26."""
+        return {
+            "name": self.name, "value_class": self.value_class, "contribution": self.contribution, "source": self.source,
+            "purpose": self.purpose, "control_url": self.control_url,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonView:
+    """What a person may read through a link: kinds of information only, no values, ids or scores."""
+
+    locale: str
+    procedure: str
+    title: str
+    lead: str
+    headline: str
+    is_advertisement: bool
+    on_behalf_of: str
+    paid_by: str
+    who: tuple[str, ...]
+    permission: str
+    main_parameters: tuple[Parameter, ...]
+    rules: tuple[str, ...] = ()
+    levers: tuple[str, ...] = field(default=())
+    preferences_url: str = ""
+
+    @property
+    def redacted(self) -> bool:
+        """Whether what was behind the decision is gone."""
+        return self.procedure == Procedure.REDACTED
+
+    def as_json(self) -> dict[str, Json]:
+        """The view as the API answers it."""
+        return {
+            "locale": self.locale, "procedure": str(self.procedure), "redacted": self.redacted, "title": self.title,
+            "lead": self.lead, "headline": self.headline, "is_advertisement": self.is_advertisement,
+            "on_behalf_of": self.on_behalf_of, "paid_by": self.paid_by, "permission": self.permission,
+            "main_parameters": [one.as_json() for one in self.main_parameters], "rules": list(self.rules),
+            "levers": list(self.levers), "preferences_url": self.preferences_url,
+        }  # fmt: skip
+
+
+def redacted_view(locale: str) -> PersonView:
+    """What is left to say when the person was erased."""
+    say = words(locale)
+    return PersonView(
+        locale=say.locale, procedure=Procedure.REDACTED, title=say("redacted.title"), lead="",
+        headline=say("redacted.text"), is_advertisement=False, on_behalf_of="", paid_by="", who=(), permission="",
+        main_parameters=(),
+    )  # fmt: skip
+
+
+def procedure(facts: DecisionFacts) -> Procedure:
+    """Which procedure ruled this decision. Gates come before chance, chance before the model."""
+    if facts.policy.holdout:
+        return Procedure.HOLDOUT
+    lost = {one.stage for one in facts.candidates if one.stage is not None} - {Stage.SCORE}
+    live = [one for one in facts.candidates if one.stage in {None, Stage.SCORE} and one.probability > 0]
+    messages = [one for one in live if one.candidate_id != facts.choice or not facts.nothing_chosen]
+    if facts.nothing_chosen and not messages:
+        if any(one.stage is Stage.BLOCKED and one.reason == _CONTENTION for one in facts.candidates):
+            return Procedure.CONTENTION
+        # The gate that came last ruled: what would have to change first for a message to leave.
+        return Procedure(max(lost, key=list(Stage).index)) if lost else Procedure.NOTHING_OTHER
+    if facts.policy.explored:
+        return Procedure.EXPLORATION
+    if facts.policy.fallback is not None and facts.policy.fallback != "no_model":
+        return Procedure.FALLBACK
+    if facts.policy.ranked_by != "ranker" or (facts.score is None and not facts.nothing_chosen):
+        return Procedure.RULES
+    if len(live) <= 1:
+        return Procedure.ONLY_ONE
+    return Procedure.MODEL
+
+
+def person_view(
+    facts: DecisionFacts, concepts: Sequence[Concept], levers: Sequence[Lever], locale: str, controls: Controls
+) -> PersonView:
+    """The view of a person. `concepts` strongest first; they are used only where the model ruled."""
+    say = words(locale)
+    ruled = procedure(facts)
+    parameters = _parameters(facts, concepts, say, controls) if ruled is Procedure.MODEL else ()
+    rules = [f"ruled.{stage}" for stage in _other_stages(facts, ruled)]
+    if facts.segments and not facts.nothing_chosen and ruled is not Procedure.RULES:
+        rules.insert(0, "ruled.group")
+    ad = facts.advertisement
+    who = [say("who.is_advertisement" if ad.is_advertisement else "who.not_advertisement")]
+    who += [say("who.on_behalf_of", who=ad.on_behalf_of)] if ad.on_behalf_of else []
+    who += [say("who.paid_by", who=ad.paid_by)] if ad.paid_by else []
+    return PersonView(
+        locale=say.locale,
+        procedure=ruled,
+        title=say("title_nothing" if facts.nothing_chosen else "title"),
+        lead=say("lead", date=say.date(facts.at)),
+        headline=say(f"headline.{_headline(facts, ruled, concepts)}"),
+        is_advertisement=ad.is_advertisement,
+        on_behalf_of=ad.on_behalf_of,
+        paid_by=ad.paid_by,
+        who=tuple(who),
+        permission=_permission(facts, say),
+        main_parameters=parameters,
+        rules=tuple(say(rule) for rule in rules),
+        levers=tuple(_lever(lever, facts, say) for lever in levers),
+        preferences_url=controls.preferences,
+    )
+
+
+def _headline(facts: DecisionFacts, ruled: Procedure, concepts: Sequence[Concept]) -> str:
+    if facts.nothing_chosen and ruled in _BY_CHOICE:
+        return f"nothing_{ruled}"
+    if ruled is Procedure.RULES and facts.segments:
+        return "rules_group"
+    if ruled is not Procedure.MODEL:
+        return ruled
+    told = [one for one in concepts if abs(one.contribution) > NEGLIGIBLE][:MOST_PARAMETERS]
+    about_person = any(one.about == "person" and one.key != UNNAMED for one in told)
+    return "model" if about_person else "model_message"
+
+
+def _parameters(
+    facts: DecisionFacts, concepts: Sequence[Concept], say: Words, controls: Controls
+) -> tuple[Parameter, ...]:
+    found: list[Parameter] = []
+    for concept in concepts:
+        if abs(concept.contribution) <= NEGLIGIBLE or len(found) == MOST_PARAMETERS:
+            break
+        newest = concept.provenance[0] if concept.provenance else None
+        if newest is not None:
+            source = say("source", source=newest.source, age=say.age(newest.observed_at, facts.at))
+            purpose = say("source_purpose", purpose=say.of("purpose", newest.purpose))
+        else:
+            source, purpose = say("source_none" if concept.about == "person" else "source_message"), ""
+        if concept.about != "person":
+            value = "none"
+        elif concept.key == UNNAMED:
+            value = "unused"
+        else:
+            value = "present" if concept.present else "absent"
+        found.append(
+            Parameter(
+                name=say(f"concepts.{concept.key}"),
+                value_class=say(f"value.{value}"),
+                contribution=say("direction.raised" if concept.contribution > 0 else "direction.lowered"),
+                source=source,
+                purpose=purpose,
+                control=concept.control,
+                control_url=controls.url(concept.control),
+                key=concept.key,
+            )
+        )
+    return tuple(found)
+
+
+def _permission(facts: DecisionFacts, say: Words) -> str:
+    if facts.nothing_chosen or facts.permission is None or facts.permission.answer != "granted":
+        return ""
+    purpose = say.of("purpose", facts.purpose)
+    if facts.permission.basis == "consent" and facts.permission.given_at is not None:
+        return say("permission.consent", purpose=purpose, date=say.date(facts.permission.given_at))
+    return say("permission.other", purpose=purpose, basis=say.of("basis", facts.permission.basis or "other"))
+
+
+def _other_stages(facts: DecisionFacts, ruled: Procedure) -> list[Stage]:
+    """The gates that took other messages out, in the order of asking; the one in the headline is not said twice."""
+    lost = {one.stage for one in facts.candidates if one.stage is not None} - {Stage.SCORE}
+    return [stage for stage in Stage if stage in lost and stage.value != ruled.value]
+
+
+def _lever(lever: Lever, facts: DecisionFacts, say: Words) -> str:
+    if lever.channel is None:
+        outcome = say("levers.nothing")
+    elif lever.channel != facts.channel:
+        outcome = say("levers.other_channel", channel=say(f"channel.{lever.channel}"))
+    else:
+        outcome = say("levers.other_message")
+    if lever.kind == "withdraw":
+        return say("levers.withdraw", purpose=say.of("purpose", lever.subject), outcome=outcome)
+    return say("levers.without", concept=say(f"concepts.{lever.subject}"), outcome=outcome)

@@ -1,0 +1,35 @@
+"""Templates of the why page. Enters: a view. Leaves: HTML, every value escaped; an undefined name is an error.
+
+The look is `/static/candor.css`, which consent serves. Words come from `wording/`, so that a page is in one language throughout.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from explain.reasons import PersonView
+from explain.wording import LOCALES, words
+
+_ENV: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
+    trim_blocks=True, lstrip_blocks=True,
+)  # fmt: skip
+
+
+def why(view: PersonView, *, path: str, sender: str) -> str:
+    """The page behind a why link. `path` is its own address, for the two forms."""
+    template = "redacted.html" if view.redacted else "why.html"
+    return _ENV.get_template(template).render(view=view, path=path, sender=sender, say=words(view.locale))
+
+
+def message(title: str, text: str, *, locale: str, sender: str, back: str = "") -> str:
+    """A calm page with one thing to say: keys of the wording, never a value of a record."""
+    say = words(locale)
+    return _ENV.get_template("message.html").render(title=say(title), text=say(text), back=back, sender=sender, say=say)
+
+
+def language(accepted: str) -> str:
+    """The first language of an Accept-Language header that we have words in; English otherwise."""
+    wanted = [part.split(";")[0].strip().lower().split("-")[0] for part in accepted.split(",")]
+    return next((one for one in wanted if one in LOCALES), "en")

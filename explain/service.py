@@ -1,0 +1,302 @@
+"""The front door of explain: one explanation a decision, made once, off the decision's path, kept sealed and named in the log.
+
+Enters: ids of decisions; through protocols that wiring registers, their facts, their models and re-runs of them. Leaves: `Explanation`, the view of a
+person and the view of an auditor. What it never does: explain from anything but the record, show an explanation that does not add up to the
+score that was used, or tell apart what consent withheld from what was never known.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from audit.entries import NewEntry
+from audit.service import Audit
+from audit.tags import Tag
+from explain import levers, reasons, store, views
+from explain.attribution import TOLERANCE, Attribution, attribute
+from explain.errors import Altered, NotWired, Unfaithful, WrongRow
+from explain.explanation import Content, Explanation, compose, read, write
+from explain.facts import REDACTED, Decide, DecisionFacts, DecisionSource, ModelSource
+from explain.reasons import Controls, PersonView
+from explain.settings import ExplainSettings
+from explain.views import AuditorView
+from identity.service import Identity
+from kernel.canonical import Json, digest
+from kernel.db import Conn
+from kernel.errors import IntegrityError, NotFound
+from kernel.ids import DecisionId, KeyId, PersonId
+from kernel.kernel import Kernel
+from kernel.log import get_logger
+
+WHY: Final = "why"  # token scopes, as channels issues them
+PREFERENCES: Final = "preferences"
+_TABLE: Final = "explain.explanations"
+_FEED: Final = 1000  # places of the log read at a time
+_log = get_logger("explain")
+
+
+class Feedback(StrEnum):
+    """What a person may say of a decision without logging in."""
+
+    NOT_INTERESTED = "not_interested"
+    NOT_ME = "not_me"
+
+
+_TAGS: Final = {Feedback.NOT_INTERESTED: Tag.FEEDBACK_GIVEN, Feedback.NOT_ME: Tag.IDENTITY_QUESTIONED}
+OnFeedback = Callable[[Conn, DecisionFacts, Feedback], Awaitable[None]]
+
+
+class Explain:
+    """One per process and event loop."""
+
+    name = "explain"
+
+    def __init__(
+        self, kernel: Kernel, audit: Audit, settings: ExplainSettings | None = None, identity: Identity | None = None
+    ) -> None:
+        """`identity` lets an erasure find what was explained about people who were merged into somebody."""
+        self.settings = settings or ExplainSettings()
+        self._kernel = kernel
+        self._audit = audit
+        self._identity = identity
+        self._decisions: DecisionSource | None = None
+        self._models: ModelSource | None = None
+        self._decide: Decide | None = None
+        # Called in the transaction that keeps what a person said; orchestration hooks in here.
+        self.on_feedback: list[OnFeedback] = []
+
+    def register(self, decisions: DecisionSource, models: ModelSource, decide: Decide | None = None) -> None:
+        """The rooms above that decide, score and decide again; wiring calls this once."""
+        self._decisions, self._models, self._decide = decisions, models, decide
+
+    # making
+
+    async def explain(self, decision_id: str) -> Explanation:
+        """The explanation of a decision; made now when there is none, else the one that was made.
+
+        Raises:
+            NotFound: no such decision. An erased person's decision is no error: the explanation says that it is redacted.
+            NotAdditive, Unfaithful, WrongRow: it does not add up, and is not kept.
+        """
+        found = await self._stored(decision_id)
+        if found is not None:
+            return found
+        try:
+            facts = await self._source().facts(DecisionId(decision_id))
+        except NotFound as fault:
+            if fault.code != REDACTED:
+                raise
+            return Explanation(decision_id=DecisionId(decision_id), digest="", content=None)
+        content, checked = await self._make(facts)
+        return await self._keep(content, checked=checked)
+
+    async def _make(self, facts: DecisionFacts) -> tuple[Content, bool]:
+        found: Attribution | None = None
+        if facts.model_digest is not None and facts.score is not None:
+            found = await self._attribution(facts, facts.model_digest, facts.score)
+        content = compose(facts, found)
+        if self._decide is not None:
+            pulled = await levers.find(facts, content.concepts, self._decide, self.settings.most_levers)
+            content = replace(content, levers=tuple(pulled))
+        return content, found is not None and found.checked
+
+    async def _attribution(self, facts: DecisionFacts, model_digest: str, score: float) -> Attribution:
+        if self._models is None:
+            raise NotWired("expected a source of models, got none")
+        model = await self._models.model(model_digest)
+        if tuple(feature.name for feature in facts.features) != tuple(model.feature_names):
+            raise WrongRow(len(model.feature_names), len(facts.features))
+        row = np.array([feature.value for feature in facts.features], dtype=np.float64)
+        again = float(model.score(row.reshape(1, -1))[0])
+        if not abs(again - score) <= TOLERANCE:
+            raise Unfaithful("the recorded score and the model's", abs(again - score))
+        check = self.settings.verify_attributions
+        return await asyncio.to_thread(attribute, model, row, score, check=check)
+
+    async def _keep(self, content: Content, *, checked: bool) -> Explanation:
+        facts = content.facts
+        words, named = write(content)
+        body = words
+        if facts.key_id is not None:
+            key = (await self._kernel.vault.unwrap([facts.key_id])).get(facts.key_id)
+            if key is None:  # erased since the record was read
+                return Explanation(decision_id=facts.decision_id, digest=named, content=None)
+            body = key.seal(_TABLE, "body", facts.decision_id, words)
+        row = store.Row(
+            decision_id=facts.decision_id, person=facts.person, digest=named, body=body, key_id=facts.key_id,
+            made_at=self._kernel.clock.now(),
+        )  # fmt: skip
+        entry = NewEntry(
+            Tag.EXPLANATION_MADE, {"decision": facts.decision_id},
+            {"explanation": named, "procedure": str(content.procedure), "verified": checked}, key_id=facts.key_id,
+        )  # fmt: skip
+        async with self._kernel.db.transaction() as conn:
+            fresh = await store.insert(conn, row)
+            if fresh:
+                await self._audit.append(conn, [entry])
+            await store.done(conn, facts.decision_id)
+        if fresh:
+            return Explanation(decision_id=facts.decision_id, digest=named, content=content)
+        kept = await self._stored(facts.decision_id)  # somebody else was faster; theirs is the one that stands
+        assert kept is not None
+        return kept
+
+    async def _stored(self, decision_id: str) -> Explanation | None:
+        async with self._kernel.db.reading() as conn:
+            row = await store.get(conn, decision_id)
+        return None if row is None else await self._open(row)
+
+    async def _open(self, row: store.Row) -> Explanation:
+        """A stored row, opened; redacted when its key is destroyed.
+
+        Raises:
+            Altered: the content is not what the digest names.
+        """
+        words = row.body
+        if words is not None and row.key_id is not None:
+            key = (await self._kernel.vault.unwrap([row.key_id])).get(row.key_id)
+            words = None if key is None else key.open(_TABLE, "body", row.decision_id, words)
+        content = None if words is None else read(words)
+        if content is not None and digest(content.to_json()) != row.digest:
+            raise Altered("expected the explanation that its digest names, got another")
+        return Explanation(decision_id=row.decision_id, digest=row.digest, content=content)
+
+    # the worker
+
+    async def explain_pending(self, limit: int) -> int:
+        """Explain up to `limit` decisions that the log names and nobody explained yet, oldest first; the number taken off the queue.
+
+        Raises:
+            IntegrityError: after the batch, the first explanation that did not add up; it is set aside (`refused`), the others are made.
+        """
+        await self._feed()
+        async with self._kernel.db.reading() as conn:
+            waiting = await store.waiting(conn, limit)
+        broken: list[IntegrityError] = []
+        for decision_id in waiting:
+            try:
+                found = await self.explain(decision_id)
+            except NotFound as fault:  # the log outlives what it names
+                _log.info("nothing_to_explain", decision=decision_id, code=fault.code)
+            except IntegrityError as fault:
+                _log.error("explanation_refused", decision=decision_id, code=fault.code)
+                async with self._kernel.db.transaction() as conn:
+                    await store.refuse(conn, decision_id, fault.code)
+                broken.append(fault)
+                continue
+            else:
+                if not found.redacted:
+                    continue
+            async with self._kernel.db.transaction() as conn:
+                await store.done(conn, decision_id)
+        if broken:
+            raise broken[0]
+        return len(waiting)
+
+    async def _feed(self) -> None:
+        async with self._kernel.db.transaction() as conn:
+            after = await store.lock_feed(conn)
+            last, decisions = await self._audit.following(conn, Tag.DECISION_MADE, "decision", after=after, limit=_FEED)
+            if last > after:
+                await store.advance_feed(conn, last, decisions)
+
+    async def refused(self) -> Mapping[str, str]:
+        """Decisions whose explanation did not add up, with the error's code."""
+        async with self._kernel.db.reading() as conn:
+            return await store.refused(conn)
+
+    # views
+
+    def person_view(
+        self, explanation: Explanation, locale: str | None = None, *, page: str | None = None
+    ) -> PersonView:
+        """What the person may read: plain words, at most five parameters, each with its control.
+
+        `page` is the address of the why page where the view is shown; by default a fresh link is made.
+        """
+        content = explanation.content
+        if content is None:
+            return reasons.redacted_view(locale or "en")
+        facts = content.facts
+        controls = Controls(
+            preferences=self._preferences_link(facts),
+            page=page if page is not None else self._why_link(facts.decision_id),
+        )
+        return reasons.person_view(facts, content.concepts, content.levers, locale or facts.locale, controls)
+
+    @staticmethod
+    def auditor_view(explanation: Explanation) -> AuditorView:
+        """The same record in numbers."""
+        return views.auditor_view(explanation)
+
+    def _preferences_link(self, facts: DecisionFacts) -> str:
+        if facts.identifier_id is None:
+            return ""
+        ttl = timedelta(minutes=self.settings.preferences_minutes)
+        token = self._kernel.tokens.issue(PREFERENCES, facts.identifier_id, ttl)
+        return f"{self._kernel.settings.base_url.rstrip('/')}/preferences/{token}"
+
+    def _why_link(self, decision_id: DecisionId) -> str:
+        token = self._kernel.tokens.issue(WHY, decision_id, timedelta(days=self.settings.why_days))
+        return f"{self._kernel.settings.base_url.rstrip('/')}/why/{token}"
+
+    # what people say
+
+    async def feedback(self, decision_id: str, kind: Feedback) -> bool:
+        """Keep what a person said of a decision and tell those who hooked in; False when it was said before, or nobody is left to act for."""
+        explanation = await self.explain(decision_id)
+        if explanation.content is None:
+            return False
+        facts = explanation.content.facts
+        chosen = None if facts.nothing_chosen or facts.chosen is None else facts.chosen.content
+        entry = NewEntry(
+            _TAGS[kind], {"decision": facts.decision_id}, {"said": str(kind)}, key_id=facts.key_id, actor="person"
+        )
+        async with self._kernel.db.transaction() as conn:
+            at = self._kernel.clock.now()
+            if not await store.add_feedback(conn, decision_id, kind, person=facts.person, content=chosen, at=at):
+                return False
+            await self._audit.append(conn, [entry])
+            for hook in self.on_feedback:
+                await hook(conn, facts, kind)
+        return True
+
+    async def not_interested(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, frozenset[str]]:
+        """Contents (the catalogue's variant ids) that people said do not interest them; people without any are absent."""
+        found: dict[PersonId, set[str]] = {}
+        for person, content in await store.contents_refused(conn, Feedback.NOT_INTERESTED, people):
+            found.setdefault(person, set()).add(content)
+        return {person: frozenset(contents) for person, contents in found.items()}
+
+    # holder of personal data, counter of impact
+
+    async def export(self, conn: Conn, person: PersonId) -> Json:
+        """Why each decision about the person was made, in plain words."""
+        opened = [await self._open(row) for row in await store.of_person(conn, person, await self._keys(conn, person))]
+        return [
+            {"decision": one.decision_id, "why": self.person_view(one).as_json()} for one in opened if not one.redacted
+        ]
+
+    async def erase(self, conn: Conn, person: PersonId) -> int:
+        """Take the person off their explanations; digests stay, as the log names them."""
+        return await store.redact(conn, person, await self._keys(conn, person), self._kernel.clock.now())
+
+    async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
+        """Explanations that were made about these people."""
+        return {"explanations": await store.count(conn, people)}
+
+    async def _keys(self, conn: Conn, person: PersonId) -> list[KeyId]:
+        if self._identity is None:
+            return []
+        held = (await self._identity.members(conn, [person])).get(person)
+        return list(held.key_ids) if held is not None else []
+
+    def _source(self) -> DecisionSource:
+        if self._decisions is None:
+            raise NotWired("expected a source of decisions, got none")
+        return self._decisions

@@ -1,0 +1,152 @@
+"""All SQL of explain.
+
+Every function takes the caller's connection: what it writes commits with what the caller writes, or not at all. An absent row is None.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kernel.db import Conn
+from kernel.ids import DecisionId, KeyId, PersonId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One explanation as stored. `body` is sealed under `key_id`, clear where there is no key; None once redacted."""
+
+    decision_id: DecisionId
+    person: PersonId | None
+    digest: str
+    body: bytes | None
+    key_id: KeyId | None
+    made_at: datetime
+
+
+async def insert(conn: Conn, row: Row) -> bool:
+    """Store an explanation; False when the decision has one already, which stays. Waits for another one that is under way."""
+    got = await conn.execute(
+        "INSERT INTO explain.explanations (decision_id, person, digest, body, key_id, made_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (decision_id) DO NOTHING RETURNING 1",
+        (row.decision_id, row.person, row.digest, row.body, row.key_id, row.made_at),
+    )
+    return await got.fetchone() is not None
+
+
+async def get(conn: Conn, decision_id: str) -> Row | None:
+    """The explanation of a decision."""
+    got = await conn.execute(f"{_ROWS} WHERE decision_id = %s", (decision_id,))
+    row = await got.fetchone()
+    return None if row is None else _row(row)
+
+
+async def of_person(conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> list[Row]:
+    """Explanations about a person: by id, and by the keys that are theirs (decisions of people merged into them)."""
+    got = await conn.execute(
+        f"{_ROWS} WHERE (person = %s OR key_id = ANY(%s)) AND body IS NOT NULL ORDER BY decision_id",
+        (person, list(keys)),
+    )
+    return [_row(row) for row in await got.fetchall()]
+
+
+async def redact(conn: Conn, person: PersonId, keys: Sequence[KeyId], at: datetime) -> int:
+    """Take content and person off; digests stay, because the log names them. The number touched, feedback included."""
+    gone = await conn.execute(
+        "DELETE FROM explain.feedback WHERE person = %(person)s OR decision_id IN"
+        " (SELECT decision_id FROM explain.explanations WHERE person = %(person)s OR key_id = ANY(%(keys)s))",
+        {"person": person, "keys": list(keys)},
+    )
+    got = await conn.execute(
+        "UPDATE explain.explanations SET person = NULL, body = NULL, key_id = NULL, redacted_at = %s"
+        " WHERE (person = %s OR key_id = ANY(%s)) AND redacted_at IS NULL",
+        (at, person, list(keys)),
+    )
+    return got.rowcount + gone.rowcount
+
+
+async def count(conn: Conn, people: Sequence[PersonId]) -> int:
+    """How many explanations these people have."""
+    got = await conn.execute("SELECT count(*) AS n FROM explain.explanations WHERE person = ANY(%s)", (list(people),))
+    row = await got.fetchone()
+    return 0 if row is None else int(row["n"])
+
+
+# the queue
+
+
+async def lock_feed(conn: Conn) -> int:
+    """The last place of the log that was looked at; nobody else feeds the queue until the transaction ends."""
+    got = await conn.execute("SELECT leaf_index FROM explain.feed FOR UPDATE")
+    row = await got.fetchone()
+    return -1 if row is None else int(row["leaf_index"])
+
+
+async def advance_feed(conn: Conn, leaf_index: int, decisions: Sequence[str]) -> None:
+    """Queue decisions that have no explanation yet, and remember how far the log was read."""
+    await conn.execute("UPDATE explain.feed SET leaf_index = %s", (leaf_index,))
+    await conn.execute(
+        "INSERT INTO explain.queue (decision_id, leaf_index) SELECT d, %s FROM unnest(%s::text[]) AS d"
+        " WHERE NOT EXISTS (SELECT FROM explain.explanations AS e WHERE e.decision_id = d) ON CONFLICT DO NOTHING",
+        (leaf_index, list(decisions)),
+    )
+
+
+async def waiting(conn: Conn, limit: int) -> list[DecisionId]:
+    """The oldest decisions that wait, without those that were refused."""
+    got = await conn.execute(
+        "SELECT decision_id FROM explain.queue WHERE refused IS NULL ORDER BY leaf_index, decision_id LIMIT %s",
+        (limit,),
+    )
+    return [DecisionId(row["decision_id"]) for row in await got.fetchall()]
+
+
+async def done(conn: Conn, decision_id: str) -> None:
+    """Take a decision off the queue."""
+    await conn.execute("DELETE FROM explain.queue WHERE decision_id = %s", (decision_id,))
+
+
+async def refuse(conn: Conn, decision_id: str, code: str) -> None:
+    """Set a decision aside whose explanation does not add up, with the error's code."""
+    await conn.execute("UPDATE explain.queue SET refused = %s WHERE decision_id = %s", (code, decision_id))
+
+
+async def refused(conn: Conn) -> dict[str, str]:
+    """Decisions that were set aside, and why."""
+    got = await conn.execute(
+        "SELECT decision_id, refused FROM explain.queue WHERE refused IS NOT NULL ORDER BY decision_id"
+    )
+    return {str(row["decision_id"]): str(row["refused"]) for row in await got.fetchall()}
+
+
+# what people said
+
+
+async def add_feedback(
+    conn: Conn, decision_id: str, kind: str, *, person: PersonId | None, content: str | None, at: datetime
+) -> bool:
+    """Keep what was said of a decision; False when it was said before."""
+    got = await conn.execute(
+        "INSERT INTO explain.feedback (decision_id, kind, person, content, at) VALUES (%s, %s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING RETURNING 1",
+        (decision_id, kind, person, content, at),
+    )
+    return await got.fetchone() is not None
+
+
+async def contents_refused(conn: Conn, kind: str, people: Sequence[PersonId]) -> list[tuple[PersonId, str]]:
+    """(person, content) for what people said of contents."""
+    got = await conn.execute(
+        "SELECT DISTINCT person, content FROM explain.feedback WHERE kind = %s AND person = ANY(%s) AND content IS NOT NULL",
+        (kind, list(people)),
+    )
+    return [(PersonId(row["person"]), str(row["content"])) for row in await got.fetchall()]
+
+
+_ROWS = "SELECT decision_id, person, digest, body, key_id, made_at FROM explain.explanations"
+
+
+def _row(row: dict[str, object]) -> Row:
+    values = dict(row)
+    if values["body"] is not None:
+        values["body"] = bytes(values["body"])  # type: ignore[call-overload]
+    return Row(**values)  # type: ignore[arg-type]

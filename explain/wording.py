@@ -1,0 +1,72 @@
+"""The words of explanations, from files, per locale.
+
+Enters: a locale and a key path. Leaves: a sentence with its slots filled. Every locale has the keys of English (a test holds them to it), so a look-up
+cannot fail for a shipped locale; an unknown locale reads as its language, then as English.
+"""
+
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Final
+
+import yaml
+
+LOCALES: Final = ("en", "de")
+_DAYS_MONTH: Final = 30
+_DAYS_YEAR: Final = 365
+
+
+class Words:
+    """One locale's words, addressed by dotted keys such as `headline.model`."""
+
+    def __init__(self, locale: str, words: dict[str, str]) -> None:
+        self.locale = locale
+        self._words = MappingProxyType(words)
+
+    def keys(self) -> frozenset[str]:
+        """Every key of this locale."""
+        return frozenset(self._words)
+
+    def __call__(self, key: str, **slots: str) -> str:
+        """The sentence under `key`."""
+        return self._words[key].format(**slots)
+
+    def of(self, group: str, name: str) -> str:
+        """The words for `name` in `group`, or the group's `other`."""
+        return self._words.get(f"{group}.{name}") or self._words[f"{group}.other"]
+
+    def date(self, at: datetime) -> str:
+        """A day, in a form that needs no month names."""
+        return f"{at:%d.%m.%Y}" if self.locale == "de" else f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
+
+    def age(self, observed: datetime, at: datetime) -> str:
+        """How old something was at the time of the decision, coarsely."""
+        days = max(0, (at - observed).days)
+        if days == 0:
+            return self("age.today")
+        for unit, size in (("years", _DAYS_YEAR), ("months", _DAYS_MONTH), ("days", 1)):
+            if days >= size:
+                count = days // size
+                return self(f"age.{unit}_one") if count == 1 else self(f"age.{unit}", n=str(count))
+        return self("age.today")
+
+
+_MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+
+@cache
+def words(locale: str) -> Words:
+    """The words of a locale; `de-AT` reads as `de`, anything unknown as `en`."""
+    language = locale.replace("_", "-").split("-", maxsplit=1)[0].lower()
+    language = language if language in LOCALES else "en"
+    tree = yaml.safe_load(files("explain").joinpath(f"wording/{language}.yaml").read_text(encoding="utf-8"))
+    return Words(language, dict(_flat(tree, "")))
+
+
+def _flat(tree: object, prefix: str) -> list[tuple[str, str]]:
+    if isinstance(tree, dict):
+        return [pair for key, below in tree.items() for pair in _flat(below, f"{prefix}.{key}" if prefix else str(key))]
+    return [(prefix, str(tree))]
