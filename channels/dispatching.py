@@ -31,7 +31,6 @@ from channels.rendering import Envelope, Sender, render
 from channels.settings import ChannelsSettings
 from consent.service import Consent
 from identity.service import Identity
-from kernel.db import Conn
 from kernel.ids import PersonId
 from kernel.kernel import Kernel
 from kernel.log import get_logger
@@ -142,7 +141,7 @@ class Dispatcher:
             if not await store.hold(conn, delivery.delivery_id, delivery.generation):
                 return None
             answer = (await self._clearance.ask(conn, [(delivery, words)], firm=True))[delivery.delivery_id]
-            move = await self._try(conn, delivery, answer, people)
+            move = await self._try(delivery, answer, people)
             moved = await self._mover.move(conn, [move])
             if not moved:
                 return None
@@ -150,8 +149,8 @@ class Dispatcher:
                 await self._noting.sent(conn, delivery, answer.person)
             return moved[0][1], move.reason
 
-    async def _try(self, conn: Conn, delivery: Delivery, answer: Go | Stop, people: set[PersonId]) -> Move:
-        del conn  # held by the caller while we send: the locks are the point
+    async def _try(self, delivery: Delivery, answer: Go | Stop, people: set[PersonId]) -> Move:
+        """Send, while the caller holds the locks; the step that follows."""
         if isinstance(answer, Stop):
             return _move(delivery, answer.step, answer.reason)
         now = self._kernel.clock.now()
@@ -187,7 +186,7 @@ class Dispatcher:
                 return await connector.send(message, message.delivery_id, deadline)
         except TimeoutError:
             return Outcome(answer=Answer.UNCERTAIN, reason="timeout")
-        except Exception as fault:  # noqa: BLE001  # whatever a connector raises means that it does not know
+        except Exception as fault:  # noqa: BLE001  # broad: whatever a connector raises means that it does not know
             _log.error("connector_raised", connector=connector.name, delivery=message.delivery_id, exc_info=fault)
             return Outcome(answer=Answer.UNCERTAIN, reason="connector_raised")
 
