@@ -9,7 +9,7 @@ say() { printf '\n== %s  (%ss)\n' "$1" "$SECONDS"; }
 
 CANDOR_DATA_DIR=$(mktemp -d /var/tmp/candor-real.XXXXXX)
 chmod 711 "$CANDOR_DATA_DIR"  # as root, the embedded Postgres runs as an account of its own and must pass through
-export CANDOR_DATA_DIR CANDOR_PROFILES__FEATURES_FILE="$here/features.yaml" CANDOR_CONSENT__JURISDICTION=gdpr
+export CANDOR_DATA_DIR CANDOR_PROFILES__FEATURES_FILE="$here/features.yaml" CANDOR_CONSENT__JURISDICTION=gdpr COLUMNS=${COLUMNS:-140}
 trap 'rm -rf "$CANDOR_DATA_DIR"' EXIT
 made=$CANDOR_DATA_DIR/input
 historical=$data/identity/historical_figures_with_errors_50k.parquet
