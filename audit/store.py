@@ -234,9 +234,9 @@ async def latest(conn: Conn, tag: str | None, before: str | None, limit: int) ->
 async def following(conn: Conn, tag: str, kind: str, after: int, limit: int) -> tuple[int, list[str]]:
     """What entries of `tag` name by `kind`, of the next `limit` places after `after`; and the last place looked at."""
     cursor = await conn.execute(
-        "SELECT e.leaf_index, r.ref FROM (SELECT entry_id, tag, leaf_index FROM audit.entries WHERE leaf_index > %s"
-        " ORDER BY leaf_index LIMIT %s) AS e LEFT JOIN audit.refs AS r"
-        " ON r.entry_id = e.entry_id AND e.tag = %s AND r.kind = %s ORDER BY e.leaf_index",
+        "SELECT l.leaf_index, r.ref FROM (SELECT leaf_index, entry_id FROM audit.leaves WHERE leaf_index > %s"
+        " ORDER BY leaf_index LIMIT %s) AS l JOIN audit.entries AS e USING (entry_id) LEFT JOIN audit.refs AS r"
+        " ON r.entry_id = l.entry_id AND e.tag = %s AND r.kind = %s ORDER BY l.leaf_index",
         (after, limit, tag, kind),
     )
     rows = await cursor.fetchall()

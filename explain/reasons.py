@@ -241,6 +241,8 @@ def _permission(facts: DecisionFacts, say: Words) -> str:
 def _other_stages(facts: DecisionFacts, ruled: Procedure) -> list[Stage]:
     """The gates that took other messages out, in the order of asking; the one in the headline is not said twice."""
     lost = {one.stage for one in facts.candidates if one.stage is not None} - {Stage.SCORE}
+    if ruled is Procedure.CONTENTION:
+        lost -= {Stage.BLOCKED}
     return [stage for stage in Stage if stage in lost and stage.value != ruled.value]
 
 
