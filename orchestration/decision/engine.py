@@ -140,7 +140,9 @@ def _main_reason(verdicts: list[tuple[Arm, Rejection | None]]) -> str:
     if not lost:
         return "no_candidate"
     last = max(lost, key=lambda one: one.stage.number)
-    return f"{last.stage}:{last.reason}"
+    # Reasons that begin with their stage's word need not say it twice.
+    said = last.reason.startswith((f"{last.stage}:", f"{last.stage}.")) or last.reason == last.stage
+    return last.reason if said else f"{last.stage}:{last.reason}"
 
 
 def total(outcome: Outcome) -> float:

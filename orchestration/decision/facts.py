@@ -4,7 +4,7 @@ Enters: a stored record, its inputs, the catalogue it was made on, the model. Le
 decision, so a page can claim only what was true then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -130,8 +130,15 @@ def _permission(state: Inputs, arm: Arm | None, act: ConsentAct | None) -> Permi
     )
 
 
-def closed(state: Inputs, change: Mapping[str, Json]) -> Inputs:
-    """The inputs under a change of explain's: a purpose taken back, features done without."""
+SegmentsOf = Callable[[Mapping[str, float]], frozenset[str]]
+
+
+def closed(state: Inputs, change: Mapping[str, Json], segments_of: SegmentsOf | None = None) -> Inputs:
+    """The inputs under a change of explain's: a purpose taken back, features done without.
+
+    `segments_of` judges segments anew from the features that are left; without it (another feature set rules now) they stay when
+    no feature changed and are empty otherwise, since nobody can tell.
+    """
     permits = dict(state.permits)
     features = list(state.features)
     withdrawn = change.get("withdraw")
@@ -148,4 +155,8 @@ def closed(state: Inputs, change: Mapping[str, Json]) -> Inputs:
     features = [
         float("nan") if name in gone else value for name, value in zip(state.feature_names, features, strict=True)
     ]
-    return replace(state, permits=permits, features=tuple(features))
+    segments = state.segments
+    if [value.hex() for value in features] != [value.hex() for value in state.features]:
+        values = dict(zip(state.feature_names, features, strict=True))
+        segments = segments_of(values) if segments_of is not None else frozenset()
+    return replace(state, permits=permits, features=tuple(features), segments=segments)

@@ -220,8 +220,14 @@ class Decisions:
     async def again(self, decision_id: str, change: Mapping[str, Json]) -> Verdict:
         """The decision under one change (protocol `explain.facts.Decide`). Writes nothing, sends nothing."""
         opened = await self._sealer.open(decision_id)
-        made = (await self._again(opened, facts.closed(opened.inputs, change))).outcome
+        known = opened.inputs.versions.feature_set == self._profiles.features.digest
+        changed = facts.closed(opened.inputs, change, self._segments if known else None)
+        made = (await self._again(opened, changed)).outcome
         return Verdict(choice=made.choice, channel=made.arm.channel if made.arm else None, probability=made.propensity)
+
+    def _segments(self, values: Mapping[str, float]) -> frozenset[str]:
+        declared = self._profiles.features.declared.segments
+        return frozenset(one.name for one in declared if all(c.holds(values[c.feature]) for c in one.all))
 
     async def _again(self, opened: Opened, inputs: Inputs) -> Record:
         seed = opened.seed

@@ -164,7 +164,7 @@ def test_a_holdout_member_gets_nothing_with_certainty_and_it_is_stated():
     state = inputs([arm()], holdout=HoldoutDraw(name="h", share=0.2, member=True))
     made = decide(state, "s")
     assert (made.choice, made.propensity, made.holdout) == (NOTHING, 1.0, True)
-    assert made.withheld == "holdout:holdout:h"
+    assert made.withheld == "holdout:h"
 
 
 def test_a_member_who_may_not_be_written_to_anyway_is_not_counted_as_held_out():

@@ -102,7 +102,7 @@ async def test_without_permission_every_arm_is_lost_to_consent_and_the_reason_is
     await shop.person("bob", agree=())
     made = await shop.decide("email:bob@example.org")
     assert made.nothing
-    assert made.withheld == "consent:consent.missing"
+    assert made.withheld == "consent.missing"
     shown = await shop.decisions.show(made.decision_id)
     assert [one["stage"] for one in shown["candidates"]] == ["consent", "consent", None]
 
@@ -112,7 +112,7 @@ async def test_a_withdrawal_holds_for_the_next_decision(shop):
     await sent(shop, "email:ada@example.org")
     await shop.withdraw("ada")
     made = await shop.decide("email:ada@example.org")
-    assert made.withheld.startswith("consent:")
+    assert made.withheld.startswith("consent.")
 
 
 async def test_a_withdrawal_between_decision_and_commit_means_deciding_again(shop, monkeypatch):
@@ -133,7 +133,7 @@ async def test_a_withdrawal_between_decision_and_commit_means_deciding_again(sho
     assert refused[0] == Refused("fence", "consent_or_graph_moved")
     assert made.attempts == 2
     assert made.nothing
-    assert made.withheld.startswith("consent:")
+    assert made.withheld.startswith("consent.")
     assert (await shop.decisions.replay(made.decision_id)).identical
 
 
@@ -213,7 +213,7 @@ async def test_holdout_people_get_nothing_and_are_the_same_people_every_time(sho
         held[place] = made.outcome.holdout
         if made.outcome.holdout:
             assert (made.choice, made.propensity) == (NOTHING, 1.0)
-            assert made.withheld == "holdout:holdout:h"
+            assert made.withheld == "holdout:h"
     assert 4 <= sum(held.values()) <= 20
     for place, was in held.items():
         again = await shop.decide(f"email:p{place}@example.org", "tested", dry_run=True)
@@ -290,6 +290,19 @@ async def test_the_facts_for_the_why_page_are_those_of_the_record(shop):
     assert verdict.choice == NOTHING
     same = await shop.decisions.again(made.decision_id, {})
     assert (same.choice, same.probability) == (made.choice, made.propensity)
+
+
+async def test_doing_without_a_feature_also_takes_the_segments_that_rest_on_it(shop):
+    await shop.person("ada", age=40)
+    for place in range(20):
+        made = await shop.decide("email:ada@example.org", "adults", seed=f"s{place}")
+        if not made.nothing:
+            break
+    facts = await shop.decisions.facts(made.decision_id)
+    assert facts.segments == ("grown_up",)
+    for change in ({"without": ["age"]}, {"withdraw": "marketing.personalize"}):
+        assert (await shop.decisions.again(made.decision_id, change)).choice == NOTHING
+    assert (await shop.decisions.again(made.decision_id, {"without": ["orders"]})).choice == made.choice
 
 
 async def test_the_receipt_proves_consents_sources_and_decision_offline(shop):
