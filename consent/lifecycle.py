@@ -4,10 +4,14 @@ What enters: a state and a step. What leaves: the next state, or ``RequestState`
 than its opener before it runs; every other right runs from ``open``.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
 from consent.errors import RequestState
+from kernel.ids import PersonId, RequestId
 
 
 class Right(StrEnum):
@@ -45,6 +49,26 @@ class Denial(StrEnum):
 
 
 # The names of other vocabularies; the protocol's own template and table disagree on the hyphen, so both are read.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A subject request as it stands."""
+
+    id: RequestId
+    right: Right
+    person: PersonId
+    regime: str
+    state: State
+    reason: str | None
+    opened_by: str
+    approved_by: str | None
+    suppress: bool
+    received_at: datetime
+    due_on: date
+    approved_at: datetime | None
+    closed_at: datetime | None
+    counts: Mapping[str, int] | None
+
+
 NAMES: Final = {
     "deletion": Right.ERASURE,
     "sale:opt_out": Right.OPT_OUT,

@@ -18,9 +18,8 @@ from consent import clocks, lifecycle, store
 from consent import requests_store as rows
 from consent.errors import FourEyes, IdempotencyMismatch, RequestNotFound, RequestState
 from consent.ledger import Ledger
-from consent.lifecycle import Denial, Right, State
+from consent.lifecycle import Denial, Request, Right, State
 from consent.purposes import EVERYTHING, SALE_SHARE
-from consent.requests_store import Request
 from consent.service import CONTACTS, Consent
 from identity.identifiers import HeldIdentifier
 from identity.service import Identity

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
+from consent.lifecycle import Request as SubjectRequest
 from consent.lifecycle import State
 from consent.requests import Rights
-from consent.requests_store import Request as SubjectRequest
 from kernel.errors import InvalidInput
 
 router = APIRouter(tags=["subject requests"])

@@ -5,13 +5,12 @@ take turns. Rows hold ids, states, counts and times; a plan holds key ids, never
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
-from consent.lifecycle import FINAL, Right, State
+from consent.lifecycle import FINAL, Request, Right, State
 from kernel.db import Conn
 from kernel.ids import KeyId, PersonId, RequestId
 
@@ -19,26 +18,6 @@ _COLUMNS: Final = (
     "id, right_asked, person, regime, state, reason, opened_by, approved_by, suppress, received_at, due_on, approved_at,"
     " closed_at, counts"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A subject request as it stands."""
-
-    id: RequestId
-    right: Right
-    person: PersonId
-    regime: str
-    state: State
-    reason: str | None
-    opened_by: str
-    approved_by: str | None
-    suppress: bool
-    received_at: datetime
-    due_on: date
-    approved_at: datetime | None
-    closed_at: datetime | None
-    counts: Mapping[str, int] | None
 
 
 async def insert(conn: Conn, request: Request, *, idempotency_key: str | None, fingerprint: str | None) -> None:
