@@ -44,9 +44,9 @@ def migrations() -> list[Path]:
     return folders
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class House:
-    """Every front door. Belongs to one event loop."""
+    """Every front door. Belongs to one event loop; a house equals itself only."""
 
     settings: Settings
     kernel: Kernel

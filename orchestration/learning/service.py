@@ -65,6 +65,7 @@ class Learning:
         self._shelf = Shelf(kernel, audit, DecisionSettings())
         self._assembler = Assembler(identity, consent, events, profiles, Sealer(kernel, identity))
         self._folder = kernel.settings.data_dir / "training"
+        self._prepared: dict[str, TrainingSet] = {}
         self.decision_rows: RowHandler = DecisionRows(kernel, identity, events)
 
     # models for decision and explain
@@ -108,7 +109,12 @@ class Learning:
                 conn, digest=digest, placement=placement, file=file, rows=len(made.people),
                 feature_set=made.feature_set, at=now,
             )  # fmt: skip
+        self._prepared[placement] = made
         return made
+
+    def prepared(self, placement: str) -> TrainingSet | None:
+        """The set that this process assembled last, once: for a training that follows at once. None when there is none."""
+        return self._prepared.pop(placement, None)
 
     async def train(
         self, placement: str, *, actor: str = "system", promote: bool = True, made: TrainingSet | None = None

@@ -6,10 +6,12 @@ memory). The linkage model's file holds levels and probabilities, no values.
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from consent import gate
 from kernel.canonical import Json
@@ -27,6 +29,8 @@ Facts = Mapping[str, Json]
 PERSONALIZE = "marketing.personalize"
 SEED = 1
 _CHUNK = 5_000
+_KEPT_SECONDS = 900.0
+_walking: "WeakKeyDictionary[House, tuple[float, Prepared, list[RecordId]]]" = WeakKeyDictionary()
 
 
 class LinkageNotReady(NotFound):
@@ -69,6 +73,7 @@ async def identity_graph(house: "House") -> Facts:
     clusters = await asyncio.to_thread(prepared.cluster, found, model)
     async with house.kernel.db.transaction() as conn:
         version = await house.identity.publish(conn, clusters, ids, found.above(0.0))  # weaker ones speak against
+    _walking.pop(house, None)  # the words are needed no longer
     causes = Counter(str(refused.cause) for refused in clusters.ambiguous)
     return {
         "people": len(clusters.sizes),
@@ -119,7 +124,7 @@ async def ranker(house: "House") -> Facts:
     facts: dict[str, Json] = {}
     for placement in await house.learning.placements():
         try:
-            made = await house.learning.train(placement, actor="pipeline")
+            made = await house.learning.train(placement, actor="pipeline", made=house.learning.prepared(placement))
         except TooLittleToLearn as little:
             facts[placement] = little.message
             continue
@@ -128,17 +133,25 @@ async def ranker(house: "House") -> Facts:
 
 
 async def _prepared(house: "House") -> "tuple[Prepared, list[RecordId]]":
+    """The linkage table, cleaned and blocked. Kept in this process's memory from the first linkage step to the last, so that one walk opens
+    the records once; what arrives in between joins the next walk.
+    """
     from identity.batch import prepare
     from identity.kinds import Overrides, infer
     from identity.records import linkage_kinds
 
+    kept = _walking.get(house)
+    if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
+        return kept[1], kept[2]
     async with house.kernel.db.reading() as conn:
         table = await house.identity.linkage_table(conn)
     declared = linkage_kinds(table)
     unique = [name for name, kind in declared.items() if kind in house.identity.settings.exclusive_kinds]
     kinds = infer(table, Overrides(record_id="record_id", kinds=declared, unique=unique))
     prepared = await asyncio.to_thread(prepare, table, kinds)
-    return prepared, [RecordId(value) for value in table.column("record_id").to_pylist()]
+    ids = [RecordId(value) for value in table.column("record_id").to_pylist()]
+    _walking[house] = (time.monotonic(), prepared, ids)
+    return prepared, ids
 
 
 def _folder(house: "House") -> Path:

@@ -56,8 +56,8 @@ def replay(decision: Decision, as_json: Json = False) -> None:
     if as_json:
         output.emit_json(result)
     else:
-        output.facts("Replay", [("decision", decision), ("same bytes", "yes" if result.identical else "NO"), ("digest", result.digest)])
-    if not result.identical:
+        output.facts("Replay", [("decision", decision), ("status", result.status), ("digest", result.digest)])
+    if not result.ok:
         raise typer.Exit(1)
 
 
