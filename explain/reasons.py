@@ -6,12 +6,12 @@ the facts do not hold (X56). DSA Article 26's field names are kept: is_advertise
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from explain.concepts import UNNAMED, Concept, Control
-from explain.facts import DecisionFacts, Stage
+from explain.facts import Advertisement, DecisionFacts, Stage
 from explain.levers import Lever
 from explain.wording import Words, words
 from kernel.canonical import Json
@@ -85,7 +85,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonView:
-    """What a person may read through a link: kinds of information only, no values, ids or scores."""
+    """What a person may read through a link: kinds of information only, no values, ids or scores.
+
+    `chosen`: there was a message. `unweighed`: nothing that is known of the person had a part in it.
+    """
 
     locale: str
     procedure: str
@@ -101,6 +104,8 @@ class PersonView:
     rules: tuple[str, ...] = ()
     levers: tuple[str, ...] = field(default=())
     preferences_url: str = ""
+    chosen: bool = False
+    unweighed: bool = False
 
     @property
     def redacted(self) -> bool:
@@ -162,9 +167,8 @@ def person_view(
     if facts.segments and not facts.nothing_chosen and ruled is not Procedure.RULES:
         rules.insert(0, "ruled.group")
     ad = facts.advertisement
-    who = [say("who.is_advertisement" if ad.is_advertisement else "who.not_advertisement")]
-    who += [say("who.on_behalf_of", who=ad.on_behalf_of)] if ad.on_behalf_of else []
-    who += [say("who.paid_by", who=ad.paid_by)] if ad.paid_by else []
+    if facts.nothing_chosen:  # nothing was sent, so there is nothing that is advertising or was paid for
+        ad = replace(ad, is_advertisement=False, paid_by="")
     return PersonView(
         locale=say.locale,
         procedure=ruled,
@@ -174,13 +178,24 @@ def person_view(
         is_advertisement=ad.is_advertisement,
         on_behalf_of=ad.on_behalf_of,
         paid_by=ad.paid_by,
-        who=tuple(who),
+        who=_who(facts, ad, say),
         permission=_permission(facts, say),
         main_parameters=parameters,
         rules=tuple(say(rule) for rule in rules),
         levers=tuple(_lever(lever, facts, say) for lever in levers),
         preferences_url=controls.preferences,
+        chosen=not facts.nothing_chosen,
+        unweighed=ruled in {Procedure.RULES, Procedure.FALLBACK} and not facts.segments,
     )
+
+
+def _who(facts: DecisionFacts, ad: Advertisement, say: Words) -> tuple[str, ...]:
+    if facts.nothing_chosen:
+        return (say("who.decided_for", who=ad.on_behalf_of),) if ad.on_behalf_of else ()
+    lines = [say("who.is_advertisement" if ad.is_advertisement else "who.not_advertisement")]
+    lines += [say("who.on_behalf_of", who=ad.on_behalf_of)] if ad.on_behalf_of else []
+    lines += [say("who.paid_by", who=ad.paid_by)] if ad.paid_by else []
+    return tuple(lines)
 
 
 def _headline(facts: DecisionFacts, ruled: Procedure, concepts: Sequence[Concept]) -> str:

@@ -141,7 +141,10 @@ async def test_what_rules_gates_and_groups_decided_is_said_and_nothing_else(
     made = await room.about(make=make, **more)
     page = Dom((await client.get(f"/why/{room.token(made.decision_id)}")).text)
     assert words in page.text
-    assert "Nothing about you was weighed for this." in page.text
+    assert ("What we know about you was not weighed" in page.text) is (make is ruled_by_rules)
+    assert ("This is advertising." in page.text) is (make is ruled_by_rules)
+    assert ("paid for it" in page.text) is (make is ruled_by_rules)
+    assert len(page.all("form")) == (2 if make is ruled_by_rules else 1)
     assert not [one for one in page.all("li") if "data-parameter" in one]
 
 

@@ -1,0 +1,100 @@
+"""Real decisions explained: what the engine recorded is what the page says, and the levers really flip."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from explain import endpoints
+from explain.facts import NOTHING
+from explain.service import Explain
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class House:
+    kernel: object
+    audit: object
+    consent: object
+    explain: Explain
+
+
+@pytest.fixture
+def explain(shop) -> Explain:
+    made = Explain(shop.kernel, shop.audit, identity=shop.identity)
+    made.register(shop.decisions, shop.learning, shop.decisions)
+    return made
+
+
+async def page(shop, explain, decision_id: str) -> str:
+    app = FastAPI()
+    app.state.house = House(shop.kernel, shop.audit, shop.consent, explain)
+    app.include_router(endpoints.router)
+    token = shop.kernel.tokens.issue("why", decision_id, timedelta(days=1))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1") as client:
+        answer = await client.get(f"/why/{token}")
+    assert answer.status_code == 200
+    return answer.text
+
+
+async def test_rules_say_that_everybody_gets_it(shop, explain) -> None:
+    made = await shop.decide(await shop.person("ada"))
+    found = await explain.explain(made.decision_id)
+    assert found.content.procedure in {"rules", "exploration"}
+    assert "ada" not in (await page(shop, explain, made.decision_id)).lower()
+
+
+async def test_a_withdrawn_consent_is_what_the_page_names(shop, explain) -> None:
+    person = await shop.person("ada")
+    await shop.withdraw("ada")
+    made = await shop.decide(person)
+    text = await page(shop, explain, made.decision_id)
+    assert 'data-procedure="consent"' in text
+    assert "you have not agreed to it, or took it back" in text
+
+
+async def test_a_group_is_named_where_a_segment_ruled(shop, explain) -> None:
+    made = await shop.decide(await shop.person("ada", age=40), "adults")
+    view = explain.person_view(await explain.explain(made.decision_id), "en")
+    assert "group" in f"{view.headline} {view.rules}"
+    young = await shop.decide(await shop.person("bob", age=4), "adults")
+    assert (await explain.explain(young.decision_id)).content.procedure == "segment"
+
+
+async def test_every_lever_shown_flips_when_it_is_pulled(shop, explain) -> None:
+    for name in ("ada", "bob", "cy"):
+        made = await shop.decide(await shop.person(name))
+        content = (await explain.explain(made.decision_id)).content
+        if made.outcome.choice == NOTHING:
+            assert content.levers == ()
+            continue
+        assert [lever.subject for lever in content.levers][:1] == ["marketing.email"]
+        for lever in content.levers:
+            verdict = await shop.decisions.again(made.decision_id, {"withdraw": lever.subject})
+            assert verdict.choice == lever.choice != made.outcome.choice
+
+
+async def test_the_worker_explains_every_decision_of_the_log(shop, explain) -> None:
+    made = [await shop.decide(await shop.person(name)) for name in ("ada", "bob")]
+    await shop.audit.sequence()
+    assert await explain.explain_pending(10) == 2
+    rows = await shop.rows("SELECT decision_id FROM explain.explanations")
+    assert {row["decision_id"] for row in rows} == {one.decision_id for one in made}
+
+
+async def test_after_an_erasure_the_page_is_calm_and_empty(shop, explain) -> None:
+    person = await shop.person("ada")
+    made = await shop.decide(person)
+    await explain.explain(made.decision_id)
+    other = await shop.decide(person)
+    async with shop.kernel.db.transaction() as conn:
+        keys = (await shop.identity.members(conn, [person]))[person].key_ids
+        assert await explain.erase(conn, person) == 1
+        await shop.decisions.erase(conn, person)
+    await shop.kernel.vault.destroy(keys)
+    for one in (made, other):
+        assert "has been erased" in await page(shop, explain, one.decision_id)
+    assert (await explain.explain(made.decision_id)).redacted
