@@ -1,0 +1,1 @@
+"""The walk: choose, learn, schedule, serve."""

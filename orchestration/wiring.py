@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from explain.service import Explain
-
 from audit.access.service import Access
 from audit.entries import NewEntry
 from audit.receipt import Receipt
@@ -22,6 +20,7 @@ from consent.service import Consent
 from events.handlers import handlers
 from events.importer import Importer
 from events.service import Events
+from explain.service import Explain
 from identity.service import Identity
 from kernel.clock import Clock
 from kernel.engines import Engines
@@ -124,7 +123,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
         consent=consent,
         rights=rights,
         events=events,
-        importer=Importer(kernel, audit, rows),
+        importer=Importer(kernel, audit, rows, batch=settings.events.import_batch),
         profiles=profiles,
         channels=channels,
         explain=explain,

@@ -1,0 +1,1 @@
+"""A seeded world whose truth is known, and its first screen."""

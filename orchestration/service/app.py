@@ -45,9 +45,9 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> JSONResponse:
     """Postgres answers and the hot store is warm or at least known to be cold; 503 while it cannot decide."""
     checks = await ready(request.app.state.house)
-    ready = all(check.ok for check in checks if check.needed)
-    body = {"ready": ready, "checks": {c.name: c.state for c in checks}}
-    return JSONResponse(body, status_code=200 if ready else 503)
+    able = all(check.ok for check in checks if check.needed)
+    body = {"ready": able, "checks": {c.name: c.state for c in checks}}
+    return JSONResponse(body, status_code=200 if able else 503)
 
 
 def create_app(house: "House") -> FastAPI:

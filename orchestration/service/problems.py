@@ -13,7 +13,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from kernel.errors import CandorError, Conflict, IntegrityError, InvalidInput, NotFound, NotPermitted, Problem, Unavailable
+from kernel.errors import (
+    CandorError,
+    Conflict,
+    IntegrityError,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    Problem,
+    Unavailable,
+)
 from kernel.log import get_logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -25,7 +34,7 @@ STATUS: dict[type[CandorError], int] = {
     Unavailable: 503,
     IntegrityError: 500,
 }
-SPECIAL = {"not_authenticated": 401, "too_large": 413}
+SPECIAL = {"not_authenticated": 401, "too_large": 413, "too_busy": 429}
 TITLES = {404: "Not found", 405: "Method not allowed", 413: "Too large", 415: "Media type not supported", 429: "Too many requests"}
 
 log = get_logger("http")
@@ -51,7 +60,7 @@ def problem(
         "request_id": getattr(request.state, "request_id", ""),
         "errors": [{"pointer": p.pointer, "reason": p.reason} for p in errors],
     }
-    headers = {503: {"Retry-After": "2"}, 401: {"WWW-Authenticate": 'Basic realm="candor", Bearer'}}.get(status, {})
+    headers = {429: {"Retry-After": "2"}, 503: {"Retry-After": "2"}, 401: {"WWW-Authenticate": 'Basic realm="candor", Bearer'}}.get(status, {})
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
