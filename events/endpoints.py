@@ -6,7 +6,7 @@ browsers' beacons do. The room is found at ``request.app.state.house.events``, t
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Request, Security
 from fastapi.responses import JSONResponse, Response
@@ -18,13 +18,12 @@ from audit.access.service import Access
 from audit.errors import NotAuthenticated
 from consent import signals
 from events.bodies import Batch, batch_of, decode
-from events.errors import BodyTooLarge, EventRejected, KeyWithoutSource, TooBusy
+from events.errors import BodyTooLarge, EventRejected, KeyWithoutSource
 from events.log import CollectContext, ItemResult
 from events.service import Events
 from kernel.canonical import Json
 from kernel.errors import Problem
 
-_RETRY_SECONDS: Final = "2"
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Origin": "*",  # no cookie is ever read; a key works only from its own origin
     "Access-Control-Allow-Methods": "POST",
@@ -102,10 +101,7 @@ async def _collect(request: Request, principal: Principal, calls: Batch, kind: s
         browser=Scope.COLLECT not in principal.scopes,
         actor=principal.actor,
     )
-    try:
-        results = await _events(request).collect(calls.calls, context)
-    except TooBusy as busy:
-        return _too_busy(request, busy)
+    results = await _events(request).collect(calls.calls, context)
     if kind is not None and results[0].status == "rejected":
         problem = Problem(results[0].pointer or "", results[0].reason or "")
         raise EventRejected(f"expected a {kind} call as in the Segment spec, got one with a fault", problems=[problem])
@@ -124,21 +120,6 @@ def _result(result: ItemResult) -> dict[str, Json]:
         "reason": result.reason,
     }
     return {key: value for key, value in told.items() if value is not None}
-
-
-def _too_busy(request: Request, busy: TooBusy) -> JSONResponse:
-    """429 is no fault of the caller or of ours: it says when to come again."""
-    document: dict[str, Any] = {
-        "type": f"{request.base_url}problems/{busy.code}",
-        "title": "Too many requests",
-        "status": 429,
-        "detail": f"{busy.message}. {busy.remedy}",
-        "code": busy.code,
-        "request_id": getattr(request.state, "request_id", ""),
-        "errors": [],
-    }
-    headers = {"Retry-After": _RETRY_SECONDS}
-    return JSONResponse(document, status_code=429, media_type="application/problem+json", headers=headers)
 
 
 def _events(request: Request) -> Events:

@@ -9,7 +9,8 @@ import asyncio
 import csv
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Protocol, runtime_checkable
@@ -21,13 +22,14 @@ from events import import_store
 from events.errors import ImportMoved, NoHandler
 from events.import_store import Standing
 from events.mapping import Map
-from events.reading import Fault, Row, open_table
+from events.reading import Fault, Row, Table, open_table
 from events.rows import MappedRow, RowMapper
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.kernel import Kernel
 
-BATCH: Final = 2_000  # rows that commit together
+# Rows that commit together; fewer than identity takes for a bulk load, because statistics are refreshed here, as files double.
+BATCH: Final = 1_500
 _BLOCK: Final = 1 << 20
 
 
@@ -191,21 +193,21 @@ class _Run:
         return self._report(standing, resumed_at, faults, dry_run=False)
 
     async def _rows(self, file: Path, name: tuple[str, str], standing: Standing) -> Standing:
-        mapper = RowMapper(self._given)
         done = 0
         settle_at = standing.rows_done + 2 * self._batch
+        mapper = RowMapper(self._given)
         with open_table(file, self._given.format) as table:
-            for batch in _batches(table.rows(mapper.wanted), self._batch):
-                # Rows of earlier runs are mapped too: row numbers and repeats are counted over the whole file.
-                items = _mapped(mapper, batch)
-                fresh = items[max(0, standing.rows_done - done) :]
-                done += len(batch)
-                if fresh:
-                    standing = await self._commit(name, standing, fresh)
-                self._progress(Progress(done, table.fraction()))
-                if done >= settle_at and isinstance(self._handler, SettlingHandler):
-                    await self._handler.settle()
-                    settle_at = 2 * done
+            async with aclosing(_ahead(table, mapper, self._batch)) as batches:
+                async for items, fraction in batches:
+                    # Rows of earlier runs are mapped too: row numbers and repeats are counted over the whole file.
+                    fresh = items[max(0, standing.rows_done - done) :]
+                    done += len(items)
+                    if fresh:
+                        standing = await self._commit(name, standing, fresh)
+                    self._progress(Progress(done, fraction))
+                    if done >= settle_at and isinstance(self._handler, SettlingHandler):
+                        await self._handler.settle()
+                        settle_at = 2 * done
         if done > self._batch and isinstance(self._handler, SettlingHandler):
             await self._handler.settle()
         return await self._finish(name, standing)
@@ -270,6 +272,26 @@ def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
             batch = []
     if batch:
         yield batch
+
+
+async def _ahead(table: Table, mapper: RowMapper, size: int) -> AsyncGenerator[tuple[list[MappedRow | Fault], float]]:
+    """Batches of mapped rows and how much of the file is read; the next one is made in a thread while one is stored."""
+    batches = _batches(table.rows(mapper.wanted), size)
+
+    def step() -> tuple[list[MappedRow | Fault], float] | None:
+        batch = next(batches, None)
+        return (_mapped(mapper, batch), table.fraction()) if batch is not None else None
+
+    coming = asyncio.ensure_future(asyncio.to_thread(step))
+    try:
+        while (found := await asyncio.shield(coming)) is not None:
+            coming = asyncio.ensure_future(asyncio.to_thread(step))
+            yield found
+    finally:
+        # The thread still reads the file: nobody may close it before the thread is done.
+        await asyncio.wait([coming])
+        if not coming.cancelled():
+            coming.exception()  # looked at, so that a fault nobody waits for any more is not reported as lost
 
 
 def _mapped(mapper: RowMapper, batch: Sequence[Row]) -> list[MappedRow | Fault]:

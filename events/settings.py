@@ -26,5 +26,5 @@ class EventsSettings(Section):
         int,
         Field(ge=1, description="Calls that may wait for a commit before callers get 429, one process."),
     ] = 20_000
-    import_batch: Annotated[int, Field(ge=1, description="Rows of a file that commit together.")] = 2_000
+    import_batch: Annotated[int, Field(ge=1, description="Rows of a file that commit together.")] = 1_500
     days_ahead: Annotated[int, Field(ge=1, le=60, description="Daily partitions made ahead of their day.")] = 7
