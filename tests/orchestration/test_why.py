@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from explain import endpoints
 from explain.facts import NOTHING
 from explain.service import Explain
+from tests.orchestration.learning.test_service import past
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +76,31 @@ async def test_every_lever_shown_flips_when_it_is_pulled(shop, explain) -> None:
         for lever in content.levers:
             verdict = await shop.decisions.again(made.decision_id, {"withdraw": lever.subject})
             assert verdict.choice == lever.choice != made.outcome.choice
+
+
+async def test_a_model_s_choice_adds_up_and_its_strongest_reason_is_the_one_told(shop, explain, tmp_path) -> None:
+    await past(shop, tmp_path, count=450)
+    assert (await shop.learning.train("open")).promoted
+    ruled = 0
+    for place in range(12):
+        made = await shop.decide(await shop.person(f"new{place}", age=20 + 5 * place))
+        found = await explain.explain(made.decision_id)
+        content, view = found.content, explain.person_view(found, "en")
+        assert content.facts.policy.ranked_by == "ranker"
+        assert abs(content.base + sum(content.contributions) - content.facts.score) <= 1e-9
+        if content.procedure != "model":
+            assert view.main_parameters == ()
+            continue
+        ruled += 1
+        strongest = max(content.concepts, key=lambda one: abs(one.contribution))
+        assert view.main_parameters[0].key == strongest.key
+        assert "age" not in {one.name for one in view.main_parameters}
+        for lever in content.levers:
+            change = {"withdraw": lever.subject}
+            if lever.kind == "without":
+                change = {"without": next(list(one.features) for one in content.concepts if one.key == lever.subject)}
+            assert (await shop.decisions.again(made.decision_id, change)).choice == lever.choice != made.outcome.choice
+    assert ruled
 
 
 async def test_the_worker_explains_every_decision_of_the_log(shop, explain) -> None:

@@ -43,7 +43,7 @@ def why(
 
     seen = in_house(read)
     if as_json:
-        output.emit_json(seen)
+        output.emit_json(seen.as_json())  # field names of DSA Article 26; an absent number is null
     elif view == "person":
         person_view(seen)
     else:
