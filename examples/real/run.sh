@@ -36,7 +36,7 @@ candor identity export --source historical --out "$made/found.parquet"
 candor identity score "$made/scored.parquet" --truth cluster
 
 say "the ranker against uniform and the best single mail, doubly robust, 95 %"
-candor learn evaluate winter_mail
+candor learn status winter_mail
 
 say "1,000 decisions over the Hillstrom customers"
 candor campaign start winter_mail --source hillstrom --limit 1000 --json > "$made/campaign.json"

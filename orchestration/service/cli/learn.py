@@ -36,7 +36,14 @@ def train(placement: Placement, as_json: Json = False) -> None:
     if as_json:
         output.emit_json(made)
         return
-    output.facts("Trained", [("model", made.digest), ("decisions", f"{made.rows:,}"), ("rules now", "yes" if made.promoted else "no, the gate holds")])
+    output.facts(
+        "Trained",
+        [
+            ("model", made.digest),
+            ("decisions", f"{made.rows:,}"),
+            ("rules now", "yes" if made.promoted else "no, the gate holds"),
+        ],
+    )
     _judgement(made.evaluation)
 
 
@@ -59,20 +66,40 @@ def promote(
     output.say(f"{made.digest} rules {made.placement}.")
 
 
-def rollback(placement: Placement, reason: Annotated[str, typer.Option(help="Why; kept in the log.")] = "rollback") -> None:
+def rollback(
+    placement: Placement, reason: Annotated[str, typer.Option(help="Why; kept in the log.")] = "rollback"
+) -> None:
     """Let what ruled before rule again."""
     made = in_house(lambda house: house.learning.rollback(placement, actor=actor(), reason=reason))
     output.say(f"{made.digest or 'the rules'} rule {made.placement} again.")
 
 
-def status(as_json: Json = False) -> None:
+def status(
+    placement: Annotated[
+        str | None, typer.Argument(help="Show what the gate said of this placement's newest model.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Every model, and which ones rule."""
     found = in_house(lambda house: house.learning.status())
+    if placement is not None:
+        found = sorted((m for m in found if m["placement"] == placement), key=lambda m: str(m["trained_at"]))[-1:]
     if as_json:
         output.emit_json(found)
         return
-    rows = [(m["placement"], str(m["digest"])[:19], m["rows"], str(m["trained_at"])[:16], "rules" if m["active"] else "") for m in found]
+    rows = [
+        (
+            m["placement"],
+            str(m["digest"])[:19],
+            m["rows"],
+            str(m["trained_at"])[:16],
+            "rules" if m["active"] else "held",
+        )
+        for m in found
+    ]
     output.table("Models", ("placement", "model", "decisions", "trained", ""), rows)
+    if placement is not None and found:
+        _judgement(found[0]["evaluation"])
 
 
 def gate(
@@ -89,7 +116,16 @@ def gate(
     from orchestration.learning.gate import learn_gate
 
     output.emit_json(
-        learn_gate(log, arm=arm, reward=reward, propensity=propensity, features=_names(features), fold_count=folds, repeats=repeats, seed=seed)
+        learn_gate(
+            log,
+            arm=arm,
+            reward=reward,
+            propensity=propensity,
+            features=_names(features),
+            fold_count=folds,
+            repeats=repeats,
+            seed=seed,
+        )
     )
 
 
@@ -105,7 +141,9 @@ def evaluate_log(
     """What another policy would have earned on this log: IPS, SNIPS and DR with 95 % intervals, or a refusal."""
     from orchestration.learning.evaluation import evaluate_log as judge
 
-    output.emit_json(judge(log, arm=arm, reward=reward, propensity=propensity, features=_names(features), policy=policy, seed=seed))
+    output.emit_json(
+        judge(log, arm=arm, reward=reward, propensity=propensity, features=_names(features), policy=policy, seed=seed)
+    )
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -117,5 +155,13 @@ def _judgement(judged: object) -> None:
     plain = output.plain(judged)
     for name, word in plain.items():
         if isinstance(word, dict) and "low" in word:
-            rows.append((name.replace("_", " "), word.get("decision", ""), f"{word.get('diff', word.get('value', 0)):+.4f}", f"{word['low']:+.4f}", f"{word['high']:+.4f}"))
+            rows.append(
+                (
+                    name.replace("_", " "),
+                    word.get("decision", ""),
+                    f"{word.get('diff', word.get('value', 0)):+.4f}",
+                    f"{word['low']:+.4f}",
+                    f"{word['high']:+.4f}",
+                )
+            )
     output.table(f"Gate: {plain.get('decision', '')}", ("compared", "word", "difference", "low", "high"), rows)
