@@ -7,9 +7,9 @@ Two ways to live. Under `candor pipeline run` and the demo the house is open alr
 import asyncio
 import atexit
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import dagster as dg
 
@@ -40,11 +40,13 @@ class HouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _lent: ClassVar[tuple[House, asyncio.AbstractEventLoop] | None] = None
     _own: ClassVar[_Own | None] = None
+    _told: ClassVar[Callable[[str], None]] = staticmethod(lambda _: None)
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def run(self, step: Callable[[House], Awaitable[T]]) -> T:
+    def run(self, step: Callable[[House], Coroutine[Any, Any, T]]) -> T:
         """The result of `step(house)`; its exception, if it raises."""
         house, loop = self._find()
+        HouseResource._told(step.__name__)
 
         async def call() -> T:
             return await step(house)
@@ -62,10 +64,12 @@ class HouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 @contextmanager
-def lend(house: House, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """While the block runs, assets of this process use `house`, which lives in `loop`."""
+def lend(house: House, loop: asyncio.AbstractEventLoop, told: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, assets of this process use `house`, which lives in `loop`; `told` hears each step's name as it begins."""
+    HouseResource._told = staticmethod(told)  # noqa: SLF001
     HouseResource._lent = (house, loop)  # noqa: SLF001 - the two halves of one module
     try:
         yield
     finally:
+        HouseResource._told = staticmethod(lambda _: None)  # noqa: SLF001
         HouseResource._lent = None  # noqa: SLF001

@@ -29,7 +29,9 @@ class Walked:
     seconds: float
 
 
-async def walk(house: House, selection: Sequence[str] = (), told: Callable[[str], None] = lambda _: None) -> list[Walked]:
+async def walk(
+    house: House, selection: Sequence[str] = (), told: Callable[[str], None] = lambda _: None
+) -> list[Walked]:
     """Make the assets of `selection` (all when empty) in order.
 
     Raises:
@@ -40,12 +42,11 @@ async def walk(house: House, selection: Sequence[str] = (), told: Callable[[str]
     if unknown:
         raise InvalidInput(f"expected assets among {', '.join(NAMES)}, got {', '.join(unknown)}", code="unknown_asset")
     loop = asyncio.get_running_loop()
-    with lend(house, loop):
-        result = await asyncio.to_thread(_materialize, tuple(selection) or NAMES, told)
-    return result
+    with lend(house, loop, told):
+        return await asyncio.to_thread(_materialize, tuple(selection) or NAMES)
 
 
-def _materialize(names: tuple[str, ...], told: Callable[[str], None]) -> list[Walked]:
+def _materialize(names: tuple[str, ...]) -> list[Walked]:
     logging.getLogger("dagster").setLevel(logging.ERROR)
     walked: list[Walked] = []
     with dg.DagsterInstance.ephemeral() as instance:
@@ -66,7 +67,6 @@ def _materialize(names: tuple[str, ...], told: Callable[[str], None]) -> list[Wa
             for made in result.asset_materializations_for_node(name):
                 stats = [e for e in result.all_events if e.is_step_success and e.step_key == name]
                 seconds = stats[0].step_success_data.duration_ms / 1000 if stats else 0.0
-                told(name)
                 walked.append(Walked(name, {k: v.value for k, v in made.metadata.items()}, seconds))  # type: ignore[misc]
     return walked
 

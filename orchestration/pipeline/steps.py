@@ -128,7 +128,11 @@ async def ranker(house: "House") -> Facts:
         except TooLittleToLearn as little:
             facts[placement] = little.message
             continue
-        facts |= {f"{placement}_model": made.digest, f"{placement}_promoted": made.promoted, f"{placement}_rows": made.rows}
+        facts |= {
+            f"{placement}_model": made.digest,
+            f"{placement}_promoted": made.promoted,
+            f"{placement}_rows": made.rows,
+        }
     return facts
 
 
@@ -180,7 +184,9 @@ def _write_edges(folder: Path, found: "Edges", ids: list[RecordId]) -> None:
     import pyarrow.parquet as pq
 
     names = pa.array(ids)
-    table = pa.table({"left": names.take(pa.array(found.left)), "right": names.take(pa.array(found.right)), "weight": found.weight})
+    table = pa.table(
+        {"left": names.take(pa.array(found.left)), "right": names.take(pa.array(found.right)), "weight": found.weight}
+    )
     pq.write_table(table, folder / "edges.parquet.new")
     (folder / "edges.parquet.new").rename(folder / "edges.parquet")
 
