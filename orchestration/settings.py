@@ -51,7 +51,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CANDOR_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    kernel: KernelSettings = Field(default_factory=KernelSettings, description="Engines, keys, addresses, log.")
+    kernel: KernelSettings = Field(default_factory=lambda: KernelSettings.model_validate({}), description="Engines, keys, addresses, log.")
     audit: AuditSettings = Field(default_factory=AuditSettings, description="The log and its checkpoints.")
     identity: IdentitySettings = Field(default_factory=IdentitySettings, description="Who is who.")
     consent: ConsentSettings = Field(default_factory=ConsentSettings, description="Purposes, jurisdictions, requests.")
@@ -103,7 +103,7 @@ def load(**sections: Mapping[str, Any]) -> Settings:
 
 def described() -> list[tuple[str, str, str]]:
     """Section, field and meaning of every setting, in the tree's order."""
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for section, holder in Settings.model_fields.items():
         model = holder.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):

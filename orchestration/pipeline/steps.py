@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from consent import gate
-from kernel.canonical import Json
 from kernel.errors import NotFound
 from kernel.ids import RecordId
 from orchestration.learning.errors import TooLittleToLearn
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from identity.training import LinkageModel
     from orchestration.wiring import House
 
-Facts = Mapping[str, Json]
+Fact = str | int | float | bool
+Facts = Mapping[str, Fact]
 PERSONALIZE = "marketing.personalize"
 SEED = 1
 _CHUNK = 5_000
@@ -112,7 +112,7 @@ async def features(house: "House") -> Facts:
 
 async def training_set(house: "House") -> Facts:
     """Collect logged decisions with features as of then, and their outcomes; one set a placement."""
-    facts: dict[str, Json] = {}
+    facts: dict[str, Fact] = {}
     for placement in await house.learning.placements():
         made = await house.learning.training_set(placement)
         facts |= {f"{placement}_rows": len(made.people), f"{placement}_digest": made.digest}
@@ -121,7 +121,7 @@ async def training_set(house: "House") -> Facts:
 
 async def ranker(house: "House") -> Facts:
     """Train a ranker a placement; it rules when it beats uniform, and the model that rules now, by intervals."""
-    facts: dict[str, Json] = {}
+    facts: dict[str, Fact] = {}
     for placement in await house.learning.placements():
         try:
             made = await house.learning.train(placement, actor="pipeline", made=house.learning.prepared(placement))
@@ -209,5 +209,5 @@ def _read_edges(folder: Path, ids: list[RecordId]) -> "Edges":
     return Edges(np.array(left, dtype=np.int64)[kept], np.array(right, dtype=np.int64)[kept], weight[kept])
 
 
-def _plain(values: Mapping[str, object]) -> dict[str, Json]:
+def _plain(values: Mapping[str, object]) -> dict[str, Fact]:
     return {name: value for name, value in values.items() if isinstance(value, (str, int, float, bool))}

@@ -54,9 +54,10 @@ def tail(
     from audit.tags import Tag
     from kernel.errors import InvalidInput
 
-    if tag is not None and tag not in set(Tag):
+    wanted = next((known for known in Tag if known == tag), None)
+    if tag is not None and wanted is None:
         raise InvalidInput(f"expected a known tag, got {tag!r}", remedy=f"One of: {', '.join(Tag)}.", code="unknown_tag")
-    entries = in_house(lambda house: house.audit.entries(tag=Tag(tag) if tag else None, limit=count))
+    entries = in_house(lambda house: house.audit.entries(tag=wanted, limit=count))
     rows = [(e.leaf_index if e.leaf_index is not None else "pending", e.at.isoformat(timespec="seconds"), e.tag, e.entry_id) for e in entries]
     if as_json:
         output.emit_json([dict(zip(("leaf_index", "at", "tag", "entry_id"), row, strict=True)) for row in rows])

@@ -9,6 +9,7 @@ from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Commands, Json, in_house
 
 if TYPE_CHECKING:
+    from orchestration.decision.store import Row
     from orchestration.learning.lift import Lift
     from orchestration.wiring import House
 
@@ -52,7 +53,7 @@ async def _lift(house: "House", placement: str, outcome: str, window: timedelta)
 
     async with house.kernel.db.reading() as conn:
         rows = [row for row in await house.decisions.history(conn, placement=placement) if row.in_scope and row.person]
-        first = {}
+        first: dict[PersonId, Row] = {}
         for row in rows:
             first.setdefault(PersonId(str(row.person)), row)
         events = await house.events.of_people(conn, list(first))
