@@ -36,6 +36,7 @@ def write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> 
 
 
 def main(data: Path, out: Path) -> None:
+    """Write the three files."""
     out.mkdir(parents=True, exist_ok=True)
     table = pq.read_table(data / "identity" / "historical_figures_with_errors_50k.parquet", columns=["unique_id"])
     records = [str(one) for one in table.column("unique_id").to_pylist()]

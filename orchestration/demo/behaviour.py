@@ -80,7 +80,10 @@ def habits(everyone: list[Someone], seed: int) -> dict[int, Habits]:
     rng = random.Random(f"habits:{seed}")
     return {
         p.number: Habits(
-            coupons=rng.random() < 0.35, browser=rng.random() < 0.5, category=rng.choice(CATEGORIES), lapsed=rng.random() < 0.55
+            coupons=rng.random() < 0.35,
+            browser=rng.random() < 0.5,
+            category=rng.choice(CATEGORIES),
+            lapsed=rng.random() < 0.55,
         )
         for p in everyone
         if p.login
@@ -151,15 +154,25 @@ def abandoned_carts(natures: dict[int, Habits], seed: int, now: datetime) -> lis
 def answers(natures: dict[int, Habits], chosen: dict[int, str], seed: int) -> dict[int, bool]:
     """Who orders after today's arm; the same person and arm answer the same way under one seed."""
     return {
-        person: random.Random(f"answer:{seed}:{person}:{arm}").random() < natures[person].answer(arm) for person, arm in chosen.items()
+        person: random.Random(f"answer:{seed}:{person}:{arm}").random() < natures[person].answer(arm)
+        for person, arm in chosen.items()
     }
 
 
 def _product(rng: random.Random, nature: Habits) -> dict[str, str | float]:
     category = nature.category if rng.random() < 0.7 else rng.choice(CATEGORIES)
-    return {"product_id": f"{category[:2]}-{rng.randint(1, 60)}", "category": category, "price": round(rng.uniform(5, 120), 2)}
+    return {
+        "product_id": f"{category[:2]}-{rng.randint(1, 60)}",
+        "category": category,
+        "price": round(rng.uniform(5, 120), 2),
+    }
 
 
 def _order(rng: random.Random, nature: Habits) -> dict[str, str | float]:
     coupon = rng.random() < (0.85 if nature.coupons else 0.05)
-    return {"order_id": f"o-{rng.getrandbits(40):010x}", "revenue": round(rng.uniform(10, 160), 2), "coupon_used": float(coupon), "category": nature.category}
+    return {
+        "order_id": f"o-{rng.getrandbits(40):010x}",
+        "revenue": round(rng.uniform(10, 160), 2),
+        "coupon_used": float(coupon),
+        "category": nature.category,
+    }

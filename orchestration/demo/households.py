@@ -76,7 +76,9 @@ def _home(rng: random.Random, cities: list[tuple[str, int]]) -> tuple[str, str, 
 
 def _mailbox(rng: random.Random, first: str, last: str, born: date) -> str:
     f, s, y, n = first.lower(), last.lower().replace("'", ""), f"{born:%y}", rng.randint(0, 9972)
-    local = rng.choice((f"{f}.{s}{n % 97}", f"{f[0]}{s}{y}", f"{f}{s}{n % 997}", f"{f}{y}{n}", f"{s}.{f}{n % 89}", f"{f}_{s}{y}"))
+    local = rng.choice(
+        (f"{f}.{s}{n % 97}", f"{f[0]}{s}{y}", f"{f}{s}{n % 997}", f"{f}{y}{n}", f"{s}.{f}{n % 89}", f"{f}_{s}{y}")
+    )
     return f"{local}@{rng.choice(MAIL_HOSTS)}"
 
 
@@ -92,7 +94,7 @@ def people(count: int, seed: int) -> list[Someone]:
         seed: the same seed gives the same people, in any process.
     """
     rng = random.Random(f"households:{seed}")
-    first_half, second_half = Streets.city_prefixes + ("Oak", "Lake", "Mill", "Fair"), Streets.city_suffixes
+    first_half, second_half = (*Streets.city_prefixes, "Oak", "Lake", "Mill", "Fair"), Streets.city_suffixes
     cities = [(f"{a}{b}", i + 1) for i, (a, b) in enumerate((a, b) for a in first_half for b in second_half)][:300]
     made: list[Someone] = []
     household = 0
@@ -139,7 +141,11 @@ def _member(
     own_mail = (_mailbox(rng, first, last, born), _mailbox(rng, first, last, born))
     own_phone = (_phone(rng), _phone(rng))
     device = f"dev-{rng.getrandbits(40):010x}"
-    share = (head is not None and rng.random() < 0.06, head is not None and rng.random() < 0.15, head is not None and rng.random() < 0.35)
+    share = (
+        head is not None and rng.random() < 0.06,
+        head is not None and rng.random() < 0.15,
+        head is not None and rng.random() < 0.35,
+    )
     if head is not None:
         own_mail = head.emails if share[0] else own_mail
         own_phone = head.phones if share[1] else own_phone

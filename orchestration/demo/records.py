@@ -13,7 +13,20 @@ from itertools import pairwise
 from orchestration.demo.households import DAYS, Someone, nicknames_of
 
 SOURCES = {"crm": 0.34, "commerce": 0.32, "app": 0.20, "newsletter": 0.14}
-COLUMNS = ("row_id", "first_name", "last_name", "birth_date", "email", "phone", "street", "city", "postcode", "device_id", "login_id", "day")
+COLUMNS = (
+    "row_id",
+    "first_name",
+    "last_name",
+    "birth_date",
+    "email",
+    "phone",
+    "street",
+    "city",
+    "postcode",
+    "device_id",
+    "login_id",
+    "day",
+)
 JUNK_MAIL = ("test@test.com", "noreply@shop.com", "info@shop.com", "none@none.com")
 JUNK_PHONE = ("0000000000", "1111111111", "1234567890")
 LOOKALIKE = {"o": "0", "l": "1", "i": "l", "s": "5", "m": "rn", "e": "c", "a": "e", "u": "v", "n": "m"}

@@ -204,7 +204,11 @@ async def _answers(
     bought = behaviour.answers(dict(world.natures), chosen, world.seed)
     later = house.kernel.clock.now()
     orders = [
-        _call(world, behaviour.Happening(number, "Order Completed", later - timedelta(seconds=1), {"revenue": 40.0}), decision_id=d.decision_id)
+        _call(
+            world,
+            behaviour.Happening(number, "Order Completed", later - timedelta(seconds=1), {"revenue": 40.0}),
+            decision_id=d.decision_id,
+        )
         for d in compared
         if bought[number := shoppers[d.person]]
     ]
@@ -212,7 +216,10 @@ async def _answers(
     treated = [shoppers[d.person] for d in compared if not d.outcome.holdout]
     held = [shoppers[d.person] for d in compared if d.outcome.holdout]
     measured = lift(
-        treated=len(treated), treated_hits=sum(bought[n] for n in treated), held=len(held), held_hits=sum(bought[n] for n in held)
+        treated=len(treated),
+        treated_hits=sum(bought[n] for n in treated),
+        held=len(held),
+        held_hits=sum(bought[n] for n in held),
     )
     natures = world.natures
     best = np.mean([chosen[n] == natures[n].best for n in treated]) if treated else 0.0
@@ -227,7 +234,14 @@ async def _answers(
 
 async def _explain(explain: Explain, report: CampaignReport) -> tuple[str | None, Json]:
     """The explanation of one message, as its reader sees it."""
-    sent = next((d for d in report.decisions if d.delivery_id is not None and d.outcome.ranked_by == "ranker" and not d.outcome.explored), None)
+    sent = next(
+        (
+            d
+            for d in report.decisions
+            if d.delivery_id is not None and d.outcome.ranked_by == "ranker" and not d.outcome.explored
+        ),
+        None,
+    )
     sent = sent or next((d for d in report.decisions if d.delivery_id is not None), None)
     if sent is None:
         return None, None

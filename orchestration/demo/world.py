@@ -70,7 +70,10 @@ def write(world: World, folder: Path) -> list[tuple[str, Path, Path]]:
     start = world.now - timedelta(days=DAYS + 1)
     for source in SOURCES:
         rows = (
-            [index if c == "row_id" else (start + timedelta(days=r.day)).isoformat() if c == "day" else r.cells[c] for c in COLUMNS]
+            [
+                index if c == "row_id" else (start + timedelta(days=r.day)).isoformat() if c == "day" else r.cells[c]
+                for c in COLUMNS
+            ]
             for index, r in enumerate(world.rows)
             if r.source == source
         )
@@ -81,7 +84,10 @@ def write(world: World, folder: Path) -> list[tuple[str, Path, Path]]:
         "consents",
         "consents",
         ("email", "purpose", "status", "given_at", "notice"),
-        ((by_number[s.person].email, s.purpose, "granted" if s.granted else "denied", s.at.isoformat(), NOTICE) for s in forms),
+        (
+            (by_number[s.person].email, s.purpose, "granted" if s.granted else "denied", s.at.isoformat(), NOTICE)
+            for s in forms
+        ),
     )
     add(
         "consents",
@@ -101,7 +107,15 @@ def write(world: World, folder: Path) -> list[tuple[str, Path, Path]]:
         "shop_events",
         ("login_id", "event", "at", "product_id", "category", "price", "order_id", "revenue", "coupon_used"),
         (
-            [by_number[h.person].login, h.name, h.at.isoformat(), *(h.properties.get(k, "") for k in ("product_id", "category", "price", "order_id", "revenue", "coupon_used"))]
+            [
+                by_number[h.person].login,
+                h.name,
+                h.at.isoformat(),
+                *(
+                    h.properties.get(k, "")
+                    for k in ("product_id", "category", "price", "order_id", "revenue", "coupon_used")
+                ),
+            ]
             for h in past
         ),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.house.tree import ROOT, inside, tracked
 
-FENCE = re.compile(r"```(?:console|sh|bash)\n(.*?)```", re.S)
+FENCE = re.compile(r"```(?:console|sh|bash)\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -26,17 +26,23 @@ def test_every_make_target_of_the_readme_exists() -> None:
 
 
 def cli_commands() -> list[str]:
-    return sorted({
-        " ".join(w for w in re.split(r"\s+(?:-|\S*[./:=]|[A-Z_]{2,})", line.split("candor ", 1)[1])[0].split()[:2])
-        for line in readme_commands() if re.match(r"(\S*/)?candor ", line)
-    })
+    return sorted(
+        {
+            " ".join(w for w in re.split(r"\s+(?:-|\S*[./:=]|[A-Z_]{2,})", line.split("candor ", 1)[1])[0].split()[:2])
+            for line in readme_commands()
+            if re.match(r"(\S*/)?candor ", line)
+        }
+    )
 
 
 @pytest.mark.parametrize("command", cli_commands())
 def test_every_candor_command_of_the_readme_exists(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "orchestration.service.cli.main", *command.split(), "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -44,7 +50,8 @@ def test_every_candor_command_of_the_readme_exists(command: str) -> None:
 def test_links_between_documents_lead_somewhere() -> None:
     dead = [
         f"{inside(doc)} -> {target}"
-        for doc in tracked() if doc.suffix == ".md"
+        for doc in tracked()
+        if doc.suffix == ".md"
         for target in LINK.findall(doc.read_text())
         if "://" not in target and not target.startswith("mailto:") and not (doc.parent / target).exists()
     ]

@@ -23,7 +23,17 @@ def test_no_file_is_longer_than_400_lines() -> None:
     assert long == {}
 
 
-@pytest.mark.parametrize("room", [*ROOMS, "orchestration/decision", "orchestration/learning", "orchestration/pipeline", "orchestration/service", "orchestration/demo"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        *ROOMS,
+        "orchestration/decision",
+        "orchestration/learning",
+        "orchestration/pipeline",
+        "orchestration/service",
+        "orchestration/demo",
+    ],
+)
 def test_every_room_says_what_enters_and_leaves(room: str) -> None:
     readme = ROOT / room / "README.md"
     assert readme.is_file(), f"{room}/README.md is missing"
@@ -64,8 +74,10 @@ def test_no_machine_path_and_no_registry_host_is_tracked() -> None:
 
 
 def test_sql_lives_in_stores() -> None:
-    verb = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+(\.\w+)? SET|DELETE FROM)\b", re.S)
-    allowed = re.compile(r"(.*/store\.py|.*/store/\w+\.py|.*_store\.py|.*/migrations/.*|kernel/.*|identity/(linkage|training)\.py|orchestration/learning/\w+\.py)")
+    verb = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+(\.\w+)? SET|DELETE FROM)\b", re.DOTALL)
+    allowed = re.compile(
+        r"(.*/store\.py|.*/store/\w+\.py|.*_store\.py|.*/migrations/.*|kernel/.*|identity/(linkage|training)\.py|orchestration/learning/\w+\.py)"
+    )
     stray = [
         f"{inside(p)}:{node.lineno}"
         for p in sources()

@@ -33,7 +33,8 @@ def test_a_library_is_imported_only_by_its_owner(library: str) -> None:
     strangers = [
         inside(path)
         for path in sources()
-        if any(name.split(".")[0] == library for name in imports(path)) and not re.fullmatch(OWNERS[library], inside(path))
+        if any(name.split(".")[0] == library for name in imports(path))
+        and not re.fullmatch(OWNERS[library], inside(path))
     ]
     assert strangers == [], f"{library} is imported outside {OWNERS[library]}"
 
@@ -41,7 +42,10 @@ def test_a_library_is_imported_only_by_its_owner(library: str) -> None:
 def test_the_floors_hold() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
