@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from channels.service import Channels
-
 from kernel.errors import CandorError
 from kernel.ids import PersonId
 from orchestration.decision.request import Decision, DecisionRequest
