@@ -5,6 +5,7 @@ for good and bad tokens, 503 when we fail so that the mail client tries again) a
 ``request.app.state.house``: ``consent``, ``rights``, ``identity``, ``kernel``.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, cast
 from urllib.parse import urlsplit
@@ -126,6 +127,8 @@ async def show_preferences(request: Request, token: str) -> HTMLResponse:
         page = await house.preferences.page(conn, identifier)
     if page is None:
         return _gone(house)
+    if said.claims.get("history") is False:  # a link that may have been passed on: choices, not what was said before
+        page = replace(page, history=None)
     saved = {"1": "Your answers hold from now on.", "r": "Your request is with our staff."}
     word = saved.get(request.query_params.get("saved", ""), "")
     return _html(house.pages.render("preferences.html", page=page, saved=word))

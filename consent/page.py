@@ -56,7 +56,7 @@ class Page:
     controller: str
     rows: Sequence[Row]
     honoured_at: datetime | None
-    history: Sequence[HistoryLine]
+    history: Sequence[HistoryLine] | None
     fields: Sequence[str]
 
 

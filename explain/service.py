@@ -238,7 +238,7 @@ class Explain:
         if facts.identifier_id is None:
             return ""
         ttl = timedelta(minutes=self.settings.preferences_minutes)
-        token = self._kernel.tokens.issue(PREFERENCES, facts.identifier_id, ttl)
+        token = self._kernel.tokens.issue(PREFERENCES, facts.identifier_id, ttl, history=False)
         return f"{self._kernel.settings.base_url.rstrip('/')}/preferences/{token}"
 
     def _why_link(self, decision_id: DecisionId) -> str:

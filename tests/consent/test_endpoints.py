@@ -350,3 +350,13 @@ def test_colours_have_enough_contrast() -> None:
         for line in ("control", "focus"):
             a, b = sorted((luminance(theme[line]), luminance(theme["surface"])), reverse=True)
             assert (a + 0.05) / (b + 0.05) >= 3, line
+
+
+async def test_a_link_from_the_why_page_shows_choices_but_no_history(house: House, client: httpx.AsyncClient) -> None:
+    _, email, _ = await subscribed(house)
+    own = house.kernel.tokens.issue("preferences", email, timedelta(days=1))
+    passed_on = house.kernel.tokens.issue("preferences", email, timedelta(days=1), history=False)
+    assert "What you told us" in (await client.get(f"/preferences/{own}")).text
+    narrow = (await client.get(f"/preferences/{passed_on}")).text
+    assert "What you told us" not in narrow
+    assert "marketing" in narrow
