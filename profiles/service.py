@@ -40,6 +40,7 @@ from profiles.store import FeatureTable, HotStore
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_REBUILT: Final = timedelta(minutes=15)  # as long as a hot profile lives
 _CHUNK: Final = 2_000  # people at a time: bounded memory, few round trips
 
 
@@ -57,6 +58,7 @@ class Batch:
     people: list[PersonId]
     rows: NDArray[np.float64]
     odd: Mapping[str, int]
+    at: datetime
 
 
 class Profiles:
@@ -81,6 +83,7 @@ class Profiles:
         self.survivorship = survivorship.load(self.settings.survivorship_file)
         self._hot = HotStore(kernel.cache)
         self._folder = kernel.settings.data_dir / "features"
+        self._rebuilt: dict[str, tuple[Batch, dict[PersonId, int]]] = {}
         self._plain: tuple[int, dict[str, Permission]] | None = None
 
     # profiles
@@ -132,7 +135,7 @@ class Profiles:
                 rows.append(found.row)
                 odd.update(found.odd)
             await asyncio.sleep(0)  # requests of the same process get their turn
-        return Batch(ids, np.array(rows, dtype=np.float64).reshape(len(ids), len(self.features)), odd)
+        return Batch(ids, np.array(rows, dtype=np.float64).reshape(len(ids), len(self.features)), odd, at)
 
     async def feature_table(self, conn: Conn, people: Sequence[PersonId], purpose: str, at: datetime) -> "pa.Table":
         """The same as an Arrow table: ``person_id`` and one float64 column a feature."""
@@ -140,8 +143,14 @@ class Profiles:
         return store.arrow_table(found.people, self.features.names, found.rows)
 
     async def write_features(self, conn: Conn, purpose: str, at: datetime) -> FeatureTable:
-        """Everybody's features as a Parquet file in the data folder, noted so that an erasure finds it."""
-        found = await self.batch(conn, await self._identity.people(conn), purpose, at)
+        """Everybody's features as a Parquet file in the data folder, noted so that an erasure finds it.
+
+        Rows that a rebuild of the hot store made just before are written as they are, with their moment: they are the same bits.
+        """
+        found = await self._just_rebuilt(conn, purpose, at)
+        if found is None:
+            found = await self.batch(conn, await self._identity.people(conn), purpose, at)
+        at = found.at
         file = f"{purpose}-{at:%Y%m%dT%H%M%S%f}-{self.features.digest[7:15]}.parquet"
         table = store.arrow_table(found.people, self.features.names, found.rows)
         await asyncio.to_thread(store.write_parquet, self._folder / file, table)
@@ -203,8 +212,28 @@ class Profiles:
         await self._hot.clear()
         async with self._kernel.db.reading() as conn:
             people = await self._identity.people(conn)
-        await self.refresh(people)
+        at = self._kernel.clock.now()
+        for purpose in self.settings.hot_purposes:
+            ids: list[PersonId] = []
+            rows: list[tuple[float, ...]] = []
+            versions: dict[PersonId, int] = {}
+            odd: Counter[str] = Counter()
+            for start in range(0, len(people), _CHUNK):
+                for person, hot in (await self._warm(people[start : start + _CHUNK], purpose, at=at, odd=odd)).items():
+                    ids.append(person)
+                    rows.append(hot.features)
+                    versions[person] = hot.consent_version
+                await asyncio.sleep(0)
+            made = np.array(rows, dtype=np.float64).reshape(len(ids), len(self.features))
+            self._rebuilt[purpose] = Batch(ids, made, odd, at), versions
         return len(people)
+
+    async def _just_rebuilt(self, conn: Conn, purpose: str, at: datetime) -> Batch | None:
+        """The rows of a rebuild that this process just made, if nobody's records or consents moved since; handed out once."""
+        batch, versions = self._rebuilt.pop(purpose, (None, {}))
+        if batch is None or at - batch.at > _REBUILT or await self._consent.fence(conn, versions):
+            return None
+        return batch
 
     async def records_changed(self, conn: Conn, records: Sequence[RecordId]) -> None:
         """These records got new events: the hot profiles of their people are dropped after the commit."""
@@ -248,9 +277,11 @@ class Profiles:
 
     # within
 
-    async def _warm(self, people: Sequence[PersonId], purpose: str) -> dict[PersonId, HotProfile]:
-        """Make hot profiles from Postgres and keep them."""
-        now = self._kernel.clock.now()
+    async def _warm(
+        self, people: Sequence[PersonId], purpose: str, *, at: datetime | None = None, odd: Counter[str] | None = None
+    ) -> dict[PersonId, HotProfile]:
+        """Make hot profiles from Postgres, as of now or ``at``, and keep them; ``odd`` counts what was unreadable."""
+        now = at or self._kernel.clock.now()
         async with self._kernel.db.reading() as conn:
             # Versions first: whatever changes while we read is caught by the fence.
             states = await self._consent.states(conn, people)
@@ -258,7 +289,7 @@ class Profiles:
             contacts = await self._identity.contacts(conn, list(raw))
         made = {
             person: self._made(
-                see(profile, states[person], purpose, now), states[person], contacts.get(person, ()), now
+                see(profile, states[person], purpose, now), states[person], contacts.get(person, ()), now, odd
             )
             for person, profile in raw.items()
         }
@@ -267,9 +298,16 @@ class Profiles:
         return made
 
     def _made(
-        self, seen: UnifiedProfile, state: ConsentState, contacts: Sequence[Contact], now: datetime
+        self,
+        seen: UnifiedProfile,
+        state: ConsentState,
+        contacts: Sequence[Contact],
+        now: datetime,
+        odd: Counter[str] | None = None,
     ) -> HotProfile:
         found = self.features.evaluate(seen, now)
+        if odd is not None:
+            odd.update(found.odd)
         permissions = self._permissions(state, now)
         return HotProfile(
             person=seen.person,

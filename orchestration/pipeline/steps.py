@@ -19,18 +19,23 @@ from kernel.ids import RecordId
 from orchestration.learning.errors import TooLittleToLearn
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from identity.batch import Prepared
     from identity.linkage import Edges
     from identity.training import LinkageModel
     from orchestration.wiring import House
+
+    Walking = tuple[Prepared, list[RecordId], Edges]
 
 Fact = str | int | float | bool
 Facts = Mapping[str, Fact]
 PERSONALIZE = "marketing.personalize"
 SEED = 1
 _CHUNK = 5_000
+CERTAIN = 60.0  # a match weight above any that agreement of fields reaches
 _KEPT_SECONDS = 900.0
-_walking: "WeakKeyDictionary[House, tuple[float, Prepared, list[RecordId]]]" = WeakKeyDictionary()
+_walking: "WeakKeyDictionary[House, tuple[float, Walking]]" = WeakKeyDictionary()
 
 
 class LinkageNotReady(NotFound):
@@ -50,24 +55,29 @@ async def people(house: "House") -> Facts:
 
 async def linkage_model(house: "House") -> Facts:
     """Train on what is there and keep the model's file."""
-    prepared, _ = await _prepared(house)
+    prepared, _, _ = await _prepared(house)
     model = await asyncio.to_thread(prepared.train, SEED)
     await asyncio.to_thread(_write_model, _folder(house), model)
     return {"records": prepared.cleaned.rows, "pairs": len(prepared.pairs), **_plain(model.trained)}
 
 
 async def edges(house: "House") -> Facts:
-    """Weigh the pairs and keep the edges, by record id."""
-    prepared, ids = await _prepared(house)
+    """Weigh the pairs and keep the edges, by record id; shared identifiers that one person owns alone are certain."""
+    prepared, ids, certain = await _prepared(house)
     model = await asyncio.to_thread(_read_model, _folder(house))
     found = await asyncio.to_thread(prepared.edges, model)
+    found = _joined(found, certain)
     await asyncio.to_thread(_write_edges, _folder(house), found, ids)
-    return {"edges": len(found.weight), "strongest": round(float(found.weight.max(initial=0.0)), 3)}
+    return {
+        "edges": len(found.weight),
+        "certain": len(certain.weight),
+        "strongest": round(float(found.weight.max(initial=0.0)), 3),
+    }
 
 
 async def identity_graph(house: "House") -> Facts:
     """Cluster the edges under guard and publish the graph."""
-    prepared, ids = await _prepared(house)
+    prepared, ids, _ = await _prepared(house)
     model = await asyncio.to_thread(_read_model, _folder(house))
     found = await asyncio.to_thread(_read_edges, _folder(house), ids)
     clusters = await asyncio.to_thread(prepared.cluster, found, model)
@@ -136,7 +146,7 @@ async def ranker(house: "House") -> Facts:
     return facts
 
 
-async def _prepared(house: "House") -> "tuple[Prepared, list[RecordId]]":
+async def _prepared(house: "House") -> "Walking":
     """The linkage table, cleaned and blocked. Kept in this process's memory from the first linkage step to the last, so that one walk opens
     the records once; what arrives in between joins the next walk.
     """
@@ -146,7 +156,7 @@ async def _prepared(house: "House") -> "tuple[Prepared, list[RecordId]]":
 
     kept = _walking.get(house)
     if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
-        return kept[1], kept[2]
+        return kept[1]
     async with house.kernel.db.reading() as conn:
         table = await house.identity.linkage_table(conn)
     declared = linkage_kinds(table)
@@ -154,8 +164,10 @@ async def _prepared(house: "House") -> "tuple[Prepared, list[RecordId]]":
     kinds = infer(table, Overrides(record_id="record_id", kinds=declared, unique=unique))
     prepared = await asyncio.to_thread(prepare, table, kinds)
     ids = [RecordId(value) for value in table.column("record_id").to_pylist()]
-    _walking[house] = (time.monotonic(), prepared, ids)
-    return prepared, ids
+    owned = [name for name, kind in declared.items() if kind in house.identity.settings.joining_kinds]
+    walking = prepared, ids, await asyncio.to_thread(_certain, table, owned)
+    _walking[house] = time.monotonic(), walking
+    return walking
 
 
 def _folder(house: "House") -> Path:
@@ -211,3 +223,39 @@ def _read_edges(folder: Path, ids: list[RecordId]) -> "Edges":
 
 def _plain(values: Mapping[str, object]) -> dict[str, Fact]:
     return {name: value for name, value in values.items() if isinstance(value, (str, int, float, bool))}
+
+
+def _certain(table: "pa.Table", columns: "list[str]") -> "Edges":
+    """Records that carry the same value of an identifier that one person owns alone: the strongest edges there are.
+
+    They enter the same guarded clustering as all others, so contradicting names or birth dates still refuse them.
+    """
+    import numpy as np
+
+    from identity.linkage import Edges
+
+    left: list[int] = []
+    right: list[int] = []
+    for column in columns:
+        first: dict[str, int] = {}
+        for row, value in enumerate(table.column(column).to_pylist()):
+            if value is not None and first.setdefault(value, row) != row:
+                left.append(first[value])
+                right.append(row)
+    return Edges(np.array(left, dtype=np.int64), np.array(right, dtype=np.int64), np.full(len(left), CERTAIN))
+
+
+def _joined(found: "Edges", certain: "Edges") -> "Edges":
+    """Both kinds of edges; a pair that has both keeps the certain one."""
+    import numpy as np
+
+    from identity.linkage import Edges
+
+    sure = {(min(a, b), max(a, b)) for a, b in zip(certain.left.tolist(), certain.right.tolist(), strict=True)}
+    pairs = zip(found.left.tolist(), found.right.tolist(), strict=True)
+    kept = np.array([(min(a, b), max(a, b)) not in sure for a, b in pairs], dtype=bool)
+    return Edges(
+        np.concatenate([found.left[kept], certain.left]),
+        np.concatenate([found.right[kept], certain.right]),
+        np.concatenate([found.weight[kept], certain.weight]),
+    )
