@@ -15,8 +15,8 @@ from kernel.clock import Clock, SystemClock
 from kernel.db import Database
 from kernel.engines import Addresses, Engines
 from kernel.errors import Unavailable
+from kernel.head import MIGRATIONS, at_head
 from kernel.keys import FileKeys, KeyFileRefused
-from kernel.migrate import KEYS_MIGRATIONS, MIGRATIONS, migrate
 from kernel.settings import KernelSettings
 from kernel.tokens import Tokens
 from kernel.vault import Vault
@@ -111,8 +111,16 @@ def _migrate(addresses: Addresses, migrations: Sequence[Path]) -> None:
                 remedy="Give the owner addresses, or run the migrations elsewhere and open without any.",
             )
         return
-    migrate(addresses.owner, [MIGRATIONS, *migrations], schema="kernel")
-    migrate(addresses.keys_owner, [KEYS_MIGRATIONS], schema="keys")
+    for address, folders, schema in (
+        (addresses.owner, [MIGRATIONS, *migrations], "kernel"),
+        (addresses.keys_owner, [MIGRATIONS / "keys"], "keys"),
+    ):
+        if not at_head(address, folders, schema=schema):
+            from kernel.migrate import (
+                migrate,  # Alembic takes most of a second to load, and most starts need none of it
+            )
+
+            migrate(address, folders, schema=schema)
 
 
 async def _secrets(path: Path, keys_db: Database) -> FileKeys:

@@ -20,9 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kernel.db import DatabaseUnavailable
 from kernel.errors import IntegrityError
+from kernel.head import MIGRATIONS
 from kernel.log import get_logger
 
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
 KEYS_MIGRATIONS: Final = MIGRATIONS / "keys"
 _VERSION_TABLE: Final = "schema_version"
 _ADVISORY: Final = 0x63616E646F72  # "candor"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from kernel.canonical import Json
 from orchestration.learning.errors import PolicyUnusable
@@ -163,6 +162,8 @@ def named_policy(log: Log, policy: str) -> Floats:
 
 
 def _probs(log: Log, path: Path) -> Floats:
+    import pandas as pd
+
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as fault:

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +26,8 @@ class GbmModel:
         Raises:
             ModelBroken: not such a file.
         """
+        import lightgbm as lgb  # here: it brings scikit-learn and pandas, seconds that nobody waits for without a model
+
         try:
             form = json.loads(content)
             if form["format"] != FORMAT:

@@ -9,12 +9,15 @@ import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from orchestration.learning.errors import LogUnusable, PropensityMissing
+
+if TYPE_CHECKING:  # pandas is slow to load and only files of logs need it: each function that reads one brings it
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -47,6 +50,8 @@ def read_log(path: Path, *, arm: str, reward: str, propensity: str, features: Se
         LogUnusable: no such file, column or usable row.
         PropensityMissing: a probability that is absent, not a number, or outside (0, 1].
     """
+    import pandas as pd
+
     constant = _number(propensity)
     table = _table(path, arm)
     wanted = [arm, reward, *features, *([] if constant is not None else [propensity])]
@@ -78,8 +83,10 @@ def read_log(path: Path, *, arm: str, reward: str, propensity: str, features: Se
     return Log(arms, chosen, outcome, logged, columns, names)
 
 
-def encode(table: pd.DataFrame, features: Sequence[str]) -> tuple[Floats, tuple[str, ...]]:
+def encode(table: "pd.DataFrame", features: Sequence[str]) -> tuple[Floats, tuple[str, ...]]:
     """Columns as numbers: `float64[n, k]` and their names (`zip_code=Urban` for a text value)."""
+    import pandas as pd
+
     made: list[Floats] = []
     names: list[str] = []
     for name in features:
@@ -101,7 +108,9 @@ def encode(table: pd.DataFrame, features: Sequence[str]) -> tuple[Floats, tuple[
     return np.column_stack(made), tuple(names)
 
 
-def _table(path: Path, arm: str) -> pd.DataFrame:
+def _table(path: Path, arm: str) -> "pd.DataFrame":
+    import pandas as pd
+
     if not path.is_file():
         raise LogUnusable(f"expected a file, got nothing at '{path.name}'", remedy="Check the path of the log.")
     name = path.name.lower()
@@ -136,7 +145,7 @@ def _delimiter(path: Path) -> str:
 
 def _label(value: object) -> str | None:
     """The one spelling of an arm or a category: 1, 1.0 and "1" are the same."""
-    if value is None or value is pd.NA or (isinstance(value, float) and value != value):  # noqa: PLR0124
+    if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and value != value):  # noqa: PLR0124
         return None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

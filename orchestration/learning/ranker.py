@@ -4,13 +4,17 @@ Enters: `float64[n, k]` rows, rewards. Leaves: exported model bytes, equal for e
 so a score is an expected reward in its own unit, calibrated in the mean, and contributions add up to it without a link.
 """
 
-import lightgbm as lgb
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestration.learning.export import zero_safe
 from orchestration.learning.gbm import GbmModel, pack
 from orchestration.learning.settings import LearningSettings
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 Floats = NDArray[np.float64]
 
@@ -33,8 +37,10 @@ def parameters(settings: LearningSettings, rows: int) -> dict[str, object]:
     }
 
 
-def fit(rows: Floats, reward: Floats, settings: LearningSettings) -> lgb.Booster:
+def fit(rows: Floats, reward: Floats, settings: LearningSettings) -> "lgb.Booster":
     """Train; the columns are nameless here, names live in the model file."""
+    import lightgbm as lgb  # here, as in gbm.py: it is slow to load
+
     data = lgb.Dataset(rows, reward, params={"verbosity": -1}, free_raw_data=True)
     return lgb.train(parameters(settings, len(rows)), data, num_boost_round=settings.trees)
 

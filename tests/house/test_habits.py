@@ -86,3 +86,15 @@ def test_sql_lives_in_stores() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and verb.search(node.value)
     ]
     assert stray == []
+
+
+def test_a_revision_is_named_like_its_file() -> None:
+    """The start asks only for the last file's name (kernel/head.py), so names and numbers must follow the chain."""
+    files = sorted(
+        (p for p in sources() if "migrations" in p.parts and p.name[0].isdigit() and "keys" not in p.parts),
+        key=lambda p: p.name,
+    )
+    named = {p.stem: re.search(r'^revision = "(.+)"', p.read_text(), re.MULTILINE) for p in files}
+    assert {stem: m and m.group(1) for stem, m in named.items()} == {stem: stem for stem in named}
+    follows = [re.search(r'^down_revision = "?(.+?)"?$', p.read_text(), re.MULTILINE) for p in files]
+    assert [m and m.group(1) for m in follows] == ["None", *[p.stem for p in files[:-1]]]
