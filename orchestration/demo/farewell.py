@@ -121,6 +121,8 @@ class Farewell:
     async def look(self) -> traces.Found:
         """Search everything for her words, before."""
         words, ids = self.flow.words, [self.flow.ids["person"]]
+        async with self.house.kernel.db.transaction() as conn:  # the features of service messages, which may see her
+            await self.house.profiles.write_features(conn, "service", self.clock.now())
         found = await asyncio.to_thread(traces.search, self.folders, words)
         hot = await traces.search_cache(self.house.kernel.cache, words)
         control = await asyncio.to_thread(traces.search, self.folders, ids)
@@ -131,7 +133,7 @@ class Farewell:
             "sent holds one, since it had to. To show that the search can find, it also looks for her id, which is no secret.",
             [f"her words    {found.told()}", f"in memory    {hot.files} keys of the hot store; found in: {hot.told().split(': ')[-1]}", f"her id       {control.told()}"],
             only_the_outbox_holds_her_words=found.hits == {"outbox": 1} and hot.total == 0,
-            the_search_does_find_her_id=control.hits.get("postgres", 0) > 0,
+            the_search_does_find_her_id={"postgres", "features", "receipts"} <= control.hits.keys(),
         )  # fmt: skip
         return found
 

@@ -7,7 +7,6 @@ of which was checked on this run. Nothing is asserted here: who shows the steps 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from math import isnan
 from pathlib import Path
 from typing import Any, Final
 
@@ -168,21 +167,24 @@ class _Walk:
             )
         )  # fmt: skip
         record = await self.house.decisions.show(made.decision_id)
-        hot = await self.house.profiles.hot(her.person, "marketing.personalize")
+        hot, service = [await self.house.profiles.hot(her.person, p) for p in ("marketing.personalize", "service")]
+        column = self.house.profiles.features.names.index("cart_adds_7d")
+        unseen = (hot.permitted, hot.origins, hot.features[column], service.features[column]) == (False, (), 0.0, 1.0)
         self.flow.ids |= {"first": made.decision_id, "delivery": str(made.delivery_id)}
         self.flow.add(
             "The event triggers a decision",
             "Candidates are judged in a fixed order, the choice is drawn from recorded probabilities, and the record, the log entry, the "
-            "cap and the queued message are one commit. What she did may not be used to choose for her, so no feature has a value.",
+            "cap and the queued message are one commit. What she did may not be used to choose for her: to the ranking the thing in her cart does not exist, though a service message could name it.",
             [
                 f"decision  {made.decision_id}",
                 *(f"{one.id:<24} p={one.propensity:.3f}{'' if one.rejection is None else f'  lost at {one.rejection.stage}: {one.rejection.reason}'}" for one in made.outcome.judged),
+                f"things in the cart  {hot.features[column]:.0f} for marketing.personalize, {service.features[column]:.0f} for service",
                 f"ranked by {made.outcome.ranked_by} ({made.outcome.fallback}), delivery {made.delivery_id}",
             ],
             the_decision_is_about_her=made.person == her.person,
             the_message_was_chosen=made.variant == "cart_waiting" and made.delivery_id is not None,
             the_record_names_the_trigger=record["trigger"] == "Product Added",
-            nothing_about_her_was_weighed=not hot.permitted and all(isnan(value) for value in hot.features) and not hot.origins,
+            what_she_did_could_not_be_weighed=unseen,
             run_again_it_gives_the_same_bytes=(await self.house.decisions.replay(made.decision_id, actor="staff:ann")).identical,
         )  # fmt: skip
         return made

@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 from audit.receipt import verify_file
@@ -28,7 +30,7 @@ CLAIMS = {
         "the decision is about her",
         "the message was chosen",
         "the record names the trigger",
-        "nothing about her was weighed",
+        "what she did could not be weighed",
         "run again it gives the same bytes",
     ],
     "The message leaves": [
@@ -114,6 +116,13 @@ async def test_the_search_finds_a_word_in_any_form_and_any_file(tmp_path, form):
     found = traces.search([tmp_path], ["ada@example.org"])
     assert found.hits == {"postgres": 1}
     assert found.files == 1
+
+
+async def test_the_search_unpacks_parquet(tmp_path):
+    (tmp_path / "features").mkdir()
+    words = pa.table({"word": ["nobody"] * 5000 + ["Ada@example.org"]})
+    parquet.write_table(words, tmp_path / "features" / "a.parquet", compression="zstd")
+    assert traces.search([tmp_path], ["ada@example.org"]).hits == {"features": 1}
 
 
 async def test_the_search_finds_a_word_in_the_hot_store(kernel):
