@@ -66,5 +66,3 @@ def create_app(house: "House") -> FastAPI:
     for router in (*ROUTERS, health):
         app.include_router(router)
     return app
-
-

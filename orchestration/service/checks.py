@@ -40,14 +40,35 @@ async def doctor(house: "House") -> list[Check]:
     found = await ready(house)
     secrets = house.kernel.settings.secrets_file
     private = await asyncio.to_thread(lambda: secrets.exists() and secrets.stat().st_mode & 0o077 == 0)
-    found.append(Check("key file", private, "private" if private else "readable by others or absent", f"chmod 600 {secrets.name} in the data folder."))
+    found.append(
+        Check(
+            "key file",
+            private,
+            "private" if private else "readable by others or absent",
+            f"chmod 600 {secrets.name} in the data folder.",
+        )
+    )
     base = urlsplit(house.kernel.settings.base_url)
     secure = base.scheme == "https" or base.hostname in LOCAL
-    found.append(Check("links", secure, house.kernel.settings.base_url, "Set CANDOR_BASE_URL to the https address that people reach."))
+    found.append(
+        Check(
+            "links",
+            secure,
+            house.kernel.settings.base_url,
+            "Set CANDOR_BASE_URL to the https address that people reach.",
+        )
+    )
     found.append(await _try("log", _log_state(house), needed=False))
     found.append(await _try("catalogue", _catalogue_state(house), needed=False))
     faults = await house.learning.faults()
-    found.append(Check("models", not faults, "; ".join(faults) or "answer", "Train again with `candor learn train`, or roll back; rules rank meanwhile."))
+    found.append(
+        Check(
+            "models",
+            not faults,
+            "; ".join(faults) or "answer",
+            "Train again with `candor learn train`, or roll back; rules rank meanwhile.",
+        )
+    )
     return found
 
 

@@ -22,7 +22,7 @@ class Envelope:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - the ASGI interface
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -35,7 +35,17 @@ STATUS: dict[type[CandorError], int] = {
     IntegrityError: 500,
 }
 SPECIAL = {"not_authenticated": 401, "too_large": 413, "too_busy": 429}
-TITLES = {404: "Not found", 405: "Method not allowed", 413: "Too large", 415: "Media type not supported", 429: "Too many requests"}
+TITLES = {
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Too large",
+    415: "Media type not supported",
+    429: "Too many requests",
+}
+REFUSALS = {
+    404: "Expected the path of a route, got another. /openapi.json lists every route.",
+    405: "Expected a method that this route has, got another. /openapi.json lists them.",
+}
 
 log = get_logger("http")
 
@@ -60,7 +70,11 @@ def problem(
         "request_id": getattr(request.state, "request_id", ""),
         "errors": [{"pointer": p.pointer, "reason": p.reason} for p in errors],
     }
-    headers = {429: {"Retry-After": "2"}, 503: {"Retry-After": "2"}, 401: {"WWW-Authenticate": 'Basic realm="candor", Bearer'}}.get(status, {})
+    headers = {
+        429: {"Retry-After": "2"},
+        503: {"Retry-After": "2"},
+        401: {"WWW-Authenticate": 'Basic realm="candor", Bearer'},
+    }.get(status, {})
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -69,16 +83,25 @@ async def on_candor_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CandorError)
     status = status_of(error)
     if status >= 500:
-        log.error("request_failed", code=error.code, request_id=getattr(request.state, "request_id", ""), detail=error.message)
+        log.error(
+            "request_failed", code=error.code, request_id=getattr(request.state, "request_id", ""), detail=error.message
+        )
     return problem(
-        request, status, title=error.title, detail=f"{error.message}. {error.remedy}", code=error.code, errors=error.problems
+        request,
+        status,
+        title=error.title,
+        detail=f"{error.message}. {error.remedy}",
+        code=error.code,
+        errors=error.problems,
     )
 
 
 async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
     """A body or parameter of the wrong shape; the values themselves are not repeated."""
     assert isinstance(error, RequestValidationError)
-    faults = [Problem(pointer="/" + "/".join(str(part) for part in e["loc"]), reason=str(e["msg"])) for e in error.errors()]
+    faults = [
+        Problem(pointer="/" + "/".join(str(part) for part in e["loc"]), reason=str(e["msg"])) for e in error.errors()
+    ]
     return problem(
         request,
         422,
@@ -93,7 +116,8 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
     """The framework's own refusals: unknown path, wrong method, bad body."""
     assert isinstance(error, HTTPException)
     title = TITLES.get(error.status_code, "The request was refused")
-    return problem(request, error.status_code, title=title, detail=str(error.detail), code=f"http_{error.status_code}")
+    told = REFUSALS.get(error.status_code, str(error.detail))
+    return problem(request, error.status_code, title=title, detail=told, code=f"http_{error.status_code}")
 
 
 async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -101,7 +125,11 @@ async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
     request_id = getattr(request.state, "request_id", "")
     log.error("unexpected_error", request_id=request_id, error=type(error).__name__, exc_info=error)
     return problem(
-        request, 500, title="Unexpected error", detail="Something broke on our side; quote the request id when you report it.", code="unexpected"
+        request,
+        500,
+        title="Unexpected error",
+        detail="Something broke on our side; quote the request id when you report it.",
+        code="unexpected",
     )
 
 

@@ -21,7 +21,9 @@ class OpenBind(InvalidInput):
     """An address that others reach, without TLS."""
 
     code = "bind_needs_tls"
-    remedy = "Set CANDOR_KERNEL__TLS_CERTIFICATE and CANDOR_KERNEL__TLS_KEY, or bind 127.0.0.1 and put a TLS proxy in front."
+    remedy = (
+        "Set CANDOR_KERNEL__TLS_CERTIFICATE and CANDOR_KERNEL__TLS_KEY, or bind 127.0.0.1 and put a TLS proxy in front."
+    )
 
 
 async def serve(house: "House", *, stop: asyncio.Event | None = None) -> None:

@@ -40,7 +40,7 @@ async def explaining(house: "House", stop: asyncio.Event) -> None:
         try:
             made = await house.explain.explain_pending(EXPLAIN_BATCH)
         except CandorError as fault:
-            log.error("explaining_paused", code=fault.code, remedy=fault.remedy)
+            log.error("explaining_paused", code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - the remedy, not the stack
         if not made:
             try:
                 await asyncio.wait_for(stop.wait(), EXPLAIN_PAUSE)

@@ -31,7 +31,9 @@ def verify(as_json: Json = False) -> None:
 
 
 def checkpoint(
-    republish: Annotated[bool, typer.Option("--republish", help="Write the published files anew from the database.")] = False,
+    republish: Annotated[
+        bool, typer.Option("--republish", help="Write the published files anew from the database.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take waiting entries into the log, sign a checkpoint and print it."""
@@ -40,7 +42,9 @@ def checkpoint(
         output.say("The log is empty: nothing to sign yet.")
         return
     if as_json:
-        output.emit_json({"origin": signed.checkpoint.origin, "size": signed.size, "root": signed.root.hex(), "note": signed.note})
+        output.emit_json(
+            {"origin": signed.checkpoint.origin, "size": signed.size, "root": signed.root.hex(), "note": signed.note}
+        )
     else:
         output.out.print(signed.note, end="", soft_wrap=True, markup=False)
 
@@ -56,9 +60,14 @@ def tail(
 
     wanted = next((known for known in Tag if known == tag), None)
     if tag is not None and wanted is None:
-        raise InvalidInput(f"expected a known tag, got {tag!r}", remedy=f"One of: {', '.join(Tag)}.", code="unknown_tag")
+        raise InvalidInput(
+            f"expected a known tag, got {tag!r}", remedy=f"One of: {', '.join(Tag)}.", code="unknown_tag"
+        )
     entries = in_house(lambda house: house.audit.entries(tag=wanted, limit=count))
-    rows = [(e.leaf_index if e.leaf_index is not None else "pending", e.at.isoformat(timespec="seconds"), e.tag, e.entry_id) for e in entries]
+    rows = [
+        (e.leaf_index if e.leaf_index is not None else "pending", e.at.isoformat(timespec="seconds"), e.tag, e.entry_id)
+        for e in entries
+    ]
     if as_json:
         output.emit_json([dict(zip(("leaf_index", "at", "tag", "entry_id"), row, strict=True)) for row in rows])
     else:
@@ -76,7 +85,9 @@ def export(
 
     published = load().kernel.data_dir / "published"
     if out.exists() and any(out.iterdir()):
-        raise Conflict("expected an empty or new folder, got one with files in it", remedy="Name another folder with --out.")
+        raise Conflict(
+            "expected an empty or new folder, got one with files in it", remedy="Name another folder with --out."
+        )
     shutil.copytree(published, out, dirs_exist_ok=True)
     output.say(f"published files copied to {out}")
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from orchestration.wiring import House
 
 Name = Annotated[str, typer.Argument(help="A placement of the catalogue.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most so many people, the oldest ids first; all when left out.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="At most so many people, the oldest ids first; all when left out.")
+]
 Source = Annotated[str | None, typer.Option(help="Only people who have a record of this source.")]
 
 
@@ -60,7 +62,9 @@ async def _run(house: "House", name: str, limit: int | None, source: str | None,
 def _print(report: "CampaignReport", *, as_json: bool) -> None:
     if as_json:
         sent = next((d.decision_id for d in report.decisions if d.delivery_id), None)
-        output.emit_json({**output.plain(report), "decisions": [d.decision_id for d in report.decisions], "example": sent})
+        output.emit_json(
+            {**output.plain(report), "decisions": [d.decision_id for d in report.decisions], "example": sent}
+        )
         return
     output.facts(f"{report.placement}: {len(report.decisions):,} decisions", [])
     output.table("by message", ("message", "people"), list(report.arms.items()))

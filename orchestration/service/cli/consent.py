@@ -37,7 +37,17 @@ def check(person: Person, purpose: Purpose, channel: Channel = None, as_json: Js
     if as_json:
         output.emit_json(shown)
         return
-    output.facts("", [("answer", shown["answer"]), ("reason", shown["reason"]), ("", shown["text"]), ("purpose", purpose), ("channel", channel or "any"), ("person", found.person)])
+    output.facts(
+        "",
+        [
+            ("answer", shown["answer"]),
+            ("reason", shown["reason"]),
+            ("", shown["text"]),
+            ("purpose", purpose),
+            ("channel", channel or "any"),
+            ("person", found.person),
+        ],
+    )
 
 
 def history(person: Person, as_json: Json = False) -> None:
@@ -49,7 +59,9 @@ def history(person: Person, as_json: Json = False) -> None:
 
         async with house.kernel.db.transaction() as conn:
             found = await house.identity.lookup(conn, person)
-            await house.audit.append(conn, [NewEntry(Tag.READ_PERSONAL, {"person": found}, {"what": "consents"}, actor=actor())])
+            await house.audit.append(
+                conn, [NewEntry(Tag.READ_PERSONAL, {"person": found}, {"what": "consents"}, actor=actor())]
+            )
             return await house.consent.history(conn, found)
 
     lines = in_house(work)
@@ -78,9 +90,18 @@ def record(
     async def work(house: "House") -> "list[ActId]":
         from consent.staff import Desk, Word
 
-        word = Word(purpose=purpose, status=status, channel=channel, mechanism=mechanism, notice_text=notice_text, notice_version=notice_version)
+        word = Word(
+            purpose=purpose,
+            status=status,
+            channel=channel,
+            mechanism=mechanism,
+            notice_text=notice_text,
+            notice_version=notice_version,
+        )
         async with house.kernel.db.transaction() as conn:
-            return await Desk(house.consent, house.identity, house.kernel.clock).record(conn, person, word, actor=actor())
+            return await Desk(house.consent, house.identity, house.kernel.clock).record(
+                conn, person, word, actor=actor()
+            )
 
     output.say(f"recorded: {', '.join(in_house(work))}")
 
@@ -92,7 +113,9 @@ def withdraw(person: Person, purpose: Purpose, channel: Channel = None) -> None:
         from consent.staff import Desk
 
         async with house.kernel.db.transaction() as conn:
-            return await Desk(house.consent, house.identity, house.kernel.clock).withdraw(conn, person, purpose, channel, actor=actor())
+            return await Desk(house.consent, house.identity, house.kernel.clock).withdraw(
+                conn, person, purpose, channel, actor=actor()
+            )
 
     made = in_house(work)
     output.say(f"withdrawn: {', '.join(made)}" if made else "it was off already; nothing to do.")

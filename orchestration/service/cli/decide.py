@@ -24,7 +24,9 @@ def register(app: Commands) -> None:
     app.add("send")(send)
 
 
-def decide(person: Person, placement: Placement, context: Context = None, dry_run: Dry = False, as_json: Json = False) -> None:
+def decide(
+    person: Person, placement: Placement, context: Context = None, dry_run: Dry = False, as_json: Json = False
+) -> None:
     """Choose channel and content; "nothing" is a choice, with a reason."""
     _show(_one(person, placement, context=context, trigger=None, send=False, dry_run=dry_run), as_json=as_json)
 
@@ -40,7 +42,9 @@ def send(
     _show(_one(person, placement, context=None, trigger=trigger, send=True, dry_run=dry_run), as_json=as_json)
 
 
-def _one(person: str, placement: str, *, context: str | None, trigger: str | None, send: bool, dry_run: bool) -> "Decision":
+def _one(
+    person: str, placement: str, *, context: str | None, trigger: str | None, send: bool, dry_run: bool
+) -> "Decision":
     from kernel.errors import InvalidInput
     from orchestration.decision.request import DecisionRequest
 
@@ -49,8 +53,14 @@ def _one(person: str, placement: str, *, context: str | None, trigger: str | Non
     except ValueError:
         about = None
     if not isinstance(about, dict):
-        raise InvalidInput("expected --context to be a JSON object, got something else", code="bad_context", remedy='For example {"device": "phone"}.')
-    request = DecisionRequest(person=person, placement=placement, context=about, trigger=trigger, send=send, dry_run=dry_run, actor=actor())
+        raise InvalidInput(
+            "expected --context to be a JSON object, got something else",
+            code="bad_context",
+            remedy='For example {"device": "phone"}.',
+        )
+    request = DecisionRequest(
+        person=person, placement=placement, context=about, trigger=trigger, send=send, dry_run=dry_run, actor=actor()
+    )
 
     async def work(house: "House") -> "Decision":
         made = await house.decisions.decide(request)

@@ -31,7 +31,9 @@ def show(person: Person, as_json: Json = False) -> None:
     if as_json:
         output.emit_json(view)
         return
-    output.facts("Person", [(name, value) for name, value in output.plain(view).items() if not isinstance(value, (list, dict))])
+    output.facts(
+        "Person", [(name, value) for name, value in output.plain(view).items() if not isinstance(value, (list, dict))]
+    )
     for name, value in output.plain(view).items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             output.table(name, tuple(value[0]), [tuple(row.values()) for row in value])
@@ -43,7 +45,9 @@ async def _show(house: "House", person: str) -> object:
 
     async with house.kernel.db.transaction() as conn:
         found = await house.identity.lookup(conn, person)
-        await house.audit.append(conn, [NewEntry(Tag.READ_PERSONAL, {"person": found}, {"what": "graph"}, actor=actor())])
+        await house.audit.append(
+            conn, [NewEntry(Tag.READ_PERSONAL, {"person": found}, {"what": "graph"}, actor=actor())]
+        )
         return await house.identity.show(conn, found)
 
 
@@ -80,7 +84,12 @@ def export(
             people = await house.identity.people(conn, source=source)
             for start in range(0, len(people), _CHUNK):
                 held = await house.identity.records(conn, people[start : start + _CHUNK])
-                found += [(r.source, r.source_key, p) for p, records in held.items() for r in records if r.current and source in (None, r.source)]
+                found += [
+                    (r.source, r.source_key, p)
+                    for p, records in held.items()
+                    for r in records
+                    if r.current and source in (None, r.source)
+                ]
         return found
 
     rows = in_house(read)

@@ -24,7 +24,9 @@ def register(app: Commands) -> None:
 def import_file(
     what: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")],
     file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet, also .gz or .zst; a catalogue is YAML.")],
-    plan: Annotated[Path | None, typer.Option("--map", help="The MAP.yaml of this source; a YAML catalogue needs none.")] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--map", help="The MAP.yaml of this source; a YAML catalogue needs none.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and map every row, store nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -32,12 +34,20 @@ def import_file(
     from kernel.errors import InvalidInput
 
     if what not in KINDS:
-        raise InvalidInput(f"expected one of {', '.join(KINDS)}, got {what!r}", code="unknown_import", remedy="Name what the file holds.")
+        raise InvalidInput(
+            f"expected one of {', '.join(KINDS)}, got {what!r}",
+            code="unknown_import",
+            remedy="Name what the file holds.",
+        )
     if what == "catalogue" and plan is None:
         _catalogue(file, dry_run=dry_run)
         return
     if plan is None:
-        raise InvalidInput("expected --map MAP.yaml, got none", code="map_missing", remedy="Write a map for this source; examples are in examples/real/maps.")
+        raise InvalidInput(
+            "expected --map MAP.yaml, got none",
+            code="map_missing",
+            remedy="Write a map for this source; examples are in examples/real/maps.",
+        )
     report = _run(what, file, plan, dry_run=dry_run)
     if as_json:
         output.emit_json(report)
@@ -59,10 +69,19 @@ def _run(what: str, file: Path, plan: Path, *, dry_run: bool) -> "ImportReport":
 
     given = mapping.load(plan)
     if given.what != what:
-        raise InvalidInput(f"expected a map whose `what` is {what}, got {given.what}", code="map_mismatch", remedy="Use the map of this file.")
+        raise InvalidInput(
+            f"expected a map whose `what` is {what}, got {given.what}",
+            code="map_mismatch",
+            remedy="Use the map of this file.",
+        )
 
     async def work(house: "House") -> "ImportReport":
-        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeElapsedColumn()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[rows]:,} rows"),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=output.err, transient=True) as bar:
             task = bar.add_task(given.source, total=1.0, rows=0)
             return await house.importer.run(
@@ -77,7 +96,9 @@ def _catalogue(file: Path, *, dry_run: bool) -> None:
     from orchestration.decision.catalogue import parse
 
     if not file.is_file():
-        raise InvalidInput(f"expected a readable file, got {file.name!r}", code="no_such_file", remedy="Check the path.")
+        raise InvalidInput(
+            f"expected a readable file, got {file.name!r}", code="no_such_file", remedy="Check the path."
+        )
     text = file.read_text(encoding="utf-8")
     found = parse(text)
     names = f"{len(list(found.variants()))} variants, {len(found.placements)} placements"

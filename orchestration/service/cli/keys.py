@@ -17,7 +17,10 @@ def register(app: Commands) -> None:
 
 
 def create(
-    scope: Annotated[list[str], typer.Option("--scope", help="collect, decide, send, officer, auditor, operate or browser; repeatable.")],
+    scope: Annotated[
+        list[str],
+        typer.Option("--scope", help="collect, decide, send, officer, auditor, operate or browser; repeatable."),
+    ],
     name: Annotated[str, typer.Option(help="What the key is for.")] = "",
     source: Annotated[str | None, typer.Option(help="The one source a collecting key speaks for.")] = None,
     origin: Annotated[str | None, typer.Option(help="The web origin a browser key is bound to.")] = None,
@@ -43,7 +46,10 @@ def create(
     if as_json:
         output.emit_json(made)
         return
-    output.facts("Key made. Its secret is shown now and never again.", [("id", made.key.api_key_id), ("scopes", ", ".join(sorted(made.key.scopes)))])
+    output.facts(
+        "Key made. Its secret is shown now and never again.",
+        [("id", made.key.api_key_id), ("scopes", ", ".join(sorted(made.key.scopes)))],
+    )
     print(made.secret)
 
 

@@ -21,7 +21,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
-def plain(value: object) -> Any:  # noqa: ANN401 - the JSON side of any result
+def plain(value: object) -> Any:
     """A result as JSON types: dataclasses and mappings become objects, times become ISO 8601, sets become sorted lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
@@ -102,4 +102,7 @@ def fail(error: CandorError) -> NoReturn:
 
 
 def _number(cell: str) -> bool:
-    return bool(cell) and cell.replace(",", "").replace(".", "").replace("%", "").replace("-", "").replace("+", "").strip().isdigit()
+    return (
+        bool(cell)
+        and cell.replace(",", "").replace(".", "").replace("%", "").replace("-", "").replace("+", "").strip().isdigit()
+    )

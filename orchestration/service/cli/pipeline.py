@@ -31,7 +31,9 @@ def run(
     async def work(house: "House") -> "list[Walked]":
         from orchestration.pipeline.run import walk
 
-        return await walk(house, [s.strip() for s in select.split(",")] if select else [], told=lambda name: output.say(f"  {name}"))
+        return await walk(
+            house, [s.strip() for s in select.split(",")] if select else [], told=lambda name: output.say(f"  {name}")
+        )
 
     walked = in_house(work)
     if as_json:

@@ -35,11 +35,17 @@ def why(
     from orchestration.service.cli.render import auditor_view, person_view
 
     if view not in {"person", "auditor"}:
-        raise InvalidInput(f"expected --view person or auditor, got {view!r}", code="unknown_view", remedy="Use one of the two.")
+        raise InvalidInput(
+            f"expected --view person or auditor, got {view!r}", code="unknown_view", remedy="Use one of the two."
+        )
 
     async def read(house):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         explanation = await house.explain.explain(decision)
-        return house.explain.person_view(explanation, locale) if view == "person" else house.explain.auditor_view(explanation)
+        return (
+            house.explain.person_view(explanation, locale)
+            if view == "person"
+            else house.explain.auditor_view(explanation)
+        )
 
     seen = in_house(read)
     if as_json:
@@ -94,12 +100,16 @@ def lineage_decision(decision: Decision, as_json: Json = False) -> None:
     _lineage("decision", decision, as_json=as_json)
 
 
-def lineage_person(person: Annotated[str, typer.Argument(help="Person id or kind:value.")], as_json: Json = False) -> None:
+def lineage_person(
+    person: Annotated[str, typer.Argument(help="Person id or kind:value.")], as_json: Json = False
+) -> None:
     """Everything that names a person."""
     _lineage("person", person, as_json=as_json)
 
 
-def lineage_record(record: Annotated[str, typer.Argument(help="Id of a source record (rec_…).")], as_json: Json = False) -> None:
+def lineage_record(
+    record: Annotated[str, typer.Argument(help="Id of a source record (rec_…).")], as_json: Json = False
+) -> None:
     """From a source record on to every decision that used it."""
     _lineage("record", record, as_json=as_json)
 
@@ -110,7 +120,12 @@ def _lineage(kind: str, ref: str, *, as_json: bool) -> None:
         output.emit_json(found)
         return
     rows = [
-        (f"{e.at:%Y-%m-%d %H:%M:%S}", e.tag, e.leaf_index if e.leaf_index is not None else "pending", ", ".join(f"{k}:{v}" for k, vs in sorted(e.refs.items()) for v in vs[:3]))
+        (
+            f"{e.at:%Y-%m-%d %H:%M:%S}",
+            e.tag,
+            e.leaf_index if e.leaf_index is not None else "pending",
+            ", ".join(f"{k}:{v}" for k, vs in sorted(e.refs.items()) for v in vs[:3]),
+        )
         for e in found
     ]
     output.table(f"Lineage of {kind} {ref}", ("at", "what", "leaf", "names"), rows)

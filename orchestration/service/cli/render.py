@@ -39,7 +39,13 @@ def auditor_view(view: "AuditorView") -> None:
     if view.content is None:
         return
     rows = [
-        (c.candidate_id, c.stage or "", c.reason or "", "" if c.score is None else f"{c.score:.6f}", f"{c.probability:.4f}")
+        (
+            c.candidate_id,
+            c.stage or "",
+            c.reason or "",
+            "" if c.score is None else f"{c.score:.6f}",
+            f"{c.probability:.4f}",
+        )
         for c in view.content.facts.candidates
     ]
     output.table("Candidates", ("candidate", "lost at", "reason", "score", "probability"), rows)
@@ -48,7 +54,12 @@ def auditor_view(view: "AuditorView") -> None:
         "Contributions",
         ("feature", "value", "contribution", "from"),
         [
-            (p.feature, "absent" if p.value is None else f"{p.value:g}", f"{p.contribution:+.6f}", ", ".join(sorted({o.source for o in p.provenance})))
+            (
+                p.feature,
+                "absent" if p.value is None else f"{p.value:g}",
+                f"{p.contribution:+.6f}",
+                ", ".join(sorted({o.source for o in p.provenance})),
+            )
             for p in parts
         ],
     )

@@ -40,7 +40,10 @@ def report_lift(
         [
             ("treated", f"{found.treated_hits:,} of {found.treated:,}"),
             ("held out", f"{found.held_hits:,} of {found.held:,}"),
-            ("difference", f"{found.difference * 100:+.2f} points, 95 % interval {found.low * 100:+.2f} to {found.high * 100:+.2f}"),
+            (
+                "difference",
+                f"{found.difference * 100:+.2f} points, 95 % interval {found.low * 100:+.2f} to {found.high * 100:+.2f}",
+            ),
             ("smallest seen", f"{found.mde * 100:.2f} points"),
         ],
     )

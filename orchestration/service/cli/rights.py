@@ -31,7 +31,9 @@ def open_request(
     right: Annotated[str, typer.Argument(help="access, portability, erasure, objection, opt-out …")],
     person: Annotated[str, typer.Argument(help="per_… or kind:value.")],
     regime: Annotated[str | None, typer.Option(help="Whose clock runs: gdpr, uk, us-ca or default.")] = None,
-    suppress: Annotated[bool, typer.Option("--suppress", help="After an erasure, keep the contacts silent for ever (as keyed hashes).")] = False,
+    suppress: Annotated[
+        bool, typer.Option("--suppress", help="After an erasure, keep the contacts silent for ever (as keyed hashes).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Open a request; the clock starts."""
@@ -45,8 +47,13 @@ def list_requests(as_json: Json = False) -> None:
     if as_json:
         output.emit_json(found)
         return
-    rows = [(r.id, r.right, r.regime, r.state, f"{r.received_at:%Y-%m-%d}", r.due_on, r.opened_by, r.approved_by or "") for r in found]
-    output.table("Subject requests", ("id", "right", "regime", "state", "received", "due", "opened by", "approved by"), rows)
+    rows = [
+        (r.id, r.right, r.regime, r.state, f"{r.received_at:%Y-%m-%d}", r.due_on, r.opened_by, r.approved_by or "")
+        for r in found
+    ]
+    output.table(
+        "Subject requests", ("id", "right", "regime", "state", "received", "due", "opened by", "approved by"), rows
+    )
 
 
 def show(request: RequestId, as_json: Json = False) -> None:
@@ -69,7 +76,9 @@ def preview(request: RequestId, as_json: Json = False) -> None:
 def approve(
     request: RequestId,
     staff: Annotated[str, typer.Option("--as", help="Login name of the second member of staff.")],
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="CANDOR_STAFF_PASSWORD", help="Asked for when left out.")],
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, envvar="CANDOR_STAFF_PASSWORD", help="Asked for when left out.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Agree to an erasure, as somebody else than the one who opened it."""
@@ -79,7 +88,11 @@ def approve(
 
         who = await house.access.check_login(staff, password)
         if who is None or not who.may({"officer"}):
-            raise NotPermitted("expected the login of an officer, got another", code="officer_needed", remedy="`candor staff add NAME --scope officer`.")
+            raise NotPermitted(
+                "expected the login of an officer, got another",
+                code="officer_needed",
+                remedy="`candor staff add NAME --scope officer`.",
+            )
         return await house.rights.approve(request, actor=who.actor)
 
     _print(in_house(work), as_json=as_json)

@@ -43,7 +43,11 @@ def doctor(
     if as_json:
         output.emit_json(checks)
     else:
-        output.table("Doctor", ("part", "", "state", "what to do"), [(c.name, "ok" if c.ok else "BAD", c.state, "" if c.ok else c.remedy) for c in checks])
+        output.table(
+            "Doctor",
+            ("part", "", "state", "what to do"),
+            [(c.name, "ok" if c.ok else "BAD", c.state, "" if c.ok else c.remedy) for c in checks],
+        )
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
@@ -62,4 +66,3 @@ def rebuild_cache() -> None:
     """Empty the hot store and fill it again from Postgres: it holds nothing that is not there."""
     done = in_house(lambda house: house.rebuild_cache())
     output.facts("Rebuilt", done.items())
-

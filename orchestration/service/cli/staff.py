@@ -19,7 +19,14 @@ def add(
     name: Annotated[str, typer.Argument(help="Login name.")],
     scope: Annotated[list[str], typer.Option("--scope", help="officer, auditor, operate, decide or send; repeatable.")],
     password: Annotated[
-        str, typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, envvar="CANDOR_STAFF_PASSWORD", help="Asked for when left out.")
+        str,
+        typer.Option(
+            prompt=True,
+            confirmation_prompt=True,
+            hide_input=True,
+            envvar="CANDOR_STAFF_PASSWORD",
+            help="Asked for when left out.",
+        ),
     ],
 ) -> None:
     """Add a staff member."""
