@@ -48,8 +48,8 @@ class Ledger:
         self._vault = vault
 
     def write(self, request: RequestId, person: PersonId, at: datetime) -> None:
-        """Add a line, on disk when this returns; a request that has one keeps it."""
-        if any(line.request == request for line in self.lines()):
+        """Add a line, on disk when this returns; a request that has one of this person keeps it."""
+        if any(line.request == request and self._who(line.salt, person) == line.who for line in self.lines()):
             return
         salt = secrets.token_bytes(32)
         words = {

@@ -8,7 +8,7 @@ after a crash. What it never does: ask for a proof of identity for an opt-out, o
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from audit.entries import NewEntry
@@ -154,7 +154,7 @@ class Rights:
     async def preview(self, request_id: str) -> Preview:
         """What it would touch, room by room; changes nothing."""
         async with self._kernel.db.reading() as conn:
-            request = await self._get(conn, request_id)
+            request = await self._of_now(conn, await self._get(conn, request_id))
             holdings = {h.name: _count(await h.export(conn, request.person)) for h in self.holders}
             members = await self._identity.members(conn, [request.person])
         held = members.get(request.person)
@@ -199,6 +199,7 @@ class Rights:
         async with self._kernel.db.transaction() as conn:
             request = await self._get(conn, request_id, claim=True)
             state = lifecycle.step("fulfil", request.state)
+            request = await self._of_now(conn, request)
             package: dict[str, Json] | None = None
             if request.right in {Right.ACCESS, Right.PORTABILITY}:
                 package = await self._package(conn, request)
@@ -230,7 +231,11 @@ class Rights:
         if request.approved_by is None:
             raise RequestState("expected an erasure that a second member of staff approved, got one that nobody did")
         # Before anything is destroyed; should we die after it, a restore can only bring back what is erased again.
-        await asyncio.to_thread(self.ledger.write, request.id, request.person, self._kernel.clock.now())
+        async with self._kernel.db.reading() as conn:
+            live = await self._of_now(conn, request)
+        for person in dict.fromkeys((request.person, live.person)):
+            await asyncio.to_thread(self.ledger.write, request.id, person, self._kernel.clock.now())
+        request = live
         keys, counts = await self._erase_rows(request, actor)
         destroyed = await self._kernel.vault.destroy(keys)
         async with self._kernel.db.transaction() as conn:
@@ -263,6 +268,8 @@ class Rights:
             # First the fence: whoever decides for her now waits for us, and then finds her erased.
             await self._consent.touch(conn, [person])
             await store.bump(conn, [person], erased_at=now)
+            if (await self._of_now(conn, request)).person != person:
+                raise RequestState("expected the person to stay who she is, got a merge meanwhile; run it again")
             counts = {holder.name: await holder.erase(conn, person) for holder in self.holders}
             for shared in await self._identity.subjects(conn, [c.id for c in contacts]):
                 await self._consent.silence(conn, IdentifierId(shared))  # somebody else's too, so it was not erased
@@ -309,6 +316,11 @@ class Rights:
             if version.erased_at is not None:
                 return PersonId(who)  # asked again after the erasure: answered, not refused
         return await self._identity.lookup(conn, who)
+
+    async def _of_now(self, conn: Conn, request: Request) -> Request:
+        """The request about whoever the person is now: she may have been merged into another since it was opened."""
+        live = await self._identity.current(conn, [request.person])
+        return replace(request, person=live.get(request.person, request.person))
 
     async def _get(self, conn: Conn, request_id: str, *, claim: bool = False) -> Request:
         found = await rows.get(conn, RequestId(request_id), claim=claim)

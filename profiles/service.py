@@ -273,6 +273,11 @@ class Profiles:
                 rows, digest, remaining = left
                 taken += rows
                 await store.changed(conn, table.file, digest, remaining, self._kernel.clock.now())
+        # A file whose note was never committed is nobody's table, but her rows are in it all the same.
+        noted = {table.file for table in await store.tables(conn)}
+        for file in sorted(self._folder.glob("*.parquet")):
+            if file.name not in noted and (left := await asyncio.to_thread(store.without, file, person)) is not None:
+                taken += left[0]
         return taken
 
     # within

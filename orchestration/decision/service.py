@@ -275,16 +275,18 @@ class Decisions:
         return [
             {"decision": row.id, "at": row.at.isoformat(), "placement": row.placement, "chosen": row.choice,
              "channel": row.channel, "nothing_because": row.withheld}
-            for row in await store.of_people(conn, [person])
+            for row in await store.of_person(conn, person, await self._keys(conn, person))
         ]  # fmt: skip
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Take her off her decisions; digests, proofs and counts stay."""
         self._sealer.forget(person)
+        return await store.redact(conn, person, await self._keys(conn, person), self._kernel.clock.now())
+
+    async def _keys(self, conn: Conn, person: PersonId) -> list[KeyId]:
+        """Decisions of people who were merged into her carry their old id; the key they are sealed under is hers now."""
         held = (await self._identity.members(conn, [person])).get(person)
-        # Decisions of people who were merged into her carry their old id; the key they are sealed under is hers now.
-        keys = list(held.key_ids) if held is not None else []
-        return await store.redact(conn, person, keys, self._kernel.clock.now())
+        return list(held.key_ids) if held is not None else []
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
         """Decisions that were made for these people."""

@@ -144,10 +144,11 @@ async def get(conn: Conn, decision_id: str) -> Row | None:
     return None if row is None else _row(row)
 
 
-async def of_people(conn: Conn, people: Sequence[PersonId]) -> list[Row]:
-    """Every decision of these people, oldest first."""
+async def of_person(conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> list[Row]:
+    """Every decision of a person, oldest first: by id, and by the keys that are hers (decisions of people merged into her)."""
     got = await conn.execute(
-        f"SELECT {_LIST} FROM decision.decisions WHERE person = ANY(%s) ORDER BY at, id", (list(people),)
+        f"SELECT {_LIST} FROM decision.decisions WHERE person = %s OR key_id = ANY(%s) ORDER BY at, id",
+        (person, list(keys)),
     )
     return [_row(row) for row in await got.fetchall()]
 

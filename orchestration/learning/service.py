@@ -254,6 +254,11 @@ class Learning:
             if left is not None:
                 taken += left[0]
                 await store.redacted_training_set(conn, digest, left[1], self._kernel.clock.now())
+        # A file whose note was never committed is no training set, but her rows are in it all the same.
+        noted = {file for _, file in await store.training_files(conn)}
+        for path in sorted(self._folder.glob("*.parquet")):
+            if path.name not in noted and (left := await asyncio.to_thread(store.without, path, [person])) is not None:
+                taken += left[0]
         return taken
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:

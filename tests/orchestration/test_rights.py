@@ -1,0 +1,79 @@
+"""Requests of people whose id was merged into another between the asking and the doing; files that nobody noted."""
+
+import numpy as np
+import pytest
+
+from consent.requests import Rights
+from identity.clusters import Clusters
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def rights(shop):
+    found = Rights(shop.kernel, shop.audit, shop.identity, shop.consent)
+    for holder in (shop.events, shop.profiles, shop.channels, shop.learning, shop.decisions):
+        found.register(holder)
+    return found
+
+
+async def merged(shop) -> None:
+    """All records become one person."""
+    records = [row["record_id"] for row in await shop.rows("SELECT record_id FROM identity.records ORDER BY 1")]
+    async with shop.kernel.db.transaction() as conn:
+        await shop.identity.publish(conn, Clusters(np.zeros(len(records), dtype=np.int64), ()), records)
+
+
+async def asked(shop, rights, right: str):
+    """A request of somebody who was then merged into an older person; that person, and the request."""
+    old, young = sorted([await shop.person("ada"), await shop.person("bea")])
+    request = await rights.open(right, young, actor="person")
+    if right == "erasure":
+        await rights.approve(request.id, actor="staff:b")
+    await merged(shop)
+    return old, young, request
+
+
+async def test_an_erasure_reaches_whoever_the_person_is_now(shop, rights):
+    old, young, request = await asked(shop, rights, "erasure")
+    async with shop.kernel.db.reading() as conn:
+        keys = (await shop.identity.members(conn, [old]))[old].key_ids
+    assert (await rights.preview(request.id)).keys == len(keys)
+    outcome = await rights.run(request.id, actor="staff:a")
+    assert outcome.counts["keys"] == len(keys) > 0
+    assert await shop.kernel.vault.unwrap(keys) == {}
+    assert set(rights.ledger.among([old, young])) == {old, young}
+
+
+@pytest.mark.parametrize("right", ["objection", "restriction"])
+async def test_a_no_reaches_whoever_the_person_is_now(shop, rights, right):
+    old, _, request = await asked(shop, rights, right)
+    assert (await rights.run(request.id, actor="staff:a")).counts["consent"] > 0
+    async with shop.kernel.db.reading() as conn:
+        assert not (await shop.consent.check(conn, old, "marketing.email", "email")).permission.granted
+
+
+async def test_an_export_holds_what_was_decided_before_the_merge(shop, rights):
+    young = max(await shop.person("ada"), await shop.person("bea"))
+    made = await shop.decide(young)
+    request = await rights.open("access", young, actor="person")
+    await merged(shop)
+    package = (await rights.run(request.id, actor="staff:a")).package
+    assert [one["decision"] for one in package["decision"]] == [made.decision_id]
+    assert len(package["identity"]["records"]) == 2
+
+
+async def test_an_erasure_reaches_feature_files_that_were_never_noted(shop, rights):
+    from pyarrow import parquet
+
+    person = await shop.person("ada")
+    other = await shop.person("bea")
+    with pytest.raises(ZeroDivisionError):
+        async with shop.kernel.db.transaction() as conn:
+            await shop.profiles.write_features(conn, "marketing.personalize", shop.clock.now())
+            raise ZeroDivisionError
+    request = await rights.open("erasure", person, actor="person")
+    await rights.approve(request.id, actor="staff:b")
+    await rights.run(request.id, actor="staff:a")
+    (file,) = (shop.kernel.settings.data_dir / "features").glob("*.parquet")
+    assert parquet.read_table(file).column("person_id").to_pylist() == [other]
