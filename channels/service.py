@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from audit.service import Audit
-from channels import store
+from channels import rendering, store
 from channels.caps import CapRule
 from channels.clearance import Clearance
 from channels.connector import Connector
+from channels.content import Content
 from channels.deliveries import Delivery, DispatchReport, NewDelivery, No, StepTaken, Withheld
 from channels.dispatching import Dispatcher
 from channels.errors import IllegalStep, UnknownDelivery
@@ -34,7 +35,7 @@ from events.service import Events
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
-from kernel.errors import CandorError
+from kernel.errors import CandorError, InvalidInput
 from kernel.ids import DeliveryId, IdentifierId, PersonId
 from kernel.kernel import Kernel
 from kernel.log import get_logger
@@ -100,6 +101,16 @@ class Channels:
             place = Place(person=person, delivery_id=DeliveryId(""), at=at, window=window)
             if not all(await store.room(conn, [place])):
                 return rule.name
+        return None
+
+    def refusal(self, content: Content, channel: str) -> str | None:
+        """Why these words could not be queued on this channel, whoever they are for; None when they could. Pure."""
+        if channel not in self.connectors:
+            return No.NO_CONNECTOR
+        try:
+            rendering.check(content)
+        except InvalidInput as fault:
+            return fault.code.removeprefix("channels.")
         return None
 
     async def suppressed(

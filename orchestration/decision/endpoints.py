@@ -67,6 +67,9 @@ class DecideBody(Subject):
         if (self.placement is None) == (not self.placements):
             msg = "expected exactly one of placement and placements"
             raise ValueError(msg)
+        if self.seed is not None and not self.dry_run:  # whoever chooses the draw chooses the arm
+            msg = "expected a seed with dry_run only"
+            raise ValueError(msg)
         return self
 
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from channels.caps import CapRule
 from channels.content import Action, Content, Slot, fill
-from channels.deliveries import NewDelivery
+from channels.deliveries import NewDelivery, No
+from channels.errors import Unrenderable
 from consent.reasons import Reason
 from identity.identifiers import parse_contact
 from identity.service import Identity
@@ -23,7 +24,7 @@ from orchestration.decision.candidates import arms
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
 from orchestration.decision.engine import GREEDY
 from orchestration.decision.errors import SubjectAmbiguous
-from orchestration.decision.inputs import HoldoutDraw, Inputs, Origin, Permit, Versions
+from orchestration.decision.inputs import Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
 from orchestration.decision.models import Models
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.policy import policy_digest
@@ -119,8 +120,9 @@ class Gatherer:
         reach = {
             channel: str(one) for channel, one in hot.reach.items() if any(arm.channel == channel for arm in found)
         }
-        suppressed, full = await self._advice(person, placement, hot, at)
-        no = {arm.id: f"cap:{full[arm.channel]}" for arm in found if arm.channel in full} | dict(refused or {})
+        suppressed, full = await self._advice(person, placement, hot, max(request.deliver_after or at, at))
+        no = {arm.id: f"cap:{full[arm.channel]}" for arm in found if arm.channel in full}
+        no |= await self._unsendable(request, person, shelved.catalogue, placement, found, at) | dict(refused or {})
         rule = placement.segment
         inputs = Inputs(
             at=at.isoformat(),
@@ -177,35 +179,57 @@ class Gatherer:
             identifier_id=IdentifierId(record.inputs.reach[arm.channel]),
             channel=arm.channel,
             purpose=arm.purpose,
-            content=await self._content(gathered, arm.variant),
+            content=content_of(
+                gathered.catalogue,
+                arm.variant,
+                await self._traits(
+                    gathered.catalogue, gathered.placement, arm.variant, PersonId(record.inputs.person), gathered.at
+                ),
+            ),
             deliver_after=request.deliver_after,
             expires_at=gathered.expires_at,
             cap_rules=cap_rules(gathered.placement, arm.channel),
             key_id=key_id,
         )
 
-    async def _content(self, gathered: Gathered, name: str) -> Content:
-        """The words, slots filled from what the purpose may see of her, and from nothing else."""
-        variant = gathered.catalogue.variant(name)
-        filled: dict[str, str] = {}
-        if variant.slots:
-            purpose, person = gathered.placement.personalize_under, PersonId(gathered.inputs.person)
-            async with self._kernel.db.reading() as conn:
-                seen = (await self._profiles.unified(conn, [person], purpose, gathered.at))[person]
-            slots = [Slot(name=key, trait=one.trait, fallback=one.fallback) for key, one in variant.slots.items()]
-            filled = fill(slots, {key: trait.value for key, trait in seen.traits.items()})
-        return Content(
-            content_id=variant.id,
-            subject=variant.subject,
-            heading=variant.heading or variant.subject or variant.label,
-            paragraphs=variant.paragraphs,
-            preheader=variant.preheader,
-            action=Action(label=variant.action.label, url=variant.action.url) if variant.action else None,
-            locale=variant.locale,
-            advertisement=variant.is_advertisement,
-            on_behalf_of=variant.on_behalf_of or gathered.catalogue.controller,
-            slots=filled,
-        )
+    async def _unsendable(
+        self, request: DecisionRequest, person: PersonId, catalogue: Catalogue, placement: Placement,
+        found: tuple[Arm, ...], at: datetime,
+    ) -> dict[str, str]:  # fmt: skip
+        """Arms that could not be queued whatever is drawn, with channels' reason.
+
+        Asked before the draw: were they found out by drawing them, the probability recorded for every other arm would be too small.
+        """
+        if not request.send:
+            return {}
+        late = (request.expires_at or at + placement.lifetime) <= max(request.deliver_after or at, at)
+        no: dict[str, str] = {}
+        traits: Mapping[str, object] | None = None
+        for arm in found:
+            if arm.channel not in QUEUED:
+                continue
+            if late:
+                no[arm.id] = No.EXPIRED
+                continue
+            if traits is None and catalogue.variant(arm.variant).slots:
+                traits = await self._traits(catalogue, placement, arm.variant, person, at)
+            try:
+                reason = self._channels.refusal(content_of(catalogue, arm.variant, traits or {}), arm.channel)
+            except Unrenderable as fault:
+                reason = fault.reason
+            if reason is not None:
+                no[arm.id] = reason
+        return no
+
+    async def _traits(
+        self, catalogue: Catalogue, placement: Placement, name: str, person: PersonId, at: datetime
+    ) -> Mapping[str, object]:
+        """What may fill the slots of a variant: what the purpose may see of her; nothing when it has no slots."""
+        if not catalogue.variant(name).slots:
+            return {}
+        async with self._kernel.db.reading() as conn:
+            seen = await self._profiles.unified(conn, [person], placement.personalize_under, at)
+        return {key: trait.value for key, trait in seen[person].traits.items()} if person in seen else {}
 
     async def _advice(
         self, person: PersonId, placement: Placement, hot: HotProfile, at: datetime
@@ -232,6 +256,24 @@ class Gatherer:
         word = self._kernel.vault.pepper(f"holdout:{holdout.name}", person)
         unit = int.from_bytes(word[:8], "big") / 2**64
         return HoldoutDraw(name=holdout.name, share=holdout.share, member=unit < holdout.share)
+
+
+def content_of(catalogue: Catalogue, name: str, traits: Mapping[str, object]) -> Content:
+    """The words of a variant, its slots filled from these traits and nothing else. Raises Unrenderable when a required one is absent."""
+    variant = catalogue.variant(name)
+    slots = [Slot(name=key, trait=one.trait, fallback=one.fallback) for key, one in variant.slots.items()]
+    return Content(
+        content_id=variant.id,
+        subject=variant.subject,
+        heading=variant.heading or variant.subject or variant.label,
+        paragraphs=variant.paragraphs,
+        preheader=variant.preheader,
+        action=Action(label=variant.action.label, url=variant.action.url) if variant.action else None,
+        locale=variant.locale,
+        advertisement=variant.is_advertisement,
+        on_behalf_of=variant.on_behalf_of or catalogue.controller,
+        slots=fill(slots, traits),
+    )
 
 
 def cap_rules(placement: Placement, channel: str) -> tuple[CapRule, ...]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from channels.caps import CapRule
+from channels.content import Content
 from channels.deliveries import NewDelivery, Withheld
 from kernel.db import Conn
 from kernel.ids import DeliveryId, IdentifierId, PersonId
@@ -12,6 +13,10 @@ from kernel.ids import DeliveryId, IdentifierId, PersonId
 
 class Outbound(Protocol):
     """Every method runs on the caller's connection. Advice may be stale the moment it is given; `reserve` is the authority."""
+
+    def refusal(self, content: Content, channel: str) -> str | None:
+        """Why these words could not be queued on this channel, whoever they are for; None when they could."""
+        ...
 
     async def suppressed(
         self, conn: Conn, identifier_ids: Sequence[IdentifierId], channel: str | None = None

@@ -40,19 +40,28 @@ async def web(shop):
 
 async def test_a_decision_is_answered_with_content_probability_and_links(shop, web):
     await shop.person("ada")
-    got = await web(
-        "POST", "/v1/decisions", json={"person": "email:ada@example.org", "placement": "open", "seed": "s1"}
-    )
+    body = {"person": "email:ada@example.org", "placement": "open"}
+    tried = (await web("POST", "/v1/decisions", json=body | {"seed": "s1", "dry_run": True})).json()
+    assert tried["choice"] == "plain@email"
+    assert tried["content"]["subject"] == "Your basket"
+    got = await web("POST", "/v1/decisions", json=body)
     assert got.status_code == 200
     made = got.json()
-    assert made["choice"] == "plain@email"
-    assert made["content"]["subject"] == "Your basket"
     assert 0 < made["propensity"] < 1
     assert "/why/" in made["why_url"]
     shown = await web("GET", f"/v1/decisions/{made['decision_id']}")
     assert shown.json()["choice"] == made["choice"]
     again = await web("POST", f"/v1/decisions/{made['decision_id']}/replay", scope="auditor")
     assert again.json()["status"] == "identical"
+
+
+async def test_a_caller_who_chose_the_draw_would_choose_the_arm(shop, web):
+    await shop.person("ada")
+    got = await web(
+        "POST", "/v1/decisions", json={"person": "email:ada@example.org", "placement": "open", "seed": "s1"}
+    )
+    assert got.status_code == 422
+    assert await shop.rows("SELECT 1 FROM decision.decisions") == []
 
 
 async def test_several_placements_and_identifiers_in_one_call(shop, web):
