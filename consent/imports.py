@@ -5,15 +5,21 @@ it. A grant counts only with notice, time and the way it was given; without them
 nothing (DESIGN 5.2). A status or a consent string that cannot be read is kept raw and is a no.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from consent.acts import IMPORT, NewAct, Notice, Status
 from consent.precedence import Rules
 from consent.purposes import Basis
 from identity.identifiers import Identifier
 from kernel.ids import IdentifierId, RecordId
+
+_CODE: Final = re.compile(
+    r"[\w./:-]{1,64}"
+)  # variants stand in clear and outlive an erasure: codes only; prose is kept sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ def row_to_act(
     word = row.status.strip().lower()
     readable = word in {Status.GRANTED, Status.DENIED} and row.signal is None
     notice = None if not row.notice else notices.get(row.notice, Notice.named(row.notice))
+    prose = "" if not row.mechanism or _CODE.fullmatch(row.mechanism) else row.mechanism
     # How the person said no keeps its rank; a yes from a file never outranks what she told us herself.
     own_rank = readable and word == Status.DENIED and rules.precedence.ranks_as_withdrawal(row.mechanism)
     return NewAct(
@@ -69,7 +76,7 @@ def row_to_act(
         actor=f"source:{row.source}",
         given_at=row.given_at or now,
         expires_at=row.expires_at,
-        raw=b"" if readable else (row.status if row.signal is None else row.signal).encode(),
+        raw=(prose if readable else row.status if row.signal is None else row.signal).encode(),
         verified=readable and notice is not None and row.given_at is not None and bool(row.mechanism),
-        variant=row.mechanism or "unknown",
+        variant="prose" if prose else row.mechanism or "unknown",
     )

@@ -243,16 +243,26 @@ class RowMapper:
             # A status that says nothing readable is consent's to judge: there it is a no, never a lost row.
             if not words["purpose"]:
                 raise CellFault(given.purpose.column, "expected the consent's purpose, got nothing")
+            granted = (words["status"] or "").strip().lower() == "granted"
+
+            def when(moment: Callable[[Sequence[Cell]], datetime | None] | None) -> datetime | None:
+                try:
+                    return moment(cells) if moment is not None else None
+                except CellFault:
+                    if granted:
+                        raise
+                    return None  # a no holds however poor what came with it
+
             return ConsentRow(
                 purpose=words["purpose"],
                 status=words["status"] or "",
                 mechanism=words["mechanism"] or "",
                 notice=words["notice"],
-                given_at=given_at(cells) if given_at is not None else None,
+                given_at=when(given_at),
                 channel=words["channel"],
                 basis=words["basis"],
                 jurisdiction=words["jurisdiction"],
-                expires_at=expires_at(cells) if expires_at is not None else None,
+                expires_at=when(expires_at),
                 signal=words["signal"],
                 signal_kind=given.signal_kind,
             )

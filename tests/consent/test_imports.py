@@ -51,6 +51,16 @@ async def test_what_a_row_is_worth(house: House, change, reason: str) -> None:
     assert await house.may(person) == reason
 
 
+async def test_how_it_was_given_is_a_code_or_it_is_sealed(house: House) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    await load(house, row(mechanism="told us by phone, Ada Lovelace"), row(mechanism="shop.form", purpose="analytics"))
+    async with house.kernel.db.reading() as conn:
+        acts = [line.act for line in await house.consent.history(conn, person)]
+        exported = await house.consent.export(conn, person)
+    assert sorted(act.variant for act in acts) == ["prose", "shop.form"]
+    assert "told us by phone, Ada Lovelace" in [act.get("raw") for act in exported["acts"]]  # type: ignore[index,call-overload]
+
+
 async def test_garbage_is_kept_raw(house: House) -> None:
     person, _, _ = await house.person("ada@example.org")
     await load(house, row(signal="not a consent string"))

@@ -113,6 +113,14 @@ def test_a_consent_row():
     assert unknown == Fault(3, "opted", "expected one of the 2 words under values, got another")
 
 
+def test_a_no_holds_whatever_its_time_says_and_a_yes_does_not():
+    _, (no, yes) = _map(CONSENTS, ["a@b.org", "no", "soon"], ["a@b.org", "yes", "soon"])
+    (told,) = no.consents
+    assert (told.status, told.given_at) == ("denied", None)
+    assert isinstance(yes, Fault)
+    assert yes.column == "day"
+
+
 @pytest.mark.parametrize(
     ("cell", "value"),
     [
