@@ -86,7 +86,9 @@ def draw(arrows: Counter[tuple[str, str]]) -> str:
 def main() -> int:
     arrows = measure()
     upward = {pair: n for pair, n in arrows.items() if LEVEL[pair[0]] <= LEVEL[pair[1]]}
-    print(f"{sum(arrows.values())} imports between places, {sum(upward.values())} upward, {len(circles(arrows))} circles")
+    print(
+        f"{sum(arrows.values())} imports between places, {sum(upward.values())} upward, {len(circles(arrows))} circles"
+    )
     for (start, end), count in upward.items():
         print(f"  upward: {start} -> {end} ({count})")
     if "--check" not in sys.argv:

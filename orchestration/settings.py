@@ -43,7 +43,9 @@ class UnknownSetting(InvalidInput):
     """A name or value in the environment or the file that no section has."""
 
     code = "bad_setting"
-    remedy = "Correct it in the environment or in candor.toml; `candor doctor --settings` lists every name with its meaning."
+    remedy = (
+        "Correct it in the environment or in candor.toml; `candor doctor --settings` lists every name with its meaning."
+    )
 
 
 class Settings(BaseSettings):
@@ -51,7 +53,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CANDOR_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    kernel: KernelSettings = Field(default_factory=lambda: KernelSettings.model_validate({}), description="Engines, keys, addresses, log.")
+    kernel: KernelSettings = Field(
+        default_factory=lambda: KernelSettings.model_validate({}), description="Engines, keys, addresses, log."
+    )
     audit: AuditSettings = Field(default_factory=AuditSettings, description="The log and its checkpoints.")
     identity: IdentitySettings = Field(default_factory=IdentitySettings, description="Who is who.")
     consent: ConsentSettings = Field(default_factory=ConsentSettings, description="Purposes, jurisdictions, requests.")
@@ -92,12 +96,17 @@ def load(**sections: Mapping[str, Any]) -> Settings:
     if strays:
         known = [*SHORT, *(f"CANDOR_{section}__{field}".upper() for section, field, _ in described())]
         near = {name: difflib.get_close_matches(name, known, n=1) for name in strays}
-        problems = [Problem(name, f"unknown setting{f', did you mean {near[name][0]}?' if near[name] else ''}") for name in strays]
+        problems = [
+            Problem(name, f"unknown setting{f', did you mean {near[name][0]}?' if near[name] else ''}")
+            for name in strays
+        ]
         raise UnknownSetting(f"expected known settings, got {', '.join(strays)}", problems=problems)
     try:
         return Settings(**given)
     except ValidationError as fault:
-        problems = [Problem(".".join(str(part) for part in e["loc"]), e["msg"]) for e in fault.errors(include_input=False)]
+        problems = [
+            Problem(".".join(str(part) for part in e["loc"]), e["msg"]) for e in fault.errors(include_input=False)
+        ]
         raise UnknownSetting(f"expected valid settings, got {len(problems)} fault(s)", problems=problems) from None
 
 
@@ -116,4 +125,3 @@ def _known(name: str) -> bool:
         return True
     section, _, field = name.removeprefix("CANDOR_").lower().partition("__")
     return any((section, field.partition("__")[0]) == (s, f) for s, f, _ in described())
-

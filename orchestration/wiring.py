@@ -30,7 +30,17 @@ from orchestration.learning.service import Learning
 from orchestration.settings import Settings
 from profiles.service import Profiles
 
-ROOMS = ("audit", "identity", "consent", "events", "profiles", "channels", "explain", "orchestration.decision", "orchestration.learning")
+ROOMS = (
+    "audit",
+    "identity",
+    "consent",
+    "events",
+    "profiles",
+    "channels",
+    "explain",
+    "orchestration.decision",
+    "orchestration.learning",
+)
 
 
 def migrations() -> list[Path]:
@@ -80,7 +90,9 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, *, clock: Clock | None = None, engines: Engines | None = None) -> AsyncIterator[House]:
+async def open_house(
+    settings: Settings, *, clock: Clock | None = None, engines: Engines | None = None
+) -> AsyncIterator[House]:
     """Engines up, schema at its head, rooms built and registered; everything is closed at the end."""
     async with open_kernel(settings.kernel, migrations(), clock=clock, engines=engines) as kernel:
         house = build(settings, kernel)

@@ -8,7 +8,9 @@ from kernel.canonical import NotCanonical, canonical
 
 leaves = st.none() | st.booleans() | st.integers() | st.text() | st.floats()
 values = st.recursive(
-    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4), max_leaves=20
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
 )
 
 

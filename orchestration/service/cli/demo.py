@@ -13,6 +13,7 @@ from orchestration.service.cli.runtime import Commands
 
 MARK = ".candor-demo"
 PEOPLE = 3_000
+SHOP = {"consent": {"controller": "Meadow & Mill"}, "channels": {"sender_name": "Meadow & Mill"}}
 
 
 def register(app: Commands) -> None:
@@ -32,7 +33,7 @@ def demo(
     base = load()
     folder = base.kernel.data_dir / "demo"
     _fresh(folder)
-    settings = load(kernel={"data_dir": folder})
+    settings = load(kernel={"data_dir": folder}, **SHOP)
     configure(os.environ.get("CANDOR_LOG_LEVEL", "error"), json=settings.kernel.log_json)
 
     async def run() -> None:
