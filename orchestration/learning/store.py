@@ -211,6 +211,8 @@ def without(path: Path, people: Sequence[PersonId]) -> tuple[int, int] | None:
     if not path.exists():
         return None
     table = pq.read_table(path)
+    if table.num_rows == 0:  # a set of nobody has no types either
+        return None
     theirs = pc.is_in(table["person_id"], value_set=pa.array(list(people), pa.string()))
     taken = int(pc.sum(theirs).as_py() or 0)
     if taken == 0:

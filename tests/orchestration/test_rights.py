@@ -63,6 +63,14 @@ async def test_an_export_holds_what_was_decided_before_the_merge(shop, rights):
     assert len(package["identity"]["records"]) == 2
 
 
+async def test_a_training_set_of_nobody_stops_no_erasure(shop, rights):
+    person = await shop.person("ada")
+    assert (await shop.learning.training_set("open")).people == ()
+    request = await rights.open("erasure", person, actor="person")
+    await rights.approve(request.id, actor="staff:b")
+    assert (await rights.run(request.id, actor="staff:a")).counts["learning"] == 0
+
+
 async def test_an_erasure_reaches_feature_files_that_were_never_noted(shop, rights):
     from pyarrow import parquet
 
