@@ -13,7 +13,7 @@ from consent.gate import Permission
 from events.log import Event
 from kernel.ids import GraphVersion, PersonId
 from profiles.errors import NotTheFilter
-from profiles.raw import Trait
+from profiles.trait import Trait
 
 _SEAL: Final = object()
 

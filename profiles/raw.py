@@ -12,21 +12,7 @@ from events.log import Event
 from identity.records import TraitValue
 from kernel.ids import GraphVersion, PersonId, RecordId
 from profiles.survivorship import Survivorship
-
-
-@dataclass(frozen=True, slots=True)
-class Trait:
-    """One value of one record, and the purposes it may serve."""
-
-    name: str
-    value: TraitValue
-    record_id: RecordId
-    source: str
-    observed_at: datetime
-    purposes: frozenset[str]
-
-    def __repr__(self) -> str:
-        return f"Trait({self.name!r}, record_id={self.record_id!r}, source={self.source!r})"
+from profiles.trait import Trait
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from profiles.errors import DeclarationInvalid
-
-if TYPE_CHECKING:
-    from profiles.raw import Trait
+from profiles.trait import Trait
 
 SHIPPED: Final = Path(__file__).parent / "data" / "survivorship.yaml"
 Rule = Literal["most_recent", "most_frequent", "most_trusted"]
@@ -31,7 +29,7 @@ class TraitRule(BaseModel):
     rule: Rule
     sources: tuple[str, ...] = ()
 
-    def keep(self, candidates: Sequence["Trait"]) -> "Trait":
+    def keep(self, candidates: Sequence[Trait]) -> Trait:
         """The survivor of one or more candidates."""
         if self.rule == "most_frequent":
             counts = Counter(_same(c) for c in candidates)
@@ -65,7 +63,7 @@ class Survivorship(BaseModel):
     def _default(self) -> TraitRule:
         return TraitRule(rule=self.default)
 
-    def survivors(self, candidates: Sequence["Trait"]) -> dict[str, "Trait"]:
+    def survivors(self, candidates: Sequence[Trait]) -> dict[str, Trait]:
         """One trait a name."""
         by_name: dict[str, list[Trait]] = {}
         for candidate in candidates:
@@ -92,9 +90,9 @@ def load(file: Path | None = None) -> Survivorship:
         ) from None
 
 
-def _same(trait: "Trait") -> tuple[str, str]:
+def _same(trait: Trait) -> tuple[str, str]:
     return type(trait.value).__name__, str(trait.value)
 
 
-def _recent(trait: "Trait") -> tuple[datetime, str]:
+def _recent(trait: Trait) -> tuple[datetime, str]:
     return trait.observed_at, trait.record_id
