@@ -68,7 +68,9 @@ def row_to_act(
         subject=subject,
         purpose=row.purpose,
         status=Status(word) if readable else Status.UNREADABLE,
-        channel=row.channel,
+        channel=row.channel.strip().lower().replace("-", "")
+        if row.channel
+        else None,  # "E-Mail" means email; a no must not be lost
         basis=basis,
         jurisdiction=place,
         notice=notice,

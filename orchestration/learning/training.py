@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from consent import gate
 from consent.service import Consent
 from events.log import Event
 from events.service import Events
@@ -158,12 +159,15 @@ class Assembler:
         for start in range(0, len(rows), _CHUNK):
             opened = await self._sealer.open_many(rows[start : start + _CHUNK])
             found = await self._events.outcomes_for(conn, [DecisionId(one.row.id) for one in opened])
+            people = sorted({one.row.person for one in opened if one.row.person is not None})
+            states = await self._consent.states(conn, people)
+            may = {p for p in people if gate.permission(states[p], placement.personalize_under, None, now).granted}
             examples.extend(
                 _example(
                     one, reward_of_events(found.get(one.row.id, []), one.row.at, window, placement, catalogue.rewards)
                 )
                 for one in opened
-                if one.row.person is not None
+                if one.row.person in may  # who took the permission back is not learned from again
             )
         return examples
 
