@@ -1,12 +1,13 @@
 """The one settings tree: a section a room, every field described.
 
 Enters: environment variables `CANDOR_<SECTION>__<FIELD>`, the short forms below, and a TOML file (`candor.toml` in the current folder, or the
-one that `CANDOR_CONFIG` names); environment wins. Leaves: a frozen `Settings`. Unknown names are an error with the nearest known one.
+one that `CANDOR_CONFIG` names, which must then exist); environment wins. Leaves: a frozen `Settings`. Unknown names are an error with the nearest known one.
 """
 
 import difflib
 import os
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then environment, then the file."""
-        file = Path(os.environ.get("CANDOR_CONFIG", "candor.toml"))
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
-        if file.is_file():
+        if (file := _file()) is not None:
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
         return tuple(sources)
 
@@ -92,22 +92,41 @@ def load(**sections: Mapping[str, Any]) -> Settings:
     kernel = {field: os.environ[name] for name, field in SHORT.items() if name in os.environ}
     given: dict[str, Any] = {name: dict(values) for name, values in sections.items()}
     given["kernel"] = {**kernel, **given.get("kernel", {})}
+    known = [*SHORT, *(f"CANDOR_{section}__{field}".upper() for section, field, _ in described())]
     strays = [name for name in os.environ if name.startswith("CANDOR_") and not _known(name)]
     if strays:
-        known = [*SHORT, *(f"CANDOR_{section}__{field}".upper() for section, field, _ in described())]
-        near = {name: difflib.get_close_matches(name, known, n=1) for name in strays}
-        problems = [
-            Problem(name, f"unknown setting{f', did you mean {near[name][0]}?' if near[name] else ''}")
-            for name in strays
-        ]
+        problems = [Problem(name, f"unknown setting{_near(name, known)}") for name in strays]
         raise UnknownSetting(f"expected known settings, got {', '.join(strays)}", problems=problems)
     try:
         return Settings(**given)
     except ValidationError as fault:
-        problems = [
-            Problem(".".join(str(part) for part in e["loc"]), e["msg"]) for e in fault.errors(include_input=False)
-        ]
+        fields = [*Settings.model_fields, *(f"{section}.{field}" for section, field, _ in described())]
+        problems = []
+        for e in fault.errors(include_input=False):
+            name = ".".join(str(part) for part in e["loc"])
+            extra = e["type"] == "extra_forbidden"
+            problems.append(Problem(name, f"unknown setting{_near(name, fields)}" if extra else e["msg"]))
         raise UnknownSetting(f"expected valid settings, got {len(problems)} fault(s)", problems=problems) from None
+    except tomllib.TOMLDecodeError as fault:
+        problem = Problem(str(_file()), str(fault))
+        raise UnknownSetting("expected a settings file in TOML, got one with a fault", problems=[problem]) from None
+
+
+def _file() -> Path | None:
+    """The settings file, if there is one; one that the environment names must be there."""
+    named = os.environ.get("CANDOR_CONFIG")
+    file = Path(named or "candor.toml")
+    if file.is_file():
+        return file
+    if named:
+        problem = Problem("CANDOR_CONFIG", "names no file that can be read")
+        raise UnknownSetting(f"expected a settings file at {named}, got none", problems=[problem])
+    return None
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    found = difflib.get_close_matches(name, known, n=1)
+    return f", did you mean {found[0]}?" if found else ""
 
 
 def described() -> list[tuple[str, str, str]]:

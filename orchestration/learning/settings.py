@@ -10,7 +10,7 @@ class LearningSettings(Section):
 
     trees: int = Field(default=250, ge=10, le=5000, description="Trees of the ranker.")
     leaves: int = Field(default=7, ge=2, le=255, description="Leaves of a tree.")
-    rate: float = Field(default=0.03, gt=0, le=1, description="Learning rate.")
+    rate: float = Field(default=0.03, gt=0, le=1, description="Learning rate: how far each tree moves the scores.")
     seed: int = Field(default=1, ge=0, description="Seed of training and of the folds.")
     folds: int = Field(default=5, ge=2, le=20, description="Folds of a cross-fit.")
     repeats: int = Field(default=5, ge=1, le=50, description="Cross-fits whose median is reported.")

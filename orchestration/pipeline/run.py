@@ -40,7 +40,11 @@ async def walk(
     """
     unknown = sorted(set(selection) - set(NAMES))
     if unknown:
-        raise InvalidInput(f"expected assets among {', '.join(NAMES)}, got {', '.join(unknown)}", code="unknown_asset")
+        raise InvalidInput(
+            f"expected names of assets, got {', '.join(unknown)}",
+            code="unknown_asset",
+            remedy=f"Known are, in order: {', '.join(NAMES)}.",
+        )
     loop = asyncio.get_running_loop()
     with lend(house, loop, told):
         return await asyncio.to_thread(_materialize, tuple(selection) or NAMES)

@@ -1,23 +1,28 @@
-"""What every request passes: an id, a size limit, security headers, one access-log line without personal data."""
+"""What every request passes: an id, a size limit, security headers, one access-log line without personal data, and the last catch.
+
+Enters: an ASGI request. Leaves: the application's answer with an id and safe headers; 413 for a body over the limit, whether its length was
+declared or not; the 500 problem for an exception that nobody expected, whose cause is in the log only.
+"""
 
 import time
-from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernel.ids import new_id
 from kernel.log import get_logger
-from orchestration.service.problems import MEDIA_TYPE
+from orchestration.service import problems
 
 MAX_BODY = 512 * 1024  # Segment's batch limit is 500 KB; nothing else is larger
 CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+HUNG_UP = 499  # for the log only: the client left before the answer
 
 log = get_logger("http")
 
 
 class Envelope:
-    """Outermost ASGI layer: request id in and out, headers, body limit, one log line a request."""
+    """Outermost layer of ours: request id in and out, headers, body limit, one log line a request, no exception past it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -26,29 +31,11 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        started = time.perf_counter()
         request_id = new_id("rqs")
         scope.setdefault("state", {})["request_id"] = request_id
-        started, status = time.perf_counter(), 0
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "no-referrer")
-                if headers.get("content-type", "").startswith("text/html"):
-                    headers.setdefault("Content-Security-Policy", CSP)
-                    headers.setdefault("Cache-Control", "no-store")
-                headers["Server-Timing"] = f"total;dur={(time.perf_counter() - started) * 1000:.1f}"
-            await send(message)
-
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdigit() and int(length) > MAX_BODY:
-            await _too_large(answer, request_id)
-        else:
-            await self.app(scope, _limited(receive), answer)
+        answer = _Answer(send, request_id, started)
+        status = await self._answered(scope, _Body(scope, receive), answer)
         log.info(
             "request",
             request_id=request_id,
@@ -58,28 +45,71 @@ class Envelope:
             ms=round((time.perf_counter() - started) * 1000, 1),
         )
 
+    async def _answered(self, scope: Scope, body: "_Body", answer: "_Answer") -> int:
+        """Let the application answer, or answer for it; the status."""
+        if not body.over:
+            try:
+                await self.app(scope, body.receive, answer.unless(body))
+            except ClientDisconnect:
+                if not body.over:
+                    return HUNG_UP
+            except Exception as error:  # broad: the HTTP top; logged in full, answered without its words
+                if answer.status:
+                    raise
+                response = await problems.on_unexpected(Request(scope), error)
+                await response(scope, body.receive, answer.send)
+        if body.over and not answer.status:
+            response = problems.too_large(Request(scope), MAX_BODY)
+            await response(scope, body.receive, answer.send)
+        return answer.status or HUNG_UP
 
-def _limited(receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Cut a body without a declared length at the limit: the reader sees a client that hung up."""
-    seen = 0
 
-    async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
+class _Body:
+    """The request's body, cut at the limit: its reader sees a client that hung up, and `over` is set."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self._seen = 0
+        declared = Headers(scope=scope).get("content-length", "")
+        self.over = declared.isdigit() and int(declared) > MAX_BODY
+
+    async def receive(self) -> Message:
+        message = await self._receive()
         if message["type"] == "http.request":
-            seen += len(message.get("body", b""))
-            if seen > MAX_BODY:
+            self._seen += len(message.get("body", b""))
+            if self._seen > MAX_BODY:
+                self.over = True
                 return {"type": "http.disconnect"}
         return message
 
-    return limited
 
+class _Answer:
+    """The way out: adds the headers to whatever answers."""
 
-async def _too_large(send: Callable[[Message], Awaitable[None]], request_id: str) -> None:
-    body = (
-        f'{{"type":"about:blank","title":"Too large","status":413,"detail":"Expected at most {MAX_BODY} bytes; split the batch.",'
-        f'"code":"too_large","request_id":"{request_id}","errors":[]}}'
-    ).encode()
-    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    def __init__(self, send: Send, request_id: str, started: float) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._started = started
+        self.status = 0
+
+    def unless(self, body: _Body) -> Send:
+        """Sends what the application says, unless its words are about a body that was cut."""
+
+        async def send(message: Message) -> None:
+            if self.status or not body.over:
+                await self.send(message)
+
+        return send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers.setdefault("Referrer-Policy", "no-referrer")
+            if headers.get("content-type", "").startswith("text/html"):
+                headers.setdefault("Content-Security-Policy", CSP)
+                headers.setdefault("Cache-Control", "no-store")
+            headers["Server-Timing"] = f"total;dur={(time.perf_counter() - self._started) * 1000:.1f}"
+        await self._send(message)

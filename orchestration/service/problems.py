@@ -5,7 +5,7 @@ errors[{pointer, reason}]`. An unexpected exception becomes a 500 whose text say
 under the same request id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -43,6 +43,7 @@ TITLES = {
     429: "Too many requests",
 }
 REFUSALS = {
+    400: "Expected a body that can be read as its content type says, got another. Check its syntax and encoding.",
     404: "Expected the path of a route, got another. /openapi.json lists every route.",
     405: "Expected a method that this route has, got another. /openapi.json lists them.",
 }
@@ -99,9 +100,7 @@ async def on_candor_error(request: Request, error: Exception) -> JSONResponse:
 async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
     """A body or parameter of the wrong shape; the values themselves are not repeated."""
     assert isinstance(error, RequestValidationError)
-    faults = [
-        Problem(pointer="/" + "/".join(str(part) for part in e["loc"]), reason=str(e["msg"])) for e in error.errors()
-    ]
+    faults = [_fault(e) for e in error.errors()]
     return problem(
         request,
         422,
@@ -110,6 +109,12 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
         code="invalid_request",
         errors=faults,
     )
+
+
+def _fault(found: Mapping[str, Any]) -> Problem:
+    if found["type"] == "json_invalid":  # its place is an offset, not a member
+        return Problem("/body", f"is not JSON: {found['ctx']['error']} at offset {found['loc'][-1]}")
+    return Problem("/" + "/".join(str(part) for part in found["loc"]), str(found["msg"]))
 
 
 async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -130,6 +135,17 @@ async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
         title="Unexpected error",
         detail="Something broke on our side; quote the request id when you report it.",
         code="unexpected",
+    )
+
+
+def too_large(request: Request, limit: int) -> JSONResponse:
+    """A body over the limit, seen before any route reads it."""
+    return problem(
+        request,
+        413,
+        title=TITLES[413],
+        detail=f"Expected a body of at most {limit} bytes, got more. Split the batch and send the parts.",
+        code="too_large",
     )
 
 

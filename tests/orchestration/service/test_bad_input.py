@@ -1,20 +1,18 @@
 """Bad input at the real doors: a clear error with a remedy, and nothing half-written."""
 
-import base64
 from pathlib import Path
 
 import httpx
 import pytest
 
-from audit.access.principal import Scope
 from events import mapping
 from events.errors import BadMap
-from events.log import Source
 from kernel.cache import CacheUnavailable
 from kernel.db import DatabaseUnavailable
 from kernel.kernel import open_at
 from orchestration.service.app import create_app
 from orchestration.wiring import House, build
+from tests.orchestration.service.support import BASE, is_problem, key, shop
 
 pytestmark = pytest.mark.anyio
 
@@ -37,31 +35,6 @@ contents:
 placements:
   - {name: greet, purpose: marketing.email, channels: [email], variants: [hello]}
 """
-
-
-async def key(house: House, *scopes: str, source: str | None = None) -> dict[str, str]:
-    made = await house.access.create_key({Scope(s) for s in scopes}, actor="test", source=source)
-    return {"Authorization": "Basic " + base64.b64encode(f"{made.secret}:".encode()).decode()}
-
-
-async def shop(house: House) -> dict[str, str]:
-    async with house.kernel.db.transaction() as conn:
-        await house.events.register_source(conn, Source("shop", "service", "contract"))
-    return await key(house, "collect", source="shop")
-
-
-def is_problem(answer: httpx.Response, status: int, code: str | None = None) -> dict:
-    """An RFC 9457 problem with every member this project promises, and words that help."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
-    assert {"type", "title", "status", "detail", "code", "request_id", "errors"} <= set(body)
-    assert body["status"] == status
-    assert body["request_id"] == answer.headers["x-request-id"]
-    assert len(body["detail"]) > 20
-    if code:
-        assert body["code"] == code
-    return body
 
 
 async def test_a_malformed_row_is_reported_with_line_and_column_and_its_neighbours_are_kept(
@@ -204,7 +177,7 @@ async def test_with_postgres_down_it_says_try_again_and_stores_nothing(house: Ho
     async with open_at(house.kernel.settings, addresses, clock=clock) as kernel:
         other = build(house.settings, kernel)
         transport = httpx.ASGITransport(create_app(other), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as client:
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             assert (await client.post("/v1/track", json=call, headers=headers)).status_code == 200
             await kernel.db.close()
             answer = await client.post("/v1/track", json={**call, "messageId": "m2"}, headers=headers)
@@ -215,11 +188,6 @@ async def test_with_postgres_down_it_says_try_again_and_stores_nothing(house: Ho
         await other.events.close()
         await other.decisions.close()
     assert await rows("events.events") == before + 1
-
-
-async def test_framework_refusals_are_problems_too(client: httpx.AsyncClient) -> None:
-    is_problem(await client.get("/nowhere"), 404)
-    is_problem(await client.delete("/healthz"), 405)
 
 
 def test_the_errors_named_here_carry_a_remedy() -> None:
