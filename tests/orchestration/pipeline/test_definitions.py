@@ -1,0 +1,94 @@
+"""The batch walk as Dagster sees it: it loads, its graph is the one below, and names nobody knows are refused."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kernel.errors import InvalidInput
+from orchestration.pipeline.run import NAMES, walk
+from tests.house.tree import ROOT
+
+dg = pytest.importorskip("dagster")
+
+# Dagster reads pydantic's models the old way.
+pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+
+# A change here is a change of the walk that every installation runs at night: make it on purpose.
+GRAPH = {
+    "people": [],
+    "linkage_model": ["people"],
+    "edges": ["linkage_model"],
+    "identity_graph": ["edges"],
+    "consent_state": ["identity_graph"],
+    "unified_profiles": ["consent_state", "identity_graph"],
+    "features": ["unified_profiles"],
+    "training_set": ["features"],
+    "ranker": ["training_set"],
+}
+GROUPS = {
+    "identity": {"people", "linkage_model", "edges", "identity_graph"},
+    "consent": {"consent_state"},
+    "profiles": {"unified_profiles", "features"},
+    "learning": {"training_set", "ranker"},
+}
+
+
+@pytest.fixture(scope="module")
+def defs():
+    from orchestration.pipeline.definitions import defs
+
+    return defs
+
+
+def test_the_definitions_load_and_hold_together(defs) -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_the_asset_graph_is_the_walk(defs) -> None:
+    nodes = {node.key.to_user_string(): node for node in defs.resolve_asset_graph().asset_nodes}
+    assert {name: sorted(k.to_user_string() for k in node.parent_keys) for name, node in nodes.items()} == GRAPH
+    assert tuple(GRAPH) == NAMES, "the order in which `candor pipeline run` shows them"
+    assert {g: {name for name, node in nodes.items() if node.group_name == g} for g in GROUPS} == GROUPS
+    assert [name for name, node in nodes.items() if not node.description] == []
+
+
+def test_no_asset_hands_rows_through_dagsters_storage(defs) -> None:
+    """Personal words would land there: assets depend on each other without inputs, and return figures only."""
+    for asset in defs.assets:
+        assert list(asset.node_def.input_defs) == [] or all(
+            d.dagster_type.kind.name == "NOTHING" for d in asset.node_def.input_defs
+        ), asset.key
+
+
+def test_the_nightly_walk_makes_every_asset(defs) -> None:
+    job = defs.resolve_job_def("walk")
+    assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == set(GRAPH)
+    (schedule,) = defs.schedules
+    assert schedule.job_name == "walk"
+
+
+@pytest.mark.anyio
+async def test_a_name_that_no_asset_has_is_refused_before_anything_runs() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await walk(None, ["people", "identity_grpah"])
+    assert "identity_grpah" in caught.value.message
+    assert "identity_graph" in caught.value.remedy
+
+
+def test_dagsters_own_check_finds_nothing(tmp_path: Path) -> None:
+    tool = Path(sys.executable).parent / "dg"
+    if not tool.is_file():
+        pytest.skip("dagster-dg-cli is not installed")
+    done = subprocess.run(
+        [str(tool), "check", "defs"],
+        cwd=ROOT,
+        env={**os.environ, "DAGSTER_HOME": str(tmp_path), "HOME": str(tmp_path), "DAGSTER_TELEMETRY_ENABLED": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
