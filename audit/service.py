@@ -33,7 +33,9 @@ from kernel.vault import SubjectKey
 
 _log = get_logger("audit")
 _PART = 1000  # entries sealed at a time: about 40 ms of work
-HUBS = frozenset({"person", "placement", "policy", "model", "content", "graph", "campaign", "experiment", "source"})
+HUBS = frozenset(
+    {"person", "placement", "policy", "model", "catalogue", "content", "graph", "campaign", "experiment", "source"}
+)
 """Kinds of reference that join unrelated acts: lineage shows them but does not walk through them unless asked."""
 
 

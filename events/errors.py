@@ -8,8 +8,8 @@ class UnknownSource(NotFound):
 
     code = "unknown_source"
     remedy = (
-        "Register the source with a purpose and a legal basis (collect_under in a map, or Events.register_source), "
-        "then use a key that is bound to it."
+        "Declare it with its purpose: candor keys create --scope collect --source NAME --collect-under PURPOSE, "
+        "or collect_under in the map of an import."
     )
 
 

@@ -138,7 +138,7 @@ class Identity:
             raise AmbiguousContact(
                 f"expected a {contact.kind} that one person holds, got one of {len(found.candidates)} people"
             )
-        raise PersonNotFound(f"expected a {contact.kind} that somebody holds, got one that nobody does")
+        raise PersonNotFound(f"expected a contact ({contact.kind}) that somebody holds, got one that nobody does")
 
     async def current(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, PersonId]:
         """The live person of each id, retired ones by their redirect; unknown and erased ids are absent."""

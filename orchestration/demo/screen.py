@@ -120,9 +120,9 @@ def _rows(story: Story) -> Iterator[tuple[str, str]]:
     yield "time", ", ".join(f"{name.split(':')[0]} {seconds:.1f} s" for name, seconds in story.seconds.items())
 
 
-def _where(story: Story, base_url: str, *, serving: bool) -> Iterator[str]:
+def _where(story: Story, base_url: str, *, serving: bool) -> Iterator[str | Text]:
     yield ""
-    yield "[bold]Where to look[/bold]"
+    yield Text("Where to look", style="bold")
     if story.example:
         yield f"  why that message      candor why {story.example}"
     if story.receipt:

@@ -49,12 +49,14 @@ async def doctor(house: "House") -> list[Check]:
         )
     )
     base = urlsplit(house.kernel.settings.base_url)
-    secure = base.scheme == "https" or base.hostname in LOCAL
+    local = base.hostname in LOCAL
+    reached = not local or base.port == house.kernel.settings.port
     found.append(
         Check(
             "links",
-            secure,
-            house.kernel.settings.base_url,
+            reached and (base.scheme == "https" or local),
+            house.kernel.settings.base_url
+            + ("" if reached else f", but the server listens on port {house.kernel.settings.port}"),
             "Set CANDOR_BASE_URL to the https address that people reach.",
         )
     )
@@ -65,7 +67,7 @@ async def doctor(house: "House") -> list[Check]:
         Check(
             "models",
             not faults,
-            "; ".join(faults) or "answer",
+            "; ".join(faults) or "every model that rules answers",
             "Train again with `candor learn train`, or roll back; rules rank meanwhile.",
         )
     )
@@ -75,7 +77,7 @@ async def doctor(house: "House") -> list[Check]:
 def _log_state(house: "House") -> Callable[[], Awaitable[str]]:
     async def state() -> str:
         pending = await house.audit.pending()
-        return f"{pending} entries wait for the next checkpoint"
+        return f"entries that wait for the next checkpoint: {pending}"
 
     return state
 
@@ -83,7 +85,7 @@ def _log_state(house: "House") -> Callable[[], Awaitable[str]]:
 def _catalogue_state(house: "House") -> Callable[[], Awaitable[str]]:
     async def state() -> str:
         shelved = await house.decisions.shelf.current()
-        return f"{len(shelved.catalogue.placements)} placements, {len(shelved.published)} variants published"
+        return f"placements: {len(shelved.catalogue.placements)}, variants published: {len(shelved.published)}"
 
     return state
 

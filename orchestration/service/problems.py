@@ -85,7 +85,7 @@ async def on_candor_error(request: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
     if status >= 500:
         log.error(
-            "request_failed", code=error.code, request_id=getattr(request.state, "request_id", ""), detail=error.message
+            "request_failed", code=error.code, request_id=getattr(request.state, "request_id", ""), reason=error.message
         )
     return problem(
         request,
@@ -128,7 +128,7 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
 async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
     """Anything else: logged in full, answered without its words."""
     request_id = getattr(request.state, "request_id", "")
-    log.error("unexpected_error", request_id=request_id, error=type(error).__name__, exc_info=error)
+    log.error("unexpected_error", request_id=request_id, exc_info=error)
     return problem(
         request,
         500,

@@ -1,12 +1,17 @@
-"""uvicorn over an open house: one process, loopback by default, workers beside the routes, a graceful end."""
+"""uvicorn over an open house: one process, loopback by default, workers beside the routes, a graceful end.
+
+The socket is bound here, before anything runs: an address in use is an error with a remedy, and port 0 tells which port it got.
+"""
 
 import asyncio
 import signal
+import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from kernel.errors import InvalidInput
+from kernel.errors import Conflict, InvalidInput
 from orchestration.service.app import create_app
 from orchestration.service.workers import working
 
@@ -26,15 +31,30 @@ class OpenBind(InvalidInput):
     )
 
 
-async def serve(house: "House", *, stop: asyncio.Event | None = None) -> None:
-    """Serve until `stop` is set or the process is asked to end; requests under way are finished first."""
+class AddressInUse(Conflict):
+    """The address or port cannot be had."""
+
+    code = "address_in_use"
+    remedy = "Stop what listens there, or name another port with CANDOR_PORT (0 takes a free one)."
+
+
+async def serve(
+    house: "House", *, stop: asyncio.Event | None = None, told: Callable[[str], None] = lambda _: None
+) -> None:
+    """Serve until `stop` is set or the process is asked to end; requests under way are finished first.
+
+    `told` hears the address once connections are taken.
+
+    Raises:
+        OpenBind: an address that others reach, without TLS.
+        AddressInUse: somebody listens there already, or the address is not of this machine.
+    """
     settings = house.kernel.settings
     if settings.bind not in LOOPBACK and not (settings.tls_certificate and settings.tls_key):
         raise OpenBind(f"expected TLS for the address {settings.bind}, got none")
+    listening = _bound(settings.bind, settings.port)
     config = uvicorn.Config(
         create_app(house),
-        host=settings.bind,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -43,16 +63,32 @@ async def serve(house: "House", *, stop: asyncio.Event | None = None) -> None:
         ssl_keyfile=settings.tls_key,
     )
     server = uvicorn.Server(config)
+    scheme = "https" if settings.tls_certificate else "http"
+    told(f"{scheme}://{settings.bind}:{listening.getsockname()[1]}")
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, setattr, server, "should_exit", True)
     async with working(house):
         watch = asyncio.create_task(_watch(server, stop)) if stop else None
         try:
-            await server._serve()  # noqa: SLF001 - serve() would replace our signal handlers
+            await server._serve([listening])  # noqa: SLF001 - serve() would replace our signal handlers
         finally:
+            listening.close()
             if watch:
                 watch.cancel()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # not kept waiting by connections just closed
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as fault:
+        listening.close()
+        raise AddressInUse(f"expected to listen on {host} port {port}, got: {fault.strerror}") from fault
+    return listening
 
 
 async def _watch(server: uvicorn.Server, stop: asyncio.Event) -> None:

@@ -278,7 +278,7 @@ async def test_sources_are_declared_once_and_truthfully(rooms):
         await rooms.source("other", "analytics", "contract")
     with pytest.raises(UnknownSource) as refused:
         await rooms.events.collect([track()], replace(CTX, source="nobody"))
-    assert "Register" in refused.value.remedy
+    assert "--collect-under" in refused.value.remedy
 
 
 async def test_a_full_queue_is_refused_before_anything_is_taken(rooms):

@@ -19,7 +19,7 @@ def register(app: Commands) -> None:
 
 
 def verify(as_json: Json = False) -> None:
-    """Derive the whole log again from its leaves and compare it with what was signed and published."""
+    """Derive the log again and compare it with what was signed."""
     report = in_house(lambda house: house.audit.verify_log())
     if as_json:
         output.emit_json({"ok": report.ok, **output.plain(report)})
@@ -36,7 +36,7 @@ def checkpoint(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Take waiting entries into the log, sign a checkpoint and print it."""
+    """Take in waiting entries, sign a checkpoint and print it."""
     signed = in_house(lambda house: house.audit.republish() if republish else house.audit.sequence())
     if signed is None:
         output.say("The log is empty: nothing to sign yet.")
@@ -46,7 +46,7 @@ def checkpoint(
             {"origin": signed.checkpoint.origin, "size": signed.size, "root": signed.root.hex(), "note": signed.note}
         )
     else:
-        output.out.print(signed.note, end="", soft_wrap=True, markup=False)
+        output.out.print(signed.note, end="", soft_wrap=True)
 
 
 def tail(
@@ -54,7 +54,7 @@ def tail(
     tag: Annotated[str | None, typer.Option(help="Only entries with this tag.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The newest entries: what happened, when, where it stands in the log. Values stay sealed."""
+    """The newest entries; values stay sealed."""
     from audit.tags import Tag
     from kernel.errors import InvalidInput
 
@@ -77,7 +77,7 @@ def tail(
 def export(
     out: Annotated[Path, typer.Option("--out", help="Folder to write the published tiles and the checkpoint to.")],
 ) -> None:
-    """Copy what is published (tiles, checkpoint) for someone who wants to verify on their own."""
+    """Copy what is published, for someone who verifies alone."""
     import shutil
 
     from kernel.errors import Conflict
@@ -93,6 +93,6 @@ def export(
 
 
 def key() -> None:
-    """The key that verifies this log's checkpoints and receipts; hand it to whoever shall verify."""
+    """The key that verifies this log; hand it to verifiers."""
     keys = in_house(lambda house: house.audit.verifier_keys())
     print(keys[-1].text)

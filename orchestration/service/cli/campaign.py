@@ -31,13 +31,14 @@ def preview(name: Name, limit: Limit = 1_000, source: Source = None, as_json: Js
 
 
 def start(name: Name, limit: Limit = None, source: Source = None, as_json: Json = False) -> None:
-    """Decide for everyone, queue the messages in the same commits and dispatch them."""
+    """Decide for everyone, queue the messages and send them."""
     _print(in_house(lambda house: _run(house, name, limit, source, keep=True)), as_json=as_json)
 
 
 async def _run(house: "House", name: str, limit: int | None, source: str | None, *, keep: bool) -> "CampaignReport":
     from orchestration.decision import campaign
 
+    (await house.decisions.shelf.current()).catalogue.placement(name)  # a misspelt one is told before anybody is read
     async with house.kernel.db.reading() as conn:
         people = await house.identity.people(conn, source=source)
     chosen = people[:limit] if limit else people
@@ -67,12 +68,16 @@ def _print(report: "CampaignReport", *, as_json: bool) -> None:
         )
         return
     output.facts(f"{report.placement}: {len(report.decisions):,} decisions", [])
-    output.table("by message", ("message", "people"), list(report.arms.items()))
-    output.table("by channel", ("channel", "people"), list(report.channels.items()))
-    output.table("nothing, and why", ("reason", "people"), list(report.withheld.items()))
-    output.table("messages", ("state", "count"), list(report.deliveries.items()))
-    if report.failed:
-        output.table("accidents", ("code", "count"), list(report.failed.items()))
+    for title, name, counts in (
+        ("By message", "message", report.arms),
+        ("By channel", "channel", report.channels),
+        ("Nothing, and why", "reason", report.withheld),
+        ("Messages", "state", report.deliveries),
+        ("Accidents", "code", report.failed),
+    ):
+        if counts:
+            output.out.print()
+            output.table(title, (name, "count"), list(counts.items()))
     shown = next((d for d in report.decisions if d.delivery_id), None)
     if shown:
         output.say(f"why one of them: candor why {shown.decision_id}")

@@ -1,7 +1,12 @@
 """`candor channel …`: which connectors there are, and whether they take a message."""
 
+from typing import TYPE_CHECKING
+
 from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Commands, Json, in_house
+
+if TYPE_CHECKING:
+    from orchestration.wiring import House
 
 
 def register(app: Commands) -> None:
@@ -15,10 +20,11 @@ def _group() -> None:
 
 
 def list_channels(as_json: Json = False) -> None:
-    """The channels that are open, by which connector, and what their deliveries came to."""
+    """The channels that are open, and what became of their messages."""
 
-    async def work(house):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return house.channels.connectors(), await house.channels.counts()
+    async def work(house: "House") -> tuple[dict[str, str], dict[str, int]]:
+        named = {channel: type(one).__name__ for channel, one in house.channels.connectors.items()}
+        return named, await house.channels.counts()
 
     connectors, counts = in_house(work)
     if as_json:

@@ -51,7 +51,7 @@ def check(person: Person, purpose: Purpose, channel: Channel = None, as_json: Js
 
 
 def history(person: Person, as_json: Json = False) -> None:
-    """Everything a person said, with the words she was shown; the reading is logged."""
+    """Everything a person said; the reading is logged."""
 
     async def work(house: "House") -> "list[HistoryLine]":
         from audit.entries import NewEntry

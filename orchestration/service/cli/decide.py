@@ -27,7 +27,7 @@ def register(app: Commands) -> None:
 def decide(
     person: Person, placement: Placement, context: Context = None, dry_run: Dry = False, as_json: Json = False
 ) -> None:
-    """Choose channel and content; "nothing" is a choice, with a reason."""
+    """Choose channel and content for a person, or nothing."""
     _show(_one(person, placement, context=context, trigger=None, send=False, dry_run=dry_run), as_json=as_json)
 
 
@@ -38,7 +38,10 @@ def send(
     dry_run: Dry = False,
     as_json: Json = False,
 ) -> None:
-    """Decide and queue the message in the same commit; the dispatcher sends it after asking the gate again."""
+    """Decide and queue the message in the same commit.
+
+    The dispatcher sends it after asking the gate again.
+    """
     _show(_one(person, placement, context=None, trigger=trigger, send=True, dry_run=dry_run), as_json=as_json)
 
 

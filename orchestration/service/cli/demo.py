@@ -1,7 +1,6 @@
 """`candor demo`: seed a world, run the whole job, serve it, print what happened and where to look."""
 
 import asyncio
-import os
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestration.service.cli import output
-from orchestration.service.cli.runtime import Commands
+from orchestration.service.cli.runtime import Commands, logging
 
 MARK = ".candor-demo"
 PEOPLE = 3_000
@@ -26,15 +25,17 @@ def demo(
     people: Annotated[int, typer.Option(min=200, max=200_000, help="How many people live in the world.")] = PEOPLE,
     seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 7,
 ) -> None:
-    """Seed a world whose truth is known, run the whole job on it and show what happened."""
-    from kernel.log import configure
+    """Seed a world, run the whole job on it, show what happened.
+
+    The world's truth is known, so what was found is compared with it.
+    """
     from orchestration.settings import load
 
     base = load()
     folder = base.kernel.data_dir / "demo"
     _fresh(folder)
     settings = load(kernel={"data_dir": folder}, **SHOP)
-    configure(os.environ.get("CANDOR_LOG_LEVEL", "error"), json=settings.kernel.log_json)
+    logging(settings, quiet="error")
 
     async def run() -> None:
         from orchestration.demo.screen import show

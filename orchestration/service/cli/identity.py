@@ -10,6 +10,7 @@ from orchestration.service.cli.identity_link import link, score
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
+    from identity.views import PersonView
     from orchestration.wiring import House
 
 _CHUNK = 2_000  # people whose records are opened at a time
@@ -26,20 +27,29 @@ def register(app: Commands) -> None:
 
 
 def show(person: Person, as_json: Json = False) -> None:
-    """The records and identifiers behind a person, by id and kind; the reading is logged."""
+    """The records behind a person, their edges and doubts.
+
+    Ids, kinds and weights, never words; the reading is logged.
+    """
     view = in_house(lambda house: _show(house, person))
     if as_json:
         output.emit_json(view)
         return
     output.facts(
-        "Person", [(name, value) for name, value in output.plain(view).items() if not isinstance(value, (list, dict))]
+        "Person",
+        [
+            ("person", view.person),
+            ("sure", f"{view.sure:.4f}"),
+            ("graph version", view.graph_version),
+            ("identifiers", ", ".join(f"{count} {kind}" for kind, count in view.kinds.items()) or "none"),
+            ("records", ", ".join(view.records) or "none"),
+            ("may also be", ", ".join(view.loose) or "nobody else"),
+        ],
     )
-    for name, value in output.plain(view).items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            output.table(name, tuple(value[0]), [tuple(row.values()) for row in value])
+    output.table("Edges", ("record", "record", "weight"), [(e.a, e.b, f"{e.weight:.3f}") for e in view.edges])
 
 
-async def _show(house: "House", person: str) -> object:
+async def _show(house: "House", person: str) -> "PersonView":
     from audit.entries import NewEntry
     from audit.tags import Tag
 
@@ -56,7 +66,10 @@ def why(
     right: Annotated[str, typer.Argument(help="Another record.")],
     as_json: Json = False,
 ) -> None:
-    """Why two records are one person: the edge between them, or the strongest path."""
+    """Why two records are one person, or are not.
+
+    The edge between them, or the strongest path.
+    """
     from kernel.ids import RecordId
 
     async def read(house: "House") -> object:
@@ -74,7 +87,10 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Parquet file: source, source_key, person_id.")],
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
 ) -> None:
-    """Which row of which source belongs to which person: pseudonymous ids only, for checks and joins."""
+    """Which row of which source belongs to which person.
+
+    Pseudonymous ids only, for checks and joins.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

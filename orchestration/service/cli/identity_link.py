@@ -68,7 +68,7 @@ def score(
     person: Annotated[str, typer.Option("--person", help="Column with the person found.")] = "person_id",
     as_json: Annotated[bool, typer.Option("--json", help="The answer is JSON with or without this.")] = False,  # noqa: ARG001
 ) -> None:
-    """Compare found people with true ones, pair by pair and record by record."""
+    """Compare found people with true ones: pairwise and B-cubed."""
     from identity.score import score_file
 
     print(json.dumps(score_file(file, truth=truth, person=person)))

@@ -30,7 +30,7 @@ def import_file(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and map every row, store nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Import a file. Running it again resumes, or does nothing when it was finished."""
+    """Import a file; run again, it resumes or does nothing."""
     from kernel.errors import InvalidInput
 
     if what not in KINDS:
@@ -67,7 +67,8 @@ def _run(what: str, file: Path, plan: Path, *, dry_run: bool) -> "ImportReport":
     from events import mapping
     from kernel.errors import InvalidInput
 
-    given = mapping.load(plan)
+    output.existing(file, f"a file of {what}")
+    given = mapping.load(output.existing(plan, "a map"))
     if given.what != what:
         raise InvalidInput(
             f"expected a map whose `what` is {what}, got {given.what}",
@@ -95,11 +96,14 @@ def _catalogue(file: Path, *, dry_run: bool) -> None:
     from kernel.errors import InvalidInput
     from orchestration.decision.catalogue import parse
 
-    if not file.is_file():
+    try:
+        text = output.existing(file, "a catalogue").read_text(encoding="utf-8")
+    except UnicodeDecodeError as fault:
         raise InvalidInput(
-            f"expected a readable file, got {file.name!r}", code="no_such_file", remedy="Check the path."
-        )
-    text = file.read_text(encoding="utf-8")
+            f"expected a catalogue in UTF-8, got other bytes at offset {fault.start}",
+            code="not_utf8",
+            remedy="Save the file as UTF-8.",
+        ) from None
     found = parse(text)
     names = f"{len(list(found.variants()))} variants, {len(found.placements)} placements"
     if dry_run:

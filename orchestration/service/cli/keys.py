@@ -1,12 +1,21 @@
-"""`candor keys …`: API keys. A secret is shown once, when it is made; only its hash is stored."""
+"""`candor keys …`: API keys. A secret is shown once, when it is made; only its hash is stored.
+
+A key that collects speaks for one source, and a source declares why it collects: `--collect-under` declares a new one in the same step.
+"""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.service.cli import output
-from orchestration.service.cli.runtime import Commands, Json, actor, in_house
+from orchestration.service.cli.runtime import Commands, Json, actor, in_house, scopes_of
+
+if TYPE_CHECKING:
+    from audit.access.principal import NewApiKey
+    from orchestration.wiring import House
+
+COLLECTING = {"collect", "browser"}
 
 
 def register(app: Commands) -> None:
@@ -23,38 +32,61 @@ def create(
     ],
     name: Annotated[str, typer.Option(help="What the key is for.")] = "",
     source: Annotated[str | None, typer.Option(help="The one source a collecting key speaks for.")] = None,
+    collect_under: Annotated[
+        str | None,
+        typer.Option(help="Declare the source: the purpose it collects for, for example service or marketing.email."),
+    ] = None,
     origin: Annotated[str | None, typer.Option(help="The web origin a browser key is bound to.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never when left out.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and print its secret, once."""
-    from audit.access.principal import Scope
     from kernel.errors import InvalidInput
 
-    if unknown := [s for s in scope if s not in set(Scope)]:
-        raise InvalidInput(f"expected scopes among {', '.join(Scope)}, got {', '.join(unknown)}", code="unknown_scope")
-    made = in_house(
-        lambda house: house.access.create_key(
-            {Scope(s) for s in scope},
-            name=name or "+".join(sorted(scope)),
+    scopes = scopes_of(scope)
+    if COLLECTING & scopes and source is None:
+        raise InvalidInput(
+            "expected --source with a key that collects, got none",
+            code="source_missing",
+            remedy="Name the source it speaks for; with --collect-under PURPOSE a new source is declared.",
+        )
+
+    async def work(house: "House") -> "NewApiKey":
+        await _declare(house, source, collect_under)
+        return await house.access.create_key(
+            scopes,
+            name=name or "+".join(sorted(scopes)),
             actor=actor(),
             source=source,
             origin=origin,
             expires_at=house.kernel.clock.now() + timedelta(days=days) if days else None,
         )
-    )
+
+    made = in_house(work)
     if as_json:
         output.emit_json(made)
         return
-    output.facts(
-        "Key made. Its secret is shown now and never again.",
-        [("id", made.key.api_key_id), ("scopes", ", ".join(sorted(made.key.scopes)))],
-    )
+    output.say(f"{made.key.api_key_id} may {', '.join(sorted(scopes))}. Its secret is shown now and never again:")
     print(made.secret)
 
 
+async def _declare(house: "House", source: str | None, purpose: str | None) -> None:
+    """Declare the source under the legal basis that the purpose has here; without a purpose, expect it declared."""
+    from events.log import Source
+
+    if source is None:
+        return
+    if purpose is None:
+        await house.events.source(source)
+        return
+    rules = house.consent.rules
+    basis = rules.purposes.expect(purpose).basis_in(rules.jurisdiction)
+    async with house.kernel.db.transaction() as conn:
+        await house.events.register_source(conn, Source(source, purpose, basis))
+
+
 def list_keys(as_json: Json = False) -> None:
-    """Every key: what it may do, whether it lives, when it was last used."""
+    """Every key, what it may do and when it was last used."""
     keys = in_house(lambda house: house.access.keys())
     if as_json:
         output.emit_json(keys)

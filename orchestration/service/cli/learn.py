@@ -27,7 +27,10 @@ def register(app: Commands) -> None:
 
 
 def train(placement: Placement, as_json: Json = False) -> None:
-    """Train on every logged decision; the model rules only when the gate says promote."""
+    """Train on every logged decision.
+
+    The model rules only when the gate says promote.
+    """
 
     async def work(house: "House") -> "Trained":
         return await house.learning.train(placement, actor=actor())
@@ -48,7 +51,7 @@ def train(placement: Placement, as_json: Json = False) -> None:
 
 
 def evaluate(placement: Placement, as_json: Json = False) -> None:
-    """What the gate would say of a ranker trained now; registers nothing."""
+    """What the gate would say now; registers nothing."""
     judged = in_house(lambda house: house.learning.evaluate(placement))
     if as_json:
         output.emit_json(judged)
@@ -112,7 +115,10 @@ def gate(
     repeats: Annotated[int, typer.Option(min=1)] = 5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Would a ranker learned from this log be promoted? Needs no store and no configuration."""
+    """Would a ranker learned from this log be promoted?
+
+    Needs no store and no configuration.
+    """
     from orchestration.learning.gate import learn_gate
 
     output.emit_json(
@@ -138,7 +144,10 @@ def evaluate_log(
     features: Annotated[str, typer.Option(help="Feature columns, separated by commas.")] = "",
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """What another policy would have earned on this log: IPS, SNIPS and DR with 95 % intervals, or a refusal."""
+    """What another policy would have earned on a log.
+
+    IPS, SNIPS and DR with 95 % intervals, or a refusal where the log cannot tell.
+    """
     from orchestration.learning.evaluation import evaluate_log as judge
 
     output.emit_json(

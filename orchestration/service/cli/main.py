@@ -4,6 +4,8 @@ Exit codes: 0 done (a "no" is a result, not a failure), 1 a check failed or an a
 """
 
 from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -36,11 +38,12 @@ def build() -> Commands:
     """The whole command tree."""
     app = Commands(
         name="candor",
-        help="Candor decides, sends, explains and proves customer messages.",
+        invoke_without_command=True,
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_top)
     for module, named in GROUPS.items():
         register = import_module(f"orchestration.service.cli.{module}").register
         if named is None:
@@ -52,6 +55,15 @@ def build() -> Commands:
     return app
 
 
+def _top(
+    show: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Candor decides, sends, explains and proves customer messages."""
+    if show:
+        typer.echo(f"candor {version('candor')}")
+        raise typer.Exit
+
+
 def main() -> None:
     """Entry point of the `candor` script."""
     try:
@@ -61,6 +73,17 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise SystemExit(130) from None
+    except Exception as error:  # noqa: BLE001  # broad: the top of a process; a library's message may quote values, so only the place is told
+        from kernel.log import get_logger
+
+        get_logger("cli").error("unexpected_error", exc_info=error)
+        fail(
+            CandorError(
+                "expected no accident of our own, got one; the line above names its kind and place",
+                remedy="Report that line; it holds no personal data. `candor doctor` tells whether every part answers.",
+                code="unexpected",
+            )
+        )
 
 
 if __name__ == "__main__":

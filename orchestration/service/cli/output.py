@@ -5,20 +5,22 @@ Every reading command hands its result here. `NO_COLOR` and pipes are respected 
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kernel.errors import CandorError, InvalidInput
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# No markup: words from files and settings may hold brackets, and are printed as they are.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def plain(value: object) -> Any:
@@ -50,54 +52,78 @@ def emit_json(value: object) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under headings; numbers align right."""
-    grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    body = [[("" if cell is None else str(cell)) for cell in row] for row in rows]
-    for index, name in enumerate(columns):
-        numeric = bool(body) and all(_number(row[index]) for row in body)
-        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in body:
-        grid.add_row(*row)
-    out.print(grid)
+    """Print rows under headings; numbers align right. In a pipe a row is one line, however long."""
+    body = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    right = [bool(body) and all(_number(row[index]) for row in body) for index in range(len(columns))]
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *body, strict=True)]
+    if title:
+        out.print(title, style="bold", soft_wrap=True)
+    if out.is_terminal and sum(widths) + 2 * len(widths) > out.width:
+        out.print(_folded(columns, body, right, widths))
+    else:
+        for index, row in enumerate([columns, *body]):
+            line = "  ".join(_padded(*cell) for cell in zip(row, widths, right, strict=True))
+            out.print(line.rstrip(), style=None if index else "dim", soft_wrap=True)
     if not body:
         out.print("  (nothing)", style="dim")
+
+
+def _folded(columns: Sequence[str], body: list[list[str]], right: list[bool], widths: list[int]) -> Table:
+    """A table that fits the terminal: columns of words are folded before columns of ids and dates."""
+    grid = Table(box=None, pad_edge=False, header_style="dim")
+    firm = [index for index in range(len(columns)) if not any(" " in row[index] for row in body)]
+    keep = sum(widths[index] + 2 for index in firm) < out.width * 0.8
+    for index, name in enumerate(columns):
+        justify: Any = "right" if right[index] else "left"
+        grid.add_column(Text(name), justify=justify, overflow="fold", no_wrap=keep and index in firm)
+    for row in body:
+        grid.add_row(*map(Text, row))
+    return grid
+
+
+def _padded(cell: str, width: int, right: bool) -> str:
+    fill = " " * (width - cell_len(cell))
+    return fill + cell if right else cell + fill
 
 
 def facts(title: str, pairs: Iterable[tuple[str, object]]) -> None:
     """Print names and values in two columns."""
     if title:
-        out.print(title, style="bold")
-    grid = Table(box=None, show_header=False, pad_edge=False)
-    grid.add_column(style="dim")
-    grid.add_column(overflow="fold")
-    for name, value in pairs:
-        grid.add_row(name, str(value))
-    out.print(grid)
+        out.print(title, style="bold", soft_wrap=True)
+    shown = [(name, str(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        out.print(Text.assemble((name.ljust(width), "dim"), "  ", value), soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Tell the person something on stderr (progress, hints), so that pipes stay clean."""
-    err.print(text)
+    err.print(text, soft_wrap=True)
 
 
-def read_lines(name: str) -> list[str]:
-    """Lines of a file, or of standard input for `-`; line ends removed, empty lines kept."""
-    if name == "-":
-        return sys.stdin.read().splitlines()
-    path = Path(name)
+def existing(path: Path, what: str) -> Path:
+    """The path, when a file stands there.
+
+    Raises:
+        InvalidInput: none does.
+    """
     if not path.is_file():
-        raise InvalidInput(f"expected a readable file, got {name!r}", remedy="Check the path.", code="no_such_file")
-    return path.read_text(encoding="utf-8").splitlines()
+        raise InvalidInput(
+            f"expected {what} at {path}, got no such file",
+            remedy="Check the path; it is taken from the current folder.",
+            code="no_such_file",
+        )
+    return path
 
 
 def fail(error: CandorError) -> NoReturn:
     """Print an error with its remedy and leave: 2 for wrong input, 1 for everything else."""
-    err.print(f"[red]✗[/red] {error.message}", soft_wrap=True)
+    err.print(Text.assemble(("✗", "red"), f" {error.message}"), soft_wrap=True)
     for fault in error.problems[:20]:
         err.print(f"    {fault.pointer}: {fault.reason}", soft_wrap=True)
     if len(error.problems) > 20:
         err.print(f"    … and {len(error.problems) - 20} more")
-    err.print(f"  → {error.remedy}  [dim]({error.code})[/dim]", soft_wrap=True)
+    err.print(Text.assemble(f"  → {error.remedy}  ", (f"({error.code})", "dim")), soft_wrap=True)
     raise SystemExit(2 if isinstance(error, InvalidInput) else 1)
 
 

@@ -26,7 +26,10 @@ def run(
     select: Annotated[str | None, typer.Option(help="Assets to make, separated by commas; all when left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make people, models, edges, graph, consent states, profiles, features, training set and ranker."""
+    """Walk from records to a ranker, or make chosen assets.
+
+    In order: people, linkage_model, edges, identity_graph, consent_state, unified_profiles, features, training_set, ranker.
+    """
 
     async def work(house: "House") -> "list[Walked]":
         from orchestration.pipeline.run import walk

@@ -1,12 +1,17 @@
 """`candor why · receipt · verify · lineage · replay`: what was decided, why, and the proof of it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Commands, Json, actor, group, in_house
+
+if TYPE_CHECKING:
+    from explain.reasons import PersonView
+    from explain.views import AuditorView
+    from orchestration.wiring import House
 
 Decision = Annotated[str, typer.Argument(help="Id of the decision (dec_…).")]
 
@@ -17,7 +22,7 @@ def register(app: Commands) -> None:
     app.add("replay")(replay)
     app.add("receipt")(receipt)
     app.add("verify")(verify)
-    lineage = group("lineage", "From a message to its sources, from a person or record to every message.")
+    lineage = group("lineage", "From a message to its sources, and back.")
     lineage.add("decision")(lineage_decision)
     lineage.add("person")(lineage_person)
     lineage.add("record")(lineage_record)
@@ -39,25 +44,21 @@ def why(
             f"expected --view person or auditor, got {view!r}", code="unknown_view", remedy="Use one of the two."
         )
 
-    async def read(house):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    async def read(house: "House") -> "tuple[PersonView, AuditorView]":
         explanation = await house.explain.explain(decision)
-        return (
-            house.explain.person_view(explanation, locale)
-            if view == "person"
-            else house.explain.auditor_view(explanation)
-        )
+        return house.explain.person_view(explanation, locale), house.explain.auditor_view(explanation)
 
-    seen = in_house(read)
-    if as_json:
-        output.emit_json(seen.as_json())  # field names of DSA Article 26; an absent number is null
+    person, auditor = in_house(read)
+    if as_json:  # field names of DSA Article 26; an absent number is null
+        output.emit_json(person.as_json() if view == "person" else auditor.as_json())
     elif view == "person":
-        person_view(seen)
+        person_view(person)
     else:
-        auditor_view(seen)
+        auditor_view(auditor)
 
 
 def replay(decision: Decision, as_json: Json = False) -> None:
-    """Decide again from the recorded inputs and compare the bytes."""
+    """Decide again from what was recorded; compare the bytes."""
     result = in_house(lambda house: house.decisions.replay(decision))
     if as_json:
         output.emit_json(result)
@@ -71,7 +72,7 @@ def receipt(
     decision: Decision,
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
 ) -> None:
-    """Write the file that proves offline what a decision rested on."""
+    """Write the file that proves what a decision rested on."""
     made = in_house(lambda house: house.receipt(decision))
     out.write_text(made.text, encoding="utf-8")
     output.say(f"receipt written to {out}; check it anywhere with: candor verify {out}")
@@ -82,15 +83,15 @@ def verify(
     key: Annotated[str | None, typer.Option(help="The verifier key you trust (`name+hash+base64`).")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a receipt offline: no server, no database, no configuration."""
+    """Check a receipt offline. Needs no server, no database and no configuration."""
     from audit.receipt import verify_file
 
-    verdict = verify_file(file, key)
+    verdict = verify_file(output.existing(file, "a receipt"), key)
     if as_json:
         output.emit_json(verdict)
     else:
-        for line in (*verdict.lines, *(f"PROBLEM {problem}" for problem in verdict.problems)):
-            output.out.print(line, soft_wrap=True, markup=False)
+        for line in verdict.lines:
+            output.out.print(line, soft_wrap=True)
     if not verdict.ok or (key is not None and not verdict.trusted):
         raise typer.Exit(1)
 
@@ -110,7 +111,7 @@ def lineage_person(
 def lineage_record(
     record: Annotated[str, typer.Argument(help="Id of a source record (rec_…).")], as_json: Json = False
 ) -> None:
-    """From a source record on to every decision that used it."""
+    """From a source record to every decision that used it."""
     _lineage("record", record, as_json=as_json)
 
 

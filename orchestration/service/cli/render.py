@@ -17,15 +17,15 @@ def person_view(view: "PersonView") -> None:
         say(view.lead, soft_wrap=True)
     say(view.headline, soft_wrap=True)
     for one in view.main_parameters:
-        say(f"  • {one.name}: {one.contribution}", soft_wrap=True, markup=False)
-        say(f"    {one.source} {one.purpose}".rstrip(), style="dim", soft_wrap=True, markup=False)
+        say(f"  • {one.name}: {one.contribution}", soft_wrap=True)
+        say(f"    {one.source} {one.purpose}".rstrip(), style="dim", soft_wrap=True)
     for line in (*view.rules, *view.levers):
-        say(f"  • {line}", soft_wrap=True, markup=False)
+        say(f"  • {line}", soft_wrap=True)
     for line in (view.permission, *view.who):
         if line:
-            say(line, soft_wrap=True, markup=False)
+            say(line, soft_wrap=True)
     if view.preferences_url:
-        say(f"Change it: {view.preferences_url}", soft_wrap=True, markup=False)
+        say(f"Change it: {view.preferences_url}", soft_wrap=True)
 
 
 def auditor_view(view: "AuditorView") -> None:

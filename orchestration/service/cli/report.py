@@ -30,7 +30,10 @@ def report_lift(
     days: Annotated[float, typer.Option(min=0.01, help="How long after a decision an outcome counts.")] = 7.0,
     as_json: Json = False,
 ) -> None:
-    """Share with the outcome among those treated and those held out, with interval and smallest detectable difference."""
+    """What messages brought, against those who were held out.
+
+    The share with the outcome in both groups, the difference with its interval, and the smallest difference that groups of this size can show.
+    """
     found = in_house(lambda house: _lift(house, placement, outcome, timedelta(days=days)))
     if as_json:
         output.emit_json(found.to_json())
@@ -51,9 +54,11 @@ def report_lift(
 
 async def _lift(house: "House", placement: str, outcome: str, window: timedelta) -> "Lift":
     """First decision of each person in the comparison; her outcomes afterwards, whoever sent them."""
+    from kernel.errors import NotFound
     from kernel.ids import PersonId
     from orchestration.learning.lift import lift
 
+    (await house.decisions.shelf.current()).catalogue.placement(placement)
     async with house.kernel.db.reading() as conn:
         rows = [row for row in await house.decisions.history(conn, placement=placement) if row.in_scope and row.person]
         first: dict[PersonId, Row] = {}
@@ -64,6 +69,12 @@ async def _lift(house: "House", placement: str, outcome: str, window: timedelta)
         person: any(e.name == outcome and row.at <= e.event_time <= row.at + window for e in events.get(person, []))
         for person, row in first.items()
     }
+    if not first:
+        raise NotFound(
+            f"expected decisions at '{placement}' about people who could have been treated, got none",
+            code="nothing_to_compare",
+            remedy=f"Decide first, for example: candor campaign start {placement}.",
+        )
     treated = [person for person, row in first.items() if not row.held]
     held = [person for person, row in first.items() if row.held]
     return lift(

@@ -6,7 +6,7 @@ Nothing heavy is imported here at module level: `candor --help` and the stand-al
 import asyncio
 import functools
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
@@ -15,6 +15,8 @@ from kernel.errors import CandorError
 from orchestration.service.cli.output import fail
 
 if TYPE_CHECKING:
+    from audit.access.principal import Scope
+    from orchestration.settings import Settings
     from orchestration.wiring import House
 
 T = TypeVar("T")
@@ -28,19 +30,48 @@ def actor() -> str:
     return os.environ.get("CANDOR_ACTOR") or f"cli:{os.environ.get('USER') or os.environ.get('LOGNAME') or os.getuid()}"
 
 
-def in_house(work: Callable[["House"], Awaitable[T]]) -> T:
-    """Open the house with the settings of the environment, run `work`, close it again."""
-    from kernel.log import configure
+def in_house(work: Callable[["House"], Awaitable[T]], *, serving: bool = False) -> T:
+    """Open the house with the settings of the environment, run `work`, close it again.
+
+    A server writes the log that the settings ask for. A command writes warnings only, unless somebody asked for more.
+    """
     from orchestration.settings import load
     from orchestration.wiring import open_house
 
+    settings = load()
+    logging(settings, quiet=None if serving else "warning")
+
     async def run() -> T:
-        settings = load()
-        configure(os.environ.get("CANDOR_LOG_LEVEL", "warning"), json=settings.kernel.log_json)
         async with open_house(settings) as house:
             return await work(house)
 
     return asyncio.run(run())
+
+
+def logging(settings: "Settings", *, quiet: str | None) -> None:
+    """Configure the log: at the level somebody set, else at `quiet`, else at the default."""
+    from kernel.log import configure
+
+    asked = settings.kernel.log_level
+    configure(quiet if quiet and "log_level" not in settings.kernel.model_fields_set else asked, json=settings.kernel.log_json)  # fmt: skip
+
+
+def scopes_of(names: Sequence[str]) -> "set[Scope]":
+    """The scopes with these names.
+
+    Raises:
+        InvalidInput: one that nobody knows.
+    """
+    from audit.access.principal import Scope
+    from kernel.errors import InvalidInput
+
+    if unknown := [name for name in names if name not in set(Scope)]:
+        raise InvalidInput(
+            f"expected names of scopes, got {', '.join(unknown)}",
+            code="unknown_scope",
+            remedy=f"Known are {', '.join(Scope)}.",
+        )
+    return {Scope(name) for name in names}
 
 
 def polite(command: Callable[P, T]) -> Callable[P, T]:

@@ -1,14 +1,11 @@
 """`candor up · doctor · rebuild-cache`: run it, look at it, fill the hot store again."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Commands, Json, in_house
-
-if TYPE_CHECKING:
-    from orchestration.wiring import House
 
 
 def register(app: Commands) -> None:
@@ -22,11 +19,9 @@ def up() -> None:
     """Start the engines and serve until interrupted."""
     from orchestration.service.server import serve
 
-    async def work(house: "House") -> None:
-        output.say(f"Candor serves {house.kernel.settings.base_url}  (Ctrl+C stops it)")
-        await serve(house)
-
-    in_house(work)
+    in_house(
+        lambda house: serve(house, told=lambda at: output.say(f"Candor serves {at}  (Ctrl+C stops it)")), serving=True
+    )
 
 
 def doctor(
@@ -63,6 +58,6 @@ def _settings(*, as_json: bool) -> None:
 
 
 def rebuild_cache() -> None:
-    """Empty the hot store and fill it again from Postgres: it holds nothing that is not there."""
+    """Empty the hot store and fill it again from Postgres."""
     done = in_house(lambda house: house.rebuild_cache())
     output.facts("Rebuilt", done.items())

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from orchestration.service.cli import output
-from orchestration.service.cli.runtime import Commands, Json, actor, in_house
+from orchestration.service.cli.runtime import Commands, Json, actor, in_house, scopes_of
 
 
 def register(app: Commands) -> None:
@@ -30,12 +30,8 @@ def add(
     ],
 ) -> None:
     """Add a staff member."""
-    from audit.access.principal import Scope
-    from kernel.errors import InvalidInput
-
-    if unknown := [s for s in scope if s not in set(Scope)]:
-        raise InvalidInput(f"expected scopes among {', '.join(Scope)}, got {', '.join(unknown)}", code="unknown_scope")
-    made = in_house(lambda house: house.access.add_staff(name, password, {Scope(s) for s in scope}, actor=actor()))
+    scopes = scopes_of(scope)
+    made = in_house(lambda house: house.access.add_staff(name, password, scopes, actor=actor()))
     output.say(f"{made.name} may now log in as {made.staff_id}.")
 
 
