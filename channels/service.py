@@ -30,13 +30,15 @@ from channels.reservation import Reservations, windows_of
 from channels.settings import ChannelsSettings
 from channels.store import Place
 from channels.suppression import Suppressions
+from channels.web.pages import Pages
+from channels.web.standing import Elsewhere, Standing
 from consent.service import Consent
 from events.service import Events
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.errors import CandorError, InvalidInput
-from kernel.ids import DeliveryId, IdentifierId, PersonId
+from kernel.ids import DecisionId, DeliveryId, IdentifierId, PersonId
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 from profiles.service import Profiles
@@ -81,6 +83,7 @@ class Channels:
             kernel, identity, consent, clearance, self._mover, noting, self.links, self.connectors, self.settings
         )
         self._receiving = Receiving(kernel, audit, identity, self._suppressions, noting)
+        self.pages = Pages(kernel, identity)
         self._holding = Holding(kernel, identity, self._mover, self.connectors)
         self.suppression_rows = SuppressionRows(self._suppressions)
 
@@ -93,6 +96,14 @@ class Channels:
         for one item.
         """
         return await self._reservations.reserve(conn, deliveries)
+
+    async def stand(self, conn: Conn, wishes: Sequence[tuple[Standing, DecisionId | None]]) -> list[bool]:
+        """Let web decisions stand on their pages in the caller's transaction, each where what it replaces still stands."""
+        return await self.pages.stand(conn, wishes)
+
+    async def elsewhere(self, conn: Conn, decisions: Sequence[Elsewhere]) -> None:
+        """Tell the pages of these people, in the caller's transaction, that another channel carries something to them."""
+        await self.pages.elsewhere(conn, decisions)
 
     async def room(self, conn: Conn, person: PersonId, rules: Sequence[CapRule], at: datetime) -> str | None:
         """The name of the first cap that is full for a message at this time; None when all have room. Takes nothing."""
@@ -221,7 +232,7 @@ class Channels:
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Call off what waits, delete outbox files, blank the words, drop the counters. Suppressions stay: they are hashes."""
-        return await self._holding.erase(conn, person)
+        return await self._holding.erase(conn, person) + await self.pages.erase(conn, person)
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
         """How many deliveries a change of these people would concern."""

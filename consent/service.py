@@ -5,7 +5,7 @@ from resting on a state that has moved. What it never does: store a person's sta
 over the graph), change or remove an act, or turn an unknown into a yes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -47,6 +47,7 @@ class Consent:
         self._audit = audit
         self._identity = identity
         self._invalidation = Invalidation(kernel.cache)
+        self.on_touched: list[Callable[[Conn, Iterable[PersonId]], Awaitable[None]]] = []
         self.settings = settings or ConsentSettings()
         self.rules = Rules(purposes.load(self.settings.purposes_file), precedence.load(), self.settings.jurisdiction)
 
@@ -259,6 +260,11 @@ class Consent:
         now = await store.share(conn, list(versions))
         return {person for person, version in versions.items() if now[person] != version}
 
+    async def versions(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, int]:
+        """The consent version of each as of now; one look-up for all. Whatever rests on another version must be looked at again."""
+        found = await store.versions(conn, people)
+        return {person: found[person].version if person in found else 0 for person in people}
+
     async def touch(self, conn: Conn, people: Iterable[PersonId]) -> None:
         """Something that bears on these people changed: a new version for them and for whoever may be the same."""
         direct = set(people)
@@ -268,6 +274,8 @@ class Consent:
         reached = direct | {other for held in members.values() for other in held.loose}
         await store.bump(conn, reached)
         self.forget(conn, reached)
+        for told in self.on_touched:
+            await told(conn, reached)
 
     async def people_changed(self, conn: Conn, people: Iterable[PersonId]) -> None:
         """The graph of these people changed (a record came, a merge, a split): whatever rested on the old one is fenced."""

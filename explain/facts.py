@@ -37,6 +37,7 @@ class Stage(StrEnum):
     CAP = "cap"
     HOLDOUT = "holdout"
     SURE = "sure"
+    DIVERSITY = "diversity"
     SCORE = "score"
 
 

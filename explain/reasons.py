@@ -39,6 +39,7 @@ class Procedure(StrEnum):
     PUBLICATION = "publication"
     CAP = "cap"
     SURE = "sure"
+    DIVERSITY = "diversity"
     CONTENTION = "contention"
     REDACTED = "redacted"
 

@@ -25,6 +25,7 @@ from identity.service import Identity
 from kernel.clock import Clock
 from kernel.engines import Engines
 from kernel.kernel import Kernel, open_kernel
+from orchestration.decision.placing import Placing
 from orchestration.decision.service import Decisions
 from orchestration.learning.service import Learning
 from orchestration.settings import Settings
@@ -71,6 +72,7 @@ class House:
     explain: Explain
     learning: Learning
     decisions: Decisions
+    placing: Placing
 
     async def receipt(self, decision_id: str) -> Receipt:
         """The receipt of a decision under a checkpoint that covers it; signs one when the decision is newer than the last."""
@@ -114,6 +116,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     profiles = Profiles(kernel, identity, consent, events, settings.profiles)
     events.on_events_stored.append(profiles.records_changed)
     channels = Channels(kernel, audit, identity, consent, events, profiles, settings.channels)
+    consent.on_touched.append(channels.pages.touched)
     explain = Explain(kernel, audit, settings.explain, identity)
     learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
@@ -141,4 +144,5 @@ def build(settings: Settings, kernel: Kernel) -> House:
         explain=explain,
         learning=learning,
         decisions=decisions,
+        placing=Placing(kernel, identity, consent, events, profiles, channels.pages, decisions),
     )

@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 from audit.entries import NewEntry
 from audit.service import Audit
 from channels.deliveries import NewDelivery, Withheld
+from channels.web.standing import WEB, Elsewhere, Standing
 from consent.service import Consent
 from kernel.batcher import GroupCommit
 from kernel.db import Conn
-from kernel.ids import DeliveryId, EntryId, PersonId
+from kernel.ids import DecisionId, DeliveryId, EntryId, PersonId
 from kernel.kernel import Kernel
 from orchestration.decision import store
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.store import Row
 
-FENCE, CATALOGUE, WITHHELD = "fence", "catalogue", "withheld"
+FENCE, CATALOGUE, WITHHELD, STANDING = "fence", "catalogue", "withheld", "standing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Pending:
     entry: NewEntry
     fences: Mapping[PersonId, int]
     delivery: NewDelivery | None = None
+    standing: tuple[Standing, DecisionId | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What moved: the consent or graph of the person, the catalogue, or (`withheld`) a cap or suppression, with channels' reason."""
+    """What moved: the consent or graph of the person, the catalogue, what stands on the page, or (`withheld`) a cap or suppression,
+    with channels' reason.
+    """
 
     what: str
     reason: str
@@ -72,7 +76,7 @@ class Committer:
         await self._group.close()
 
     async def flush(self, conn: Conn, items: Sequence[Pending]) -> list[Committed | Refused | Exception]:
-        """The writes of a group, in the order: consent fence, catalogue fence, caps and outbox, log, decisions."""
+        """The writes of a group, in the order: consent fence, catalogue fence, caps and outbox, pages, log, decisions."""
         answers: dict[int, Committed | Refused] = {}
         moved = await self._moved(conn, items)
         ruling = await store.ruling(conn)
@@ -92,6 +96,11 @@ class Committer:
                 answers[place] = Refused(WITHHELD, answer.reason)
             else:
                 reserved[place] = answer
+        pages = [place for place in range(len(items)) if place not in answers and items[place].standing is not None]
+        wishes = [wish for place in pages if (wish := items[place].standing) is not None]
+        for place, stands in zip(pages, await self._channels.stand(conn, wishes) if wishes else [], strict=True):
+            if not stands:
+                answers[place] = Refused(STANDING, "decided_meanwhile")
         kept = [place for place in range(len(items)) if place not in answers]
         entries = await self._audit.append(conn, [items[place].entry for place in kept])
         rows: list[Row] = []
@@ -99,6 +108,8 @@ class Committer:
             answers[place] = Committed(entry_id, reserved.get(place))
             rows.append(replace(items[place].row, entry_id=entry_id, delivery_id=reserved.get(place)))
         await store.insert(conn, rows)
+        if carried := [one for row in rows if (one := _elsewhere(row)) is not None]:
+            await self._channels.elsewhere(conn, carried)
         return [answers[place] for place in range(len(items))]
 
     async def _moved(self, conn: Conn, items: Sequence[Pending]) -> set[PersonId]:
@@ -109,3 +120,9 @@ class Committer:
     def _newest(items: Sequence[Pending], person: PersonId) -> int:
         """Two decisions of one group may know two versions of one person: only the newest can be the true one."""
         return max(item.fences[person] for item in items if person in item.fences)
+
+
+def _elsewhere(row: Row) -> Elsewhere | None:
+    if row.person is None or row.channel is None or row.channel == WEB:
+        return None
+    return Elsewhere(person=row.person, placement=row.placement, channel=row.channel, decision_id=row.id)

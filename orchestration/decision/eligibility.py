@@ -1,4 +1,4 @@
-"""Which arms may be chosen: nine questions in a fixed order, and every loser leaves at exactly one (decision.D10).
+"""Which arms may be chosen: ten questions in a fixed order, and every loser leaves at exactly one (decision.D10).
 
 Enters: `Inputs`. Leaves: the eligible arms, and one `Rejection` with stage, number and reason code for each other arm. Pure and total.
 """
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestration.decision.inputs import Arm, Inputs
+from orchestration.decision.inputs import SHOWN, Arm, Inputs
 
 
 class Stage(StrEnum):
@@ -22,6 +22,7 @@ class Stage(StrEnum):
     CAP = "cap"
     HOLDOUT = "holdout"
     SURE = "sure"
+    DIVERSITY = "diversity"
     SCORE = "score"
 
     @property
@@ -95,7 +96,7 @@ def _publication(state: Inputs, arm: Arm) -> Rejection | None:
         return Rejection(Stage.PUBLICATION, "out_of_stock")
     reason = _refusal(state, arm)
     # What is left are words that cannot be rendered for this person.
-    return Rejection(Stage.PUBLICATION, reason) if reason and not _is_cap(reason) else None
+    return Rejection(Stage.PUBLICATION, reason) if reason and reason != SHOWN and not _is_cap(reason) else None
 
 
 def _cap(state: Inputs, arm: Arm) -> Rejection | None:
@@ -115,8 +116,12 @@ def _sure(state: Inputs, arm: Arm) -> Rejection | None:
     return Rejection(Stage.SURE, "person_unsure") if arm.personal and state.sure < state.min_sure else None
 
 
+def _diversity(state: Inputs, arm: Arm) -> Rejection | None:
+    return Rejection(Stage.DIVERSITY, SHOWN) if _refusal(state, arm) == SHOWN else None
+
+
 QUESTIONS: tuple[Callable[[Inputs, Arm], Rejection | None], ...] = (
-    _blocked, _consent, _reach, _suppression, _segment, _publication, _cap, _holdout, _sure,
+    _blocked, _consent, _reach, _suppression, _segment, _publication, _cap, _holdout, _sure, _diversity,
 )  # fmt: skip
 
 

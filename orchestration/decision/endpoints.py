@@ -16,6 +16,7 @@ from audit.entries import NewEntry
 from audit.service import Audit, LineageEntry
 from audit.tags import Tag
 from channels.service import Channels
+from channels.web import cors
 from identity.identifiers import Identifier
 from kernel.canonical import Json, canonical
 from kernel.errors import NotFound
@@ -182,7 +183,11 @@ async def content(request: Request, placement: str, variant: str) -> Response:
     if found is None:
         raise NotFound("expected a published variant, got one that is not", code="unknown_variant")
     digest, words = found
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{digest.removeprefix("sha256:")}"'}
+    headers = {
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "ETag": f'"{digest.removeprefix("sha256:")}"',
+        **cors.PUBLIC,
+    }
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(canonical(words), media_type="application/json", headers=headers)

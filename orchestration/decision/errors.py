@@ -57,3 +57,10 @@ class SubjectAmbiguous(InvalidInput):
 
     code = "subject"
     remedy = "Send either person (a person id or kind:value) or identifiers, exactly one of them."
+
+
+class StandingMoved(Conflict):
+    """Another request of the same visitor decided this placement first; nothing was written."""
+
+    code = "standing_moved"
+    remedy = "Read what stands there now: that is the answer."

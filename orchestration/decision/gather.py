@@ -13,6 +13,7 @@ from channels.caps import CapRule
 from channels.content import Action, Content, Slot, fill
 from channels.deliveries import NewDelivery, No
 from channels.errors import Unrenderable
+from channels.web.standing import WEB
 from consent.reasons import Reason
 from identity.identifiers import parse_contact
 from identity.service import Identity
@@ -24,7 +25,7 @@ from orchestration.decision.candidates import arms
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
 from orchestration.decision.engine import GREEDY
 from orchestration.decision.errors import SubjectAmbiguous
-from orchestration.decision.inputs import Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
+from orchestration.decision.inputs import SHOWN, Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
 from orchestration.decision.models import Models
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.policy import policy_digest
@@ -123,6 +124,9 @@ class Gatherer:
         suppressed, full = await self._advice(person, placement, hot, max(request.deliver_after or at, at))
         no = {arm.id: f"cap:{full[arm.channel]}" for arm in found if arm.channel in full}
         no |= await self._unsendable(request, person, shelved.catalogue, placement, found, at) | dict(refused or {})
+        if request.page is not None:
+            no |= _unshowable(shelved.catalogue, found)
+            no |= {arm.id: SHOWN for arm in found if arm.variant in request.page.shown}
         rule = placement.segment
         inputs = Inputs(
             at=at.isoformat(),
@@ -256,6 +260,15 @@ class Gatherer:
         word = self._kernel.vault.pepper(f"holdout:{holdout.name}", person)
         unit = int.from_bytes(word[:8], "big") / 2**64
         return HoldoutDraw(name=holdout.name, share=holdout.share, member=unit < holdout.share)
+
+
+def _unshowable(catalogue: Catalogue, found: tuple[Arm, ...]) -> dict[str, str]:
+    """Web arms whose slots have no neutral words: published content is the same for everybody, so nothing of hers can fill them."""
+    return {
+        arm.id: "missing_variable"
+        for arm in found
+        if arm.channel == WEB and any(one.fallback is None for one in catalogue.variant(arm.variant).slots.values())
+    }
 
 
 def content_of(catalogue: Catalogue, name: str, traits: Mapping[str, object]) -> Content:

@@ -11,6 +11,9 @@ from typing import cast
 
 from kernel.canonical import Json, digest
 
+SHOWN = "shown_on_page"
+"""The reason against an arm whose variant another placement of the same page shows (decision.D48)."""
+
 ENGINE_VERSION = 1
 """Raised whenever the same inputs and seed would no longer give the same record."""
 
@@ -87,7 +90,7 @@ class Inputs:
     """The whole state a decision may look at. `blocked` is a reason code (erased, restricted) or None.
 
     `refused` names arms that channels would not or did not take, with channels' reason: a full cap (`cap` or `cap:NAME`), a suppression, a
-    contact or connector that is not there, words that cannot be rendered.
+    contact or connector that is not there, words that cannot be rendered; or `SHOWN`, since another placement of the page has it.
     """
 
     at: str

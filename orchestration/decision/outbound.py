@@ -7,8 +7,9 @@ from typing import Protocol
 from channels.caps import CapRule
 from channels.content import Content
 from channels.deliveries import NewDelivery, Withheld
+from channels.web.standing import Elsewhere, Standing
 from kernel.db import Conn
-from kernel.ids import DeliveryId, IdentifierId, PersonId
+from kernel.ids import DecisionId, DeliveryId, IdentifierId, PersonId
 
 
 class Outbound(Protocol):
@@ -30,4 +31,12 @@ class Outbound(Protocol):
 
     async def reserve(self, conn: Conn, deliveries: Sequence[NewDelivery]) -> Sequence[DeliveryId | Withheld]:
         """Take caps and queue messages, or say why not, one answer each; a refusal harms no neighbour."""
+        ...
+
+    async def stand(self, conn: Conn, wishes: Sequence[tuple[Standing, DecisionId | None]]) -> Sequence[bool]:
+        """Let web decisions stand on their pages, each where what it replaces still stands; a False has written nothing."""
+        ...
+
+    async def elsewhere(self, conn: Conn, decisions: Sequence[Elsewhere]) -> None:
+        """Tell people's pages what other channels carry to them."""
         ...

@@ -7,10 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from channels.web.standing import Standing
 from identity.identifiers import Identifier
 from kernel.canonical import Json
 from kernel.ids import DecisionId, DeliveryId, EntryId, PersonId
 from orchestration.decision.engine import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnPage:
+    """The choice is for a page, where it stands until it expires or its ground moves.
+
+    `shown`: variants that other placements of the page show already; they are out before the draw. `replaces`: the decision that stands there
+    now, as the asker knows it; when another one does by the time of the commit, the answer is `StandingMoved` and nothing is written.
+    """
+
+    shown: frozenset[str] = frozenset()
+    replaces: DecisionId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +46,12 @@ class DecisionRequest:
     dry_run: bool = False
     seed: str | None = None
     actor: str = "system"
+    page: OnPage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A decision as answered. `entry_id` is None for a dry run; `delivery_id` where a message was queued."""
+    """A decision as answered. `entry_id` is None for a dry run; `delivery_id` where a message was queued; `standing` where it stands on a page."""
 
     decision_id: DecisionId
     person: PersonId
@@ -53,6 +67,7 @@ class Decision:
     attempts: int
     entry_id: EntryId | None = None
     delivery_id: DeliveryId | None = None
+    standing: Standing | None = None
 
     @property
     def dry_run(self) -> bool:

@@ -17,6 +17,7 @@ from audit.receipt import Receipt
 from audit.service import Audit
 from audit.tags import Tag
 from channels.errors import Unrenderable
+from channels.web.standing import WEB, Standing
 from consent.service import Consent
 from explain.facts import DecisionFacts, Verdict
 from identity.service import Identity
@@ -25,8 +26,9 @@ from kernel.db import Conn
 from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, is_id, new_id
 from kernel.kernel import Kernel
 from orchestration.decision import evidence, facts, store
-from orchestration.decision.commit import CATALOGUE, FENCE, WITHHELD, Committed, Committer, Pending, Refused
+from orchestration.decision.commit import CATALOGUE, FENCE, STANDING, WITHHELD, Committed, Committer, Pending, Refused
 from orchestration.decision.engine import Outcome, decide, withhold
+from orchestration.decision.errors import StandingMoved
 from orchestration.decision.gather import Gathered, Gatherer
 from orchestration.decision.inputs import Inputs
 from orchestration.decision.models import Models
@@ -73,6 +75,7 @@ class Decisions:
 
         Raises:
             NotFound: unknown person, placement or catalogue. InvalidInput: no or two subjects.
+            StandingMoved: another request decided for this page first; nothing was written.
             Unavailable: Postgres does not answer; nothing was written.
         """
         person = await self._gatherer.person(request)
@@ -89,7 +92,8 @@ class Decisions:
                 return _answer(record, gathered)
             kept = await self._keep(request, record, gathered)
             if isinstance(kept, Committed):
-                return _answer(record, gathered, kept)
+                standing = standing_of(record, gathered) if request.page is not None else None
+                return replace(_answer(record, gathered, kept), standing=standing)
             await self._learn_of(kept, made, person, refused)
         return await self._contended(request, person, decision_id, seed)
 
@@ -134,11 +138,16 @@ class Decisions:
         row = _row(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
         fences = {PersonId(record.inputs.person): record.inputs.versions.consent}
         entry = evidence.entry(record, key_id=key.id, actor=request.actor)
-        return await self._committer.submit(Pending(row=row, entry=entry, fences=fences, delivery=delivery))
+        wish = (standing_of(record, gathered), request.page.replaces) if request.page is not None else None
+        return await self._committer.submit(
+            Pending(row=row, entry=entry, fences=fences, delivery=delivery, standing=wish)
+        )
 
     async def _learn_of(self, kept: Refused, made: Outcome, person: PersonId, refused: dict[str, str]) -> None:
         if kept.what == CATALOGUE:
             self.shelf.forget()
+        elif kept.what == STANDING:
+            raise StandingMoved("expected to be the first to decide this placement, got overtaken")
         elif kept.what == FENCE:
             self._sealer.forget(person)
         else:  # a cap or suppression that was not known yet: this arm is out, for channels' reason
@@ -327,6 +336,29 @@ def _row(record: Record, gathered: Gathered, *, key_id: KeyId, sealed: bytes) ->
         delivery_id=None,
         key_id=key_id,
         sealed=sealed,
+    )
+
+
+def standing_of(record: Record, gathered: Gathered) -> Standing:
+    """What stands on the page once this decision is committed."""
+    state, made, hot = record.inputs, record.outcome, gathered.hot
+    return Standing(
+        person=PersonId(state.person),
+        placement=state.placement,
+        decision_id=record.decision_id,
+        choice=made.choice,
+        variant=made.arm.variant if made.arm else None,
+        propensity=made.propensity,
+        withheld=made.withheld,
+        purpose=gathered.placement.purpose_on(WEB),
+        personalize_under=state.personalize_under,
+        personal=hot.permitted,
+        consent_version=hot.consent_version,
+        graph_version=int(hot.graph_version),
+        catalogue=state.versions.catalogue,
+        since=gathered.at,
+        until=hot.until,
+        expires_at=gathered.expires_at,
     )
 
 

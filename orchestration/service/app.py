@@ -15,6 +15,7 @@ import events.endpoints
 import explain.endpoints
 import identity.endpoints
 import orchestration.decision.endpoints
+import orchestration.decision.placing_endpoints
 from orchestration.service import problems
 from orchestration.service.checks import ready
 from orchestration.service.middleware import Envelope
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from orchestration.wiring import House
 
 ROUTERS = (
+    orchestration.decision.placing_endpoints.router,
     events.endpoints.router,
     identity.endpoints.router,
     consent.endpoints.router,

@@ -155,6 +155,7 @@ async def shop(kernel: Kernel, clock: FrozenClock, tmp_path) -> AsyncIterator[Sh
     events = Events(kernel, audit, identity, consent)
     profiles = Profiles(kernel, identity, consent, events, ProfilesSettings(features_file=features))
     channels = Channels(kernel, audit, identity, consent, events, profiles)
+    consent.on_touched.append(channels.pages.touched)
     learning = Learning(
         kernel, audit, identity, consent, events, profiles, LearningSettings(trees=40, least_rows=100, repeats=2)
     )

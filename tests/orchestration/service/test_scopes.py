@@ -24,6 +24,8 @@ PUBLIC = {
     "GET /readyz": "the balancer asks; says nothing of anybody",
     "GET /.well-known/gpc.json": "browsers ask",
     "GET /static/candor.css": "the look of public pages",
+    "OPTIONS /v1/placements": "a browser asks before it asks; carries no key by design",
+    "OPTIONS /v1/placements/{placement}": "a browser asks before it asks; carries no key by design",
     "OPTIONS /v1/{call}": "a browser asks before it sends; carries no key by design",
     "GET /content/{placement}/variant-{variant}.json": "content of a campaign, the same for everybody, without slots filled",
     "GET /audit/checkpoint": "what the log stands for is public",
