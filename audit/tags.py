@@ -68,6 +68,7 @@ class Tag(StrEnum):
     EXPLANATION_MADE = "explanation.made", "A decision was explained; facts hold the digest."
     FEEDBACK_GIVEN = "feedback.given", "A person said of a decision that it does not interest them."
     IDENTITY_QUESTIONED = "identity.questioned", "A person said that a decision is not about them; staff must review."
+    IDENTITY_REVIEWED = "identity.reviewed", "Somebody looked at a doubt about a person and closed it."
     # rights of people
     REQUEST_OPENED = "request.opened", "A person's request was opened and its clock began."
     REQUEST_APPROVED = "request.approved", "Staff approved a request."

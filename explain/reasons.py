@@ -5,7 +5,7 @@ gate-driven outcome never gets a model-driven text (explain.E3); rules, holdout 
 the facts do not hold (X56). DSA Article 26's field names are kept: is_advertisement, on_behalf_of, paid_by, main_parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -18,6 +18,8 @@ from kernel.canonical import Json
 
 MOST_PARAMETERS: Final = 5  # E1
 NEGLIGIBLE: Final = 1e-9  # below this a contribution is rounding, not a reason
+_OWN_WORDS: Final[Mapping[str, str]] = {"not_interested": "not_interested"}
+"""Reasons of the publication stage that are told in words of their own, with the key of those words."""
 _CONTENTION: Final = "contention"  # decision's reason for giving up on a state that would not hold still
 
 
@@ -164,7 +166,7 @@ def person_view(
     say = words(locale)
     ruled = procedure(facts)
     parameters = _parameters(facts, concepts, say, controls) if ruled is Procedure.MODEL else ()
-    rules = [f"ruled.{stage}" for stage in _other_stages(facts, ruled)]
+    rules = [f"ruled.{one}" for one in _others_ruled(facts, ruled)]
     if facts.segments and not facts.nothing_chosen and ruled is not Procedure.RULES:
         rules.insert(0, "ruled.group")
     ad = facts.advertisement
@@ -204,6 +206,8 @@ def _headline(facts: DecisionFacts, ruled: Procedure, concepts: Sequence[Concept
         return f"nothing_{ruled}"
     if ruled is Procedure.RULES and facts.segments:
         return "rules_group"
+    if ruled is Procedure.PUBLICATION and len(words_ := _unpublished(facts)) == 1:
+        return words_[0]
     if ruled is not Procedure.MODEL:
         return ruled
     told = [one for one in concepts if abs(one.contribution) > NEGLIGIBLE][:MOST_PARAMETERS]
@@ -254,8 +258,26 @@ def _permission(facts: DecisionFacts, say: Words) -> str:
     return say("permission.other", purpose=purpose, basis=say.of("basis", facts.permission.basis or "other"))
 
 
+def _unpublished(facts: DecisionFacts) -> list[str]:
+    """Why contents were lost to the publication stage, as keys of words, each once: hers first, the general one last."""
+    lost = {
+        _OWN_WORDS.get(one.reason or "", "publication") for one in facts.candidates if one.stage is Stage.PUBLICATION
+    }
+    return [key for key in (*dict.fromkeys(_OWN_WORDS.values()), "publication") if key in lost]
+
+
+def _others_ruled(facts: DecisionFacts, ruled: Procedure) -> list[str]:
+    """What took other messages out, in the order of asking; what the headline says is not said twice."""
+    found: list[str] = []
+    for stage in _other_stages(facts, ruled):
+        found += _unpublished(facts) if stage is Stage.PUBLICATION else [stage]
+    if ruled is Procedure.PUBLICATION and len(said := _unpublished(facts)) > 1:
+        found += [one for one in said if one != Procedure.PUBLICATION]
+    return found
+
+
 def _other_stages(facts: DecisionFacts, ruled: Procedure) -> list[Stage]:
-    """The gates that took other messages out, in the order of asking; the one in the headline is not said twice."""
+    """The gates that took other messages out, in the order of asking; the one in the headline is left out."""
     lost = {one.stage for one in facts.candidates if one.stage is not None} - {Stage.SCORE}
     if ruled is Procedure.CONTENTION:
         lost -= {Stage.BLOCKED}

@@ -268,9 +268,13 @@ class Explain:
 
     async def not_interested(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, frozenset[str]]:
         """Contents (the catalogue's variant ids) that people said do not interest them; people without any are absent."""
+        names = {person: [person] for person in people}
+        if self._identity is not None:  # what she said before she was merged is hers too
+            names = {**await self._identity.former(conn, people)}
+        now = {old: person for person, olds in names.items() for old in olds}
         found: dict[PersonId, set[str]] = {}
-        for person, content in await store.contents_refused(conn, Feedback.NOT_INTERESTED, people):
-            found.setdefault(person, set()).add(content)
+        for person, content in await store.contents_refused(conn, Feedback.NOT_INTERESTED, list(now)):
+            found.setdefault(now[person], set()).add(content)
         return {person: frozenset(contents) for person, contents in found.items()}
 
     # holder of personal data, counter of impact

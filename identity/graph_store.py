@@ -308,6 +308,14 @@ async def members_at(conn: Conn, people: Sequence[PersonId], number: GraphVersio
     return found
 
 
+async def retired_into(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, PersonId]:
+    """Retired ids that redirect to these people, each with the one who took over."""
+    cursor = await conn.execute(
+        "SELECT person_id, redirect_to FROM identity.people WHERE redirect_to = ANY(%b)", (list(people),)
+    )
+    return {r["person_id"]: r["redirect_to"] async for r in cursor}
+
+
 async def mark_erased(conn: Conn, person: PersonId, at: datetime) -> None:
     """The person and everyone who redirects to it are erased."""
     await conn.execute(

@@ -10,21 +10,24 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from audit.entries import NewEntry
 from audit.service import Audit
-from identity import graph_store, holding, publishing, store, views
+from audit.tags import Tag
+from identity import graph_store, holding, publishing, review_store, store, views
 from identity.collecting import Collector
 from identity.errors import AmbiguousContact, PersonNotFound
 from identity.hot_index import HotIndex, Index
 from identity.identifiers import HeldIdentifier, Identifier, parse_contact
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
 from identity.records import NewRecord, Row, SourceRecord, linkage_table, unpack
+from identity.review_store import Review
 from identity.sealing import held, open_bodies, open_identifiers, source_record
 from identity.settings import IdentitySettings
 from identity.store import SealedRecord
 from identity.views import PersonView, Why
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
-from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId, is_id
+from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId, is_id, new_id
 from kernel.kernel import Kernel
 
 if TYPE_CHECKING:  # the linkage engine brings DuckDB and Arrow, which have no place on the API's start path
@@ -144,6 +147,13 @@ class Identity:
         """The live person of each id, retired ones by their redirect; unknown and erased ids are absent."""
         rows = await graph_store.people_rows(conn, people)
         return {p: r.redirect_to or p for p, r in rows.items() if r.erased_at is None}
+
+    async def former(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, list[PersonId]]:
+        """Every id under which each live person was known: her own first, then those that were retired into it."""
+        names = {person: [person] for person in people}
+        for old, now in sorted((await graph_store.retired_into(conn, people)).items()) if people else ():
+            names[now].append(old)
+        return names
 
     async def people(self, conn: Conn, *, source: str | None = None) -> list[PersonId]:
         """Every live person, oldest first; with ``source``, those who have a record of it."""
@@ -276,6 +286,26 @@ class Identity:
         """
         return await views.why(conn, a, b)
 
+    # doubts that staff must look at
+
+    async def review(self, conn: Conn, person: PersonId, reason: str, *, about: str = "") -> bool:
+        """Queue a person for review: ``reason`` is a code, ``about`` the id of what raised it. False when it is queued already."""
+        found = Review(new_id("rvw"), person, reason, about, self._kernel.clock.now())
+        return await review_store.add(conn, found)
+
+    async def reviews(self, conn: Conn, *, closed: bool = False, limit: int = 100) -> list[Review]:
+        """Open reviews, oldest first; with ``closed`` those that were done too."""
+        return await review_store.listed(conn, closed=closed, limit=limit)
+
+    async def close_review(self, conn: Conn, review_id: str, *, actor: str) -> bool:
+        """Somebody looked; the act is logged. False when no such review is open."""
+        person = await review_store.close(conn, review_id, self._kernel.clock.now())
+        if person is None:
+            return False
+        entry = NewEntry(Tag.IDENTITY_REVIEWED, {"person": person}, {"review": review_id}, actor=actor)
+        await self._audit.append(conn, [entry])
+        return True
+
     # holder of personal data
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
@@ -288,6 +318,7 @@ class Identity:
         The keys are the caller's to destroy after the commit: take ``members(...).key_ids`` before. Others who shared an
         identifier are told, because who may be the same has changed.
         """
+        await review_store.forget(conn, (await self.former(conn, [person]))[person])
         erased = await holding.erase(conn, person, self._kernel.clock.now(), self.settings.loose_limit)
         if erased.neighbours:
             await self._tell(conn, sorted(erased.neighbours))

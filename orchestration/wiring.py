@@ -25,6 +25,7 @@ from identity.service import Identity
 from kernel.clock import Clock
 from kernel.engines import Engines
 from kernel.kernel import Kernel, open_kernel
+from orchestration.decision.feedback import acting
 from orchestration.decision.placing import Placing
 from orchestration.decision.service import Decisions
 from orchestration.learning.service import Learning
@@ -121,6 +122,8 @@ def build(settings: Settings, kernel: Kernel) -> House:
     learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
     explain.register(decisions, learning, decisions)
+    explain.on_feedback.append(acting(identity, consent))
+    profiles.declined = explain.not_interested
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
         rights.register(holder)

@@ -21,7 +21,7 @@ from kernel.ids import GraphVersion, IdentifierId, PersonId
 from profiles.features import Origin
 from profiles.profile import UnifiedProfile
 
-FORM: Final = 1  # raised when older bytes can no longer be read; what has another form is cold
+FORM: Final = 2  # raised when older bytes can no longer be read; what has another form is cold
 _VERSION_BYTES: Final = 6  # fits a JSON number, which holds 53 bits exactly
 
 
@@ -30,7 +30,8 @@ class HotProfile:
     """``at``: the moment of its features; ``until``: from then on it is stale (age, or a consent that runs out).
 
     ``profile_version`` is the same for the same records, events and declarations. ``permitted``: whether the purpose may see
-    anything; when not, the features are those of somebody of whom nothing is known.
+    anything; when not, the features are those of somebody of whom nothing is known. ``declined``: the catalogue's ids of what she said
+    does not interest her; that is an instruction, which holds whatever the purpose may see.
     """
 
     person: PersonId
@@ -48,6 +49,7 @@ class HotProfile:
     sure: float
     segments: frozenset[str]
     origins: tuple[Origin, ...]
+    declined: frozenset[str] = frozenset()
 
     def row(self) -> NDArray[np.float64]:
         """The features as a row."""
@@ -73,6 +75,7 @@ def pack(hot: HotProfile) -> bytes:
             "reach": dict(hot.reach),
             "sure": hot.sure.hex(),
             "segments": sorted(hot.segments),
+            "declined": sorted(hot.declined),
             "origins": [
                 [o.feature, o.trait, o.source, o.observed_at.isoformat(), o.purpose, o.record_id, o.act, o.count]
                 for o in hot.origins
@@ -108,6 +111,7 @@ def unpack(words: bytes) -> HotProfile | None:
             Origin(feature, trait, source, datetime.fromisoformat(seen), purpose, record, act, count)
             for feature, trait, source, seen, purpose, record, act, count in form["origins"]
         ),
+        declined=frozenset(form["declined"]),
     )
 
 

@@ -7,8 +7,8 @@ feature in two ways.
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 _REBUILT: Final = timedelta(minutes=15)  # as long as a hot profile lives
 _CHUNK: Final = 2_000  # people at a time: bounded memory, few round trips
+
+
+Declined = Callable[[Conn, Sequence[PersonId]], Awaitable[Mapping[PersonId, frozenset[str]]]]
 
 
 class NobodyThere(NotFound):
@@ -85,6 +88,8 @@ class Profiles:
         self._folder = kernel.settings.data_dir / "features"
         self._rebuilt: dict[str, tuple[Batch, dict[PersonId, int]]] = {}
         self._plain: tuple[int, dict[str, Permission]] | None = None
+        # What people said they do not care for; the room that keeps it is higher up, so wiring hooks it in.
+        self.declined: Declined | None = None
 
     # profiles
 
@@ -292,9 +297,13 @@ class Profiles:
             states = await self._consent.states(conn, people)
             raw = await self.raw(conn, people)
             contacts = await self._identity.contacts(conn, list(raw))
+            declined = await self.declined(conn, list(raw)) if self.declined is not None and raw else {}
         made = {
-            person: self._made(
-                see(profile, states[person], purpose, now), states[person], contacts.get(person, ()), now, odd
+            person: replace(
+                self._made(
+                    see(profile, states[person], purpose, now), states[person], contacts.get(person, ()), now, odd
+                ),
+                declined=declined.get(person, frozenset()),
             )
             for person, profile in raw.items()
         }

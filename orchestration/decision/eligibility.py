@@ -44,6 +44,7 @@ class Rejection:
 
 
 _SUPPRESSED = "suppressed"
+NOT_INTERESTED = "not_interested"
 _UNREACHABLE = frozenset({"no_connector", "contact_gone", "no_key", "expired"})
 
 
@@ -94,6 +95,8 @@ def _publication(state: Inputs, arm: Arm) -> Rejection | None:
         return Rejection(Stage.PUBLICATION, "not_published")
     if arm.stock == 0:
         return Rejection(Stage.PUBLICATION, "out_of_stock")
+    if arm.id in state.declined:
+        return Rejection(Stage.PUBLICATION, NOT_INTERESTED)
     reason = _refusal(state, arm)
     # What is left are words that cannot be rendered for this person.
     return Rejection(Stage.PUBLICATION, reason) if reason and reason != SHOWN and not _is_cap(reason) else None

@@ -25,6 +25,7 @@ from orchestration.decision.candidates import arms
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
 from orchestration.decision.engine import GREEDY
 from orchestration.decision.errors import SubjectAmbiguous
+from orchestration.decision.feedback import declined
 from orchestration.decision.inputs import SHOWN, Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
 from orchestration.decision.models import Models
 from orchestration.decision.outbound import Outbound
@@ -164,6 +165,7 @@ class Gatherer:
             trigger=request.trigger or placement.trigger,
             context=dict(request.context),
             attempt=attempt,
+            declined=declined(found, hot.declined),
         )  # fmt: skip
         return Gathered(
             inputs=inputs, model=active.model, catalogue=shelved.catalogue, placement=placement, hot=hot, at=at,

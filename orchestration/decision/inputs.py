@@ -90,7 +90,11 @@ class Inputs:
     """The whole state a decision may look at. `blocked` is a reason code (erased, restricted) or None.
 
     `refused` names arms that channels would not or did not take, with channels' reason: a full cap (`cap` or `cap:NAME`), a suppression, a
-    contact or connector that is not there, words that cannot be rendered; or `SHOWN`, since another placement of the page has it.
+    contact or connector that is not there, words that cannot be rendered; or `SHOWN`, since another placement of the page has it. `declined` names arms whose content she
+    said does not interest her.
+
+    What is newer than the first records (`declined`, and of arms what `_later` lists) is written only where it says something: a record from
+    before has the bytes and the digest it always had.
     """
 
     at: str
@@ -120,6 +124,7 @@ class Inputs:
     trigger: str | None = None
     context: Mapping[str, Json] | None = None
     attempt: int = 1
+    declined: frozenset[str] = frozenset()
 
     def permit(self, arm: Arm) -> Permit:
         """The gate's answer for this arm; silence is no."""
@@ -164,6 +169,7 @@ class Inputs:
             "trigger": self.trigger,
             "context": dict(self.context or {}),
             "attempt": self.attempt,
+            **({"declined": sorted(self.declined)} if self.declined else {}),
         }  # fmt: skip
 
     @cached_property
@@ -232,6 +238,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         trigger=part.maybe("trigger"),
         context=cast("Mapping[str, Json]", form["context"]),
         attempt=part.whole("attempt"),
+        declined=frozenset(part.names("declined")),
     )  # fmt: skip
 
 
@@ -268,7 +275,7 @@ class _Reader:
         return bool(self.form[name])
 
     def names(self, name: str) -> tuple[str, ...]:
-        return tuple(str(one) for one in cast("Sequence[Json]", self.form[name]))
+        return tuple(str(one) for one in cast("Sequence[Json]", self.form.get(name) or ()))
 
     def inner(self, name: str) -> "_Reader":
         return _Reader(cast("Mapping[str, Json]", self.form[name]))

@@ -205,8 +205,8 @@ def is_person(who: str) -> bool:
 def still_allowed(held: Standing, hot: HotProfile, shelved: Shelved) -> bool:
     """Whether a decision made earlier could still be shown, by what is known now. Pure.
 
-    Not when its person is other records now, its purpose is not granted on the web any more, personalisation was taken back after it used it, or
-    its variant is not offered any more. What withheld everything may be over: then it is decided anew.
+    Not when its person is other records now, its purpose is not granted on the web any more, personalisation was taken back after it used it, its
+    variant is not offered any more, or she said that it does not interest her. What withheld everything may be over: then it is decided anew.
     """
     place = next((one for one in shelved.catalogue.placements if one.name == held.placement), None)
     if place is None or WEB not in place.channels or held.graph_version != int(hot.graph_version):
@@ -218,5 +218,7 @@ def still_allowed(held: Standing, hot: HotProfile, shelved: Shelved) -> bool:
         return False
     if held.variant is None:
         return True
+    if held.variant in hot.declined:
+        return False
     offered = held.variant in place.variants and held.variant in shelved.published
     return offered and shelved.catalogue.variant(held.variant).stock != 0

@@ -10,6 +10,7 @@ from orchestration.service.cli.identity_link import link, score
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
+    from identity.review_store import Review
     from identity.views import PersonView
     from orchestration.wiring import House
 
@@ -23,6 +24,7 @@ def register(app: Commands) -> None:
     app.add("score")(score)
     app.add("show")(show)
     app.add("why")(why)
+    app.add("review")(review)
     app.add("export")(export)
 
 
@@ -81,6 +83,47 @@ def why(
         output.emit_json(found)
     else:
         output.facts("Why", output.plain(found).items())
+
+
+def review(
+    close: Annotated[str | None, typer.Option(help="Close this review: somebody looked.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Closed reviews too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """People whose identity somebody must look at, or close one of the reviews.
+
+    A review is opened when a person says "this isn't me" on a why page.
+    """
+    if close is not None:
+        _close(close)
+        return
+
+    async def read(house: "House") -> "list[Review]":
+        async with house.kernel.db.reading() as conn:
+            return await house.identity.reviews(conn, closed=everything)
+
+    found = in_house(read)
+    if as_json:
+        output.emit_json(found)
+        return
+    rows = [(one.review_id, one.person, one.reason, one.about, f"{one.opened_at:%Y-%m-%d %H:%M}") for one in found]
+    output.table("Reviews", ("review", "person", "reason", "about", "opened"), rows)
+
+
+def _close(review_id: str) -> None:
+    from kernel.errors import NotFound
+
+    async def work(house: "House") -> bool:
+        async with house.kernel.db.transaction() as conn:
+            return await house.identity.close_review(conn, review_id, actor=actor())
+
+    if not in_house(work):
+        raise NotFound(
+            "expected an open review, got none of this id",
+            code="unknown_review",
+            remedy="List them: candor identity review.",
+        )
+    output.say(f"closed {review_id}")
 
 
 def export(
