@@ -90,10 +90,10 @@ class Inputs:
     """The whole state a decision may look at. `blocked` is a reason code (erased, restricted) or None.
 
     `refused` names arms that channels would not or did not take, with channels' reason: a full cap (`cap` or `cap:NAME`), a suppression, a
-    contact or connector that is not there, words that cannot be rendered; or `SHOWN`, since another placement of the page has it. `declined` names arms whose content she
-    said does not interest her.
+    contact or connector that is not there, words that cannot be rendered; or `SHOWN`, since another placement of the page has it.
+    `declined` names arms whose content she said does not interest her.
 
-    What is newer than the first records (`declined`, and of arms what `_later` lists) is written only where it says something: a record from
+    What is newer than the first records (`declined`) is written only where it says something: a record from
     before has the bytes and the digest it always had.
     """
 
