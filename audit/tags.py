@@ -48,6 +48,10 @@ class Tag(StrEnum):
     CONTENT_PUBLISHED = "content.published", "An immutable content file was published."
     CAMPAIGN_CHANGED = "campaign.changed", "A campaign was started, paused, resumed or killed."
     EXPERIMENT_CHANGED = "experiment.changed", "An experiment was started, ramped or stopped."
+    REWARDS_COUNTED = (
+        "rewards.counted",
+        "Outcomes were credited to decisions under a new version; facts hold its digest.",
+    )
     MODEL_TRAINED = "model.trained", "A model was trained; facts hold the digests of data and model."
     MODEL_PROMOTED = "model.promoted", "A model began to decide."
     MODEL_HELD = "model.held", "The gate kept a trained model from deciding."

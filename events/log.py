@@ -75,6 +75,12 @@ class Event:
     machine: bool
     confidence: float
     decision_id: DecisionId | None = None
+    also_for: tuple[str, ...] = ()
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """What people were told that this event may serve: the purpose it was collected under, and what else its source declared."""
+        return (self.purpose, *self.also_for)
 
 
 @dataclass(frozen=True, slots=True)

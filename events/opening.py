@@ -20,10 +20,13 @@ from kernel.vault import Vault
 
 _PAGE: Final = 10_000  # events opened at a time; their keys fit the vault's memory
 _NONE: Final[Mapping[str, Json]] = {}
+_NOWHERE: Final[Mapping[str, tuple[str, ...]]] = {}
 
 
-async def opened(vault: Vault, rows: Sequence[EventRow]) -> list[Event]:
-    """The events of these rows."""
+async def opened(
+    vault: Vault, rows: Sequence[EventRow], also_for: Mapping[str, tuple[str, ...]] = _NOWHERE
+) -> list[Event]:
+    """The events of these rows; ``also_for``: what else their sources declared."""
     events = []
     for start in range(0, len(rows), _PAGE):
         page = rows[start : start + _PAGE]
@@ -51,6 +54,7 @@ async def opened(vault: Vault, rows: Sequence[EventRow]) -> list[Event]:
                     machine=row.machine,
                     confidence=row.confidence,
                     decision_id=row.decision_id,
+                    also_for=also_for.get(row.source, ()),
                 )
             )
     return events

@@ -32,6 +32,7 @@ from events.log import (
     Status,
 )
 from events.settings import EventsSettings
+from events.store import EventRow
 from identity.identifiers import KINDS, Identifier
 from identity.service import Identity
 from kernel.batcher import GroupCommit
@@ -69,6 +70,7 @@ class Events:
         self._ingest = Ingest(kernel, audit, identity, consent)
         self.on_events_stored = self._ingest.on_stored
         self._sources: dict[str, Source] = {}
+        self._further: dict[str, tuple[str, ...]] = {}
         self._days_until: date | None = None
         self._queued = 0
         self._commits: GroupCommit[_Request, list[ItemResult]] = GroupCommit(
@@ -206,20 +208,33 @@ class Events:
     # reading
 
     async def of_people(
-        self, conn: Conn, people: Sequence[PersonId], *, until: datetime | None = None, known_by: datetime | None = None
+        self,
+        conn: Conn,
+        people: Sequence[PersonId],
+        *,
+        until: datetime | None = None,
+        known_by: datetime | None = None,
+        since: datetime | None = None,
+        names: Sequence[str] | None = None,
     ) -> Mapping[PersonId, list[Event]]:
         """What happened to each person, opened, by event time; a person without events has an empty list.
 
         ``until`` bounds the time of happening, ``known_by`` (default: ``until``) the time since which we know of it, so
-        that nothing leaks into the past. Equal times have one order, whatever the order of arrival.
+        that nothing leaks into the past. ``since`` and ``names`` narrow it down. Equal times have one order, whatever the
+        order of arrival.
         """
         members = await self._identity.members(conn, people)
         owner = {record: person for person, held in members.items() for record in held.records}
         rows = await store.events_of_records(
-            conn, list(owner), until=until, known_by=known_by if known_by is not None else until
+            conn,
+            list(owner),
+            until=until,
+            known_by=known_by if known_by is not None else until,
+            since=since,
+            names=names,
         )
         found: dict[PersonId, list[Event]] = {person: [] for person in people}
-        for event in await opening.opened(self._kernel.vault, rows):
+        for event in await opening.opened(self._kernel.vault, rows, await self._also_for(conn, rows)):
             found[owner[event.record_id]].append(event)
         return found
 
@@ -227,7 +242,7 @@ class Events:
         """Events whose ``properties.decision_id`` names these decisions; a decision without any has an empty list."""
         rows = await store.events_of_decisions(conn, decisions)
         found: dict[DecisionId, list[Event]] = {decision: [] for decision in decisions}
-        for event in await opening.opened(self._kernel.vault, rows):
+        for event in await opening.opened(self._kernel.vault, rows, await self._also_for(conn, rows)):
             if event.decision_id is not None:
                 found[event.decision_id].append(event)
         return found
@@ -268,6 +283,14 @@ class Events:
         if rejects:
             await self._ingest.refuse(conn, rejects, requests[0].received_at)
         return [[_answer(item, outcomes) for item in request.items] for request in requests]
+
+    async def _also_for(self, conn: Conn, rows: Sequence[EventRow]) -> Mapping[str, tuple[str, ...]]:
+        """What else the sources of these rows declared; our own events have no source that could."""
+        unknown = {row.source for row in rows} - self._further.keys()
+        if unknown:
+            declared = await store.sources(conn, sorted(unknown))
+            self._further |= {name: declared[name].also_for for name in unknown if name in declared}
+        return self._further
 
     async def _ready(self) -> None:
         """The partitions of the days to come exist; asked for once a day, in a transaction of its own."""

@@ -172,18 +172,26 @@ async def insert_events(conn: Conn, rows: Sequence[EventRow]) -> None:
 
 
 async def events_of_records(
-    conn: Conn, records: Sequence[RecordId], *, until: datetime | None, known_by: datetime | None
+    conn: Conn,
+    records: Sequence[RecordId],
+    *,
+    until: datetime | None,
+    known_by: datetime | None,
+    since: datetime | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[EventRow]:
-    """Events of these records that happened up to ``until`` and were known by ``known_by``.
+    """Events of these records that happened from ``since`` up to ``until`` and were known by ``known_by``; of all names by default.
 
     Ordered by event time, equal times by message hash: the order does not depend on arrival.
     """
+    wanted = None if names is None else list(names)
     found: list[EventRow] = []
     for start in range(0, len(records), _CHUNK):
         cursor = await conn.execute(
             f"SELECT {_COLUMNS} FROM events.events WHERE record_id = ANY(%b::text[])"
-            " AND (%b::timestamptz IS NULL OR event_time <= %b) AND (%b::timestamptz IS NULL OR known_time <= %b)",
-            (list(records[start : start + _CHUNK]), until, until, known_by, known_by),
+            " AND (%b::timestamptz IS NULL OR event_time <= %b) AND (%b::timestamptz IS NULL OR known_time <= %b)"
+            " AND (%b::timestamptz IS NULL OR event_time >= %b) AND (%b::text[] IS NULL OR name = ANY(%b::text[]))",
+            (list(records[start : start + _CHUNK]), until, until, known_by, known_by, since, since, wanted, wanted),
         )
         found.extend([_row(r) async for r in cursor])
     return sorted(found, key=lambda row: (row.event_time, row.message))

@@ -37,7 +37,9 @@ def see(
         traits=raw.survivorship.survivors([t for t in raw.traits(at, known) if serves(t.purposes, reach)])
         if reach
         else {},
-        events=tuple(e for e in raw.events if e.purpose in reach and e.event_time <= at and e.known_time <= known)
+        events=tuple(
+            e for e in raw.events if e.event_time <= at and e.known_time <= known and serves(e.purposes, reach)
+        )
         if reach
         else (),
         sure=raw.sure,

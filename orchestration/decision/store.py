@@ -49,6 +49,20 @@ class Row:
     redacted_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """What a report needs of a decision: who, where, when, what, how probable."""
+
+    id: DecisionId
+    person: PersonId | None
+    placement: str
+    at: datetime
+    variant: str | None
+    channel: str | None
+    propensity: float
+    delivery_id: str | None
+
+
 _COLUMNS = tuple(Row.__dataclass_fields__)
 _LIST = ", ".join(_COLUMNS)
 
@@ -161,6 +175,16 @@ async def history(conn: Conn, placement: str | None, since: datetime | None, unt
         {"p": placement, "a": since, "b": until},
     )
     return [_row(row) for row in await got.fetchall()]
+
+
+async def brief(conn: Conn, since: datetime | None, until: datetime) -> list[Brief]:
+    """Decisions from ``since`` up to ``until``, in one order, without their sealed content; redacted ones left out."""
+    got = await conn.execute(
+        "SELECT id, person, placement, at, variant, channel, propensity, delivery_id FROM decision.decisions "
+        "WHERE redacted_at IS NULL AND at <= %(b)s AND (%(a)s::timestamptz IS NULL OR at >= %(a)s) ORDER BY at, id",
+        {"a": since, "b": until},
+    )
+    return [Brief(**row) for row in await got.fetchall()]
 
 
 async def counts(conn: Conn, since: datetime | None = None) -> list[dict[str, Any]]:

@@ -59,3 +59,17 @@ class NotBetter(Conflict):
 
     code = "not_better"
     remedy = "Read candor learn status; promote a named digest with --force and a reason if you know better."
+
+
+class RewardsInvalid(InvalidInput):
+    """The table of rewards cannot be used as it is."""
+
+    code = "rewards_invalid"
+    remedy = "Compare it with the shipped orchestration/learning/data/rewards.yaml, whose head explains every word."
+
+
+class NoRewardsYet(NotFound):
+    """No version of the rewards was ever counted."""
+
+    code = "no_rewards_yet"
+    remedy = "Count them: candor learn rewards --recompute, or run the pipeline."

@@ -7,7 +7,6 @@ staff member's reason, write words of a person to a file, or raise on the path o
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from audit.entries import NewEntry
 from audit.service import Audit
@@ -18,18 +17,22 @@ from events.service import Events
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
-from kernel.ids import IdentifierId, PersonId, RecordId
+from kernel.ids import DecisionId, IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
+from orchestration.decision import store as decided
 from orchestration.decision.models import ActiveModel
 from orchestration.decision.sealed import Sealer
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Shelf
-from orchestration.learning import promotion, store
+from orchestration.learning import promotion, rewards, rewards_store, store
+from orchestration.learning.book import RewardBook
+from orchestration.learning.counting import Counting
 from orchestration.learning.errors import NotBetter, NothingToRollBack, TooLittleToLearn, UnknownModel
 from orchestration.learning.gbm import GbmModel
 from orchestration.learning.logging_rows import DecisionRows
 from orchestration.learning.ranker import train
 from orchestration.learning.registry import Registry
+from orchestration.learning.rewards_store import RewardRun
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.store import ModelRow, Promotion
 from orchestration.learning.training import Assembler, TrainingSet
@@ -63,7 +66,10 @@ class Learning:
         self._identity = identity
         self._registry = Registry(kernel)
         self._shelf = Shelf(kernel, audit, DecisionSettings())
-        self._assembler = Assembler(identity, consent, events, profiles, Sealer(kernel, identity))
+        self._assembler = Assembler(identity, consent, profiles, Sealer(kernel, identity))
+        counting = Counting(identity, consent, events, self.settings)
+        table = rewards.load(self.settings.rewards_file)
+        self.rewards = RewardBook(kernel.db, kernel.clock, audit, self._shelf, counting, table, self.settings)
         self._folder = kernel.settings.data_dir / "training"
         self._prepared: dict[str, TrainingSet] = {}
         self.decision_rows: RowHandler = DecisionRows(kernel, identity, events)
@@ -91,18 +97,22 @@ class Learning:
             known = {*await store.logged_placements(conn), *await store.active(conn)}
         return [one.name for one in shelved.catalogue.placements if one.name in known]
 
-    async def training_set(self, placement: str) -> TrainingSet:
-        """Assemble the examples of a placement and write them as Parquet."""
+    async def training_set(self, placement: str, *, run: RewardRun | None = None) -> TrainingSet:
+        """Assemble the examples of a placement and write them as Parquet. `run`: the version of the rewards; counted anew when None."""
         self._shelf.forget()
         catalogue = (await self._shelf.current()).catalogue
         now = self._kernel.clock.now()
+        counted = run or await self.rewards.recompute()
         async with self._kernel.db.reading() as conn:
             made = await self._assembler.assemble(
-                conn, catalogue, placement, now=now, window=timedelta(days=self.settings.attribution_days)
-            )
+                conn, catalogue, placement, now=now, rewards=await self.rewards.of(conn, counted, placement),
+                as_of=counted.as_of,
+            )  # fmt: skip
         digest = made.digest
         file = f"{placement}-{digest[7:23]}.parquet"
-        notes: dict[str, Json] = {"placement": placement, "digest": digest, "feature_set": made.feature_set}
+        notes: dict[str, Json] = {
+            "placement": placement, "digest": digest, "feature_set": made.feature_set, "rewards": counted.digest,
+        }  # fmt: skip
         await asyncio.to_thread(store.write_table, self._folder / file, made.columns(), notes)
         async with self._kernel.db.transaction() as conn:
             await store.keep_training_set(
@@ -249,6 +259,7 @@ class Learning:
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Take her out of imported decisions and training sets; the next training is provably without her."""
         taken = await store.drop_subjects(conn, await self._subjects(conn, person))
+        taken += await rewards_store.forget(conn, await self._decisions(conn, person))
         for digest, file in await store.training_files(conn):
             left = await asyncio.to_thread(store.without, self._folder / file, [person])
             if left is not None:
@@ -267,6 +278,10 @@ class Learning:
         for person in people:
             found += len(await store.of_subjects(conn, await self._subjects(conn, person)))
         return {"imported_decisions": found}
+
+    async def _decisions(self, conn: Conn, person: PersonId) -> list[DecisionId]:
+        held = (await self._identity.members(conn, [person])).get(person)
+        return [row.id for row in await decided.of_person(conn, person, list(held.key_ids) if held else [])]
 
     async def _subjects(self, conn: Conn, person: PersonId) -> list[RecordId | IdentifierId]:
         held = (await self._identity.members(conn, [person])).get(person)

@@ -1,12 +1,15 @@
 """The learning section of the settings tree. Small trees: what a few ten thousand rows can carry (spec decision.D31)."""
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 
 from kernel.settings import Section
 
 
 class LearningSettings(Section):
-    """How models are trained and judged."""
+    """How outcomes are credited, how models are trained and judged."""
 
     trees: int = Field(default=250, ge=10, le=5000, description="Trees of the ranker.")
     leaves: int = Field(default=7, ge=2, le=255, description="Leaves of a tree.")
@@ -15,6 +18,35 @@ class LearningSettings(Section):
     folds: int = Field(default=5, ge=2, le=20, description="Folds of a cross-fit.")
     repeats: int = Field(default=5, ge=1, le=50, description="Cross-fits whose median is reported.")
     least_rows: int = Field(default=500, ge=10, description="Fewer decisions than this are not trained on.")
-    attribution_days: float = Field(
-        default=7.0, gt=0, description="An outcome counts for a decision this many days after it."
+    attribution_days_web: float = Field(
+        default=1.0, gt=0, description="Days after it was seen in which an outcome counts for a choice on the web."
     )
+    attribution_days_email: float = Field(default=7.0, gt=0, description="The same for e-mail.")
+    attribution_days_push: float = Field(default=2.0, gt=0, description="The same for push messages.")
+    credit: Literal["last", "even"] = Field(
+        default="last", description="Who gets an outcome that several choices reach: the last one, or all evenly."
+    )
+    reward_days: float = Field(
+        default=90.0, gt=0, description="Decisions older than this keep the reward that they have."
+    )
+    rewards_file: Path | None = Field(
+        default=None, description="YAML table of rewards. Absent: the shipped orchestration/learning/data/rewards.yaml."
+    )
+    weight_clip: float = Field(
+        default=20.0, ge=1, description="Most that one decision weighs in training, as a multiple of the mean weight."
+    )
+    feature_days: float = Field(
+        default=14.0, gt=0, description="Days before the newest example whose features give a model its normalisation."
+    )
+    model_age_days: float = Field(default=14.0, gt=0, description="A model that rules longer than this is told of.")
+    drift_alarm: float = Field(
+        default=0.5,
+        gt=0,
+        description="A feature or score whose mean moved by this many standard deviations is told of.",
+    )
+
+    def window_days(self, channel: str) -> float:
+        """Days in which an outcome may be a choice's merit; an unknown channel is watched like e-mail."""
+        return {"web": self.attribution_days_web, "push": self.attribution_days_push}.get(
+            channel, self.attribution_days_email
+        )

@@ -6,16 +6,15 @@ moment, through the consent filter (features.F44, F45). Decisions with one possi
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 
 from consent import gate
 from consent.service import Consent
-from events.log import Event
-from events.service import Events
 from identity.service import Identity
 from kernel.canonical import Json, canonical
 from kernel.db import Conn
@@ -23,8 +22,10 @@ from kernel.ids import DecisionId, PersonId
 from orchestration.decision import store as decided
 from orchestration.decision.catalogue import NOTHING, Catalogue, Placement
 from orchestration.decision.sealed import Opened, Sealer
+from orchestration.decision.store import Row
 from orchestration.learning import store
 from orchestration.learning.logs import Floats, Log
+from orchestration.learning.rewards_store import Reward
 from orchestration.learning.store import Logged
 from profiles.consent_filter import see
 from profiles.service import Profiles
@@ -46,12 +47,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Examples as columns. `log.features` is `float64[n, k]` in the order of the feature set."""
+    """Examples as columns. `log.features` is `float64[n, k]` in the order of the feature set; `left_out` counts decisions by why they are not in."""
 
     placement: str
     feature_set: str
     people: tuple[PersonId, ...]
     log: Log
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -97,24 +99,24 @@ def arrange(placement: str, feature_set: str, names: tuple[str, ...], examples: 
 class Assembler:
     """Reads the rooms below into examples."""
 
-    def __init__(
-        self, identity: Identity, consent: Consent, events: Events, profiles: Profiles, sealer: Sealer
-    ) -> None:
+    def __init__(self, identity: Identity, consent: Consent, profiles: Profiles, sealer: Sealer) -> None:
         self._identity = identity
         self._consent = consent
-        self._events = events
         self._profiles = profiles
         self._sealer = sealer
 
     async def assemble(
-        self, conn: Conn, catalogue: Catalogue, name: str, *, now: datetime, window: timedelta
-    ) -> TrainingSet:
-        """Every example of a placement whose attribution window is over."""
+        self, conn: Conn, catalogue: Catalogue, name: str, *, now: datetime, rewards: Mapping[DecisionId, Reward],
+        as_of: datetime,
+    ) -> TrainingSet:  # fmt: skip
+        """Every example of a placement whose attribution window was over `as_of`, with its counted reward."""
         placement = catalogue.placement(name)
+        left_out: Counter[str] = Counter()
         imported = await self._imported(conn, catalogue, placement, now)
-        own = await self._own(conn, catalogue, placement, now, window)
+        own = await self._own(conn, placement, now, rewards, as_of, left_out)
         features = self._profiles.features
-        return arrange(name, features.digest, features.names, [*imported, *own])
+        made = arrange(name, features.digest, features.names, [*imported, *own])
+        return replace(made, left_out={why: left_out[why] for why in sorted(left_out)})
 
     async def _imported(self, conn: Conn, catalogue: Catalogue, placement: Placement, now: datetime) -> list[Example]:
         rows = await store.logged(conn, placement.name)
@@ -151,25 +153,43 @@ class Assembler:
         return examples
 
     async def _own(
-        self, conn: Conn, catalogue: Catalogue, placement: Placement, now: datetime, window: timedelta
-    ) -> list[Example]:
-        rows = await decided.history(conn, placement.name, None, now - window)
-        rows = [row for row in rows if row.propensity < 1.0 and row.feature_set == self._profiles.features.digest]
+        self, conn: Conn, placement: Placement, now: datetime, rewards: Mapping[DecisionId, Reward], as_of: datetime,
+        left_out: Counter[str],
+    ) -> list[Example]:  # fmt: skip
+        rows: list[Row] = []
+        for row in await decided.history(conn, placement.name, None, now):
+            why = _unfit(row, rewards.get(row.id), as_of, self._profiles.features.digest)
+            if why is None:
+                rows.append(row)
+            else:
+                left_out[why] += 1
         examples: list[Example] = []
         for start in range(0, len(rows), _CHUNK):
             opened = await self._sealer.open_many(rows[start : start + _CHUNK])
-            found = await self._events.outcomes_for(conn, [DecisionId(one.row.id) for one in opened])
             people = sorted({one.row.person for one in opened if one.row.person is not None})
             states = await self._consent.states(conn, people)
             may = {p for p in people if gate.permission(states[p], placement.personalize_under, None, now).granted}
-            examples.extend(
-                _example(
-                    one, reward_of_events(found.get(one.row.id, []), one.row.at, window, placement, catalogue.rewards)
-                )
-                for one in opened
-                if one.row.person in may  # who took the permission back is not learned from again
-            )
+            for one in opened:
+                if one.row.person not in may:  # who took the permission back is not learned from again
+                    left_out["not_permitted"] += 1
+                elif one.inputs.attempt > 1:
+                    # Decided anew after a race with one arm out: which arms are out depends on the first draw, so the
+                    # recorded probability is that of the second draw alone and would mislead every estimate.
+                    left_out["decided_again"] += 1
+                else:
+                    examples.append(_example(one, rewards[one.row.id].reward))
         return examples
+
+
+def _unfit(row: Row, reward: Reward | None, as_of: datetime, feature_set: str) -> str | None:
+    """Why a decision teaches nothing (yet), or None."""
+    if row.propensity >= 1.0:
+        return "no_choice"
+    if row.feature_set != feature_set:
+        return "other_features"
+    if reward is None:
+        return "not_counted"
+    return "window_open" if reward.closes_at > as_of else None
 
 
 def _example(one: Opened, reward: float) -> Example:
@@ -197,16 +217,6 @@ def reward_of_outcomes(outcomes: Mapping[str, Json], placement: Placement, rewar
     if placement.reward is not None:
         return _number(outcomes.get(placement.reward))
     return sum(worth * _number(outcomes.get(name)) for name, worth in rewards.items())
-
-
-def reward_of_events(
-    events: Sequence[Event], at: datetime, window: timedelta, placement: Placement, rewards: Mapping[str, float]
-) -> float:
-    """The reward of our own decision: what followed within the window, machines left out (features.V7)."""
-    names = [one.name for one in events if not one.machine and at <= one.event_time <= at + window]
-    if placement.reward is not None:
-        return float(placement.reward in names)
-    return sum(worth * names.count(name) for name, worth in rewards.items())
 
 
 def _number(value: Json) -> float:
