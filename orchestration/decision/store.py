@@ -187,6 +187,12 @@ async def brief(conn: Conn, since: datetime | None, until: datetime) -> list[Bri
     return [Brief(**row) for row in await got.fetchall()]
 
 
+async def chosen(conn: Conn) -> list[str]:
+    """Placements at which a choice between several outcomes was ever made."""
+    got = await conn.execute("SELECT DISTINCT placement FROM decision.decisions WHERE propensity < 1 ORDER BY 1")
+    return [str(row["placement"]) for row in await got.fetchall()]
+
+
 async def counts(conn: Conn, since: datetime | None = None) -> list[dict[str, Any]]:
     """Decisions by placement, channel and the reason for nothing, for reports."""
     got = await conn.execute(

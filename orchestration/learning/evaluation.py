@@ -75,15 +75,16 @@ def folds(count: int, parts: int, seed: int) -> Whole:
     return np.asarray(np.random.default_rng(seed).permutation(count) % min(parts, count), dtype=np.int64)
 
 
-def cross_fit(log: Log, part: Whole, settings: LearningSettings) -> Floats:
+def cross_fit(log: Log, part: Whole, settings: LearningSettings, weight: Floats | None = None) -> Floats:
     """Expected reward of every arm per row, each row judged by a model that has not seen its fold: `float64[n, K]`."""
     made = np.empty((len(log), len(log.arms)))
     for fold in range(int(part.max()) + 1):
         test = part == fold
         rest = ~test
         made[test] = arm_values(
-            log.features[rest], log.arm[rest], log.reward[rest], log.features[test], len(log.arms), settings
-        )
+            log.features[rest], log.arm[rest], log.reward[rest], log.features[test], len(log.arms), settings,
+            None if weight is None else weight[rest],
+        )  # fmt: skip
     return made
 
 

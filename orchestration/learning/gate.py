@@ -6,9 +6,11 @@ Promotion needs a lower end above zero; anything else is "hold".
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernel.canonical import Json
 from orchestration.learning.evaluation import Z95, Estimate, cross_fit, doubly_robust, folds, greedy, mean_of, support
@@ -16,32 +18,60 @@ from orchestration.learning.logs import Floats, Log, read_log
 from orchestration.learning.settings import LearningSettings
 
 
-def gate(log: Log, settings: LearningSettings, *, others: Mapping[str, Floats] | None = None) -> dict[str, Json]:
-    """The answer of `candor learn gate`. `others`: further policies to beat, `float64[n, K]` each; `vs_current` is the one in production."""
-    arms = len(log.arms)
-    uniform = np.full((len(log), arms), 1.0 / arms)
-    rounds: list[tuple[Floats, Floats]] = []
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One cross-fit: expected reward of every arm by a model that has not seen the row, the greedy policy of it, doubly robust scores."""
+
+    values: Floats
+    policy: Floats
+    scores: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A policy to beat, `float64[n, K]`, and the rows on which it may be compared; None: all."""
+
+    policy: Floats
+    rows: NDArray[np.bool_] | None = None
+
+
+def rounds(log: Log, settings: LearningSettings, weight: Floats | None = None) -> list[Round]:
+    """Several cross-fits of one log. `weight`: of each row in training."""
+    made: list[Round] = []
     for turn in range(settings.repeats):
         seeded = settings.model_copy(update={"seed": settings.seed + 1000 * turn})
-        values = cross_fit(log, folds(len(log), settings.folds, seeded.seed), seeded)
-        rounds.append((greedy(values), doubly_robust(log, values)))
-    fixed = _best_fixed(log, [scores for _, scores in rounds])
+        values = cross_fit(log, folds(len(log), settings.folds, seeded.seed), seeded, weight)
+        made.append(Round(values, greedy(values), doubly_robust(log, values)))
+    return made
+
+
+def gate(log: Log, settings: LearningSettings, *, others: Mapping[str, Floats] | None = None) -> dict[str, Json]:
+    """The answer of `candor learn gate`. `others`: further policies to beat, `float64[n, K]` each."""
+    return answer(log, rounds(log, settings), {name: Other(policy) for name, policy in (others or {}).items()})
+
+
+def answer(log: Log, made: Sequence[Round], others: Mapping[str, Other]) -> dict[str, Json]:
+    """What the cross-fits say. `others`: further policies to beat; `vs_current` is the one in production."""
+    arms = len(log.arms)
+    uniform = np.full((len(log), arms), 1.0 / arms)
+    fixed = _best_fixed(log, [one.scores for one in made])
     constant = np.eye(arms)[np.full(len(log), fixed)]
-    refusal = next((why for policy, _ in rounds if (why := support(log, policy).refusal)), None)
+    refusal = next((why for one in made if (why := support(log, one.policy).refusal)), None)
     return {
-        "vs_uniform": _versus(rounds, uniform, refusal),
-        "vs_best_fixed": _versus(rounds, constant, refusal),
+        "vs_uniform": _versus(made, Other(uniform), refusal),
+        "vs_best_fixed": _versus(made, Other(constant), refusal),
         "vs_current": None,
-        "policy_value": _median([mean_of((policy * scores).sum(axis=1)) for policy, scores in rounds]).to_json(),
+        "policy_value": _median([mean_of((one.policy * one.scores).sum(axis=1)) for one in made]).to_json(),
         "best_fixed": log.arms[fixed],
         "refused": refusal is not None,
         "reason": refusal,
-        **{name: _versus(rounds, policy, refusal) for name, policy in (others or {}).items()},
+        **{name: _versus(made, other, refusal) for name, other in others.items()},
     }
 
 
-def _versus(rounds: Sequence[tuple[Floats, Floats]], other: Floats, refusal: str | None) -> dict[str, Json]:
-    found = _median([mean_of(((policy - other) * scores).sum(axis=1)) for policy, scores in rounds])
+def _versus(made: Sequence[Round], other: Other, refusal: str | None) -> dict[str, Json]:
+    gained = [((one.policy - other.policy) * one.scores).sum(axis=1) for one in made]
+    found = _median([mean_of(one if other.rows is None else one[other.rows]) for one in gained])
     good = refusal is None and found.low > 0
     return {"decision": "promote" if good else "hold", "diff": found.value, "low": found.low, "high": found.high}
 

@@ -6,12 +6,12 @@ equal file, decision.D39), scores and exact contributions: base + parts = score,
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernel.canonical import canonical
+from kernel.canonical import Json, canonical
 from orchestration.learning.errors import ModelBroken
 
 FORMAT = 1
@@ -34,6 +34,7 @@ class GbmModel:
                 raise ModelBroken(f"expected model format {FORMAT}, got {form['format']!r}")
             self.feature_names = tuple(str(one) for one in form["feature_names"])
             self.feature_set = str(form["feature_set"])
+            self.normalisation: Mapping[str, Json] = dict(form.get("normalisation", {}))
             self.booster = lgb.Booster(model_str=form["booster"])
         except (ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as fault:
             raise ModelBroken(f"expected a model file, got something else ({type(fault).__name__})") from None
@@ -53,8 +54,15 @@ class GbmModel:
         return float(parts[-1]), np.asarray(parts[:-1], dtype=np.float64)
 
 
-def pack(booster_text: str, *, feature_names: Sequence[str], feature_set: str) -> bytes:
-    """The model's file. `feature_set` is the digest of the declared features the columns came from."""
+def pack(
+    booster_text: str,
+    *,
+    feature_names: Sequence[str],
+    feature_set: str,
+    normalisation: Mapping[str, Json] | None = None,
+) -> bytes:
+    """The model's file. `feature_set` is the digest of the declared features the columns came from; `normalisation` their means and spreads then."""
     return canonical({
         "format": FORMAT, "feature_names": list(feature_names), "feature_set": feature_set, "booster": booster_text,
+        "normalisation": dict(normalisation or {}),
     })  # fmt: skip

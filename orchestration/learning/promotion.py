@@ -5,7 +5,8 @@ may say "not worth it" (DESIGN 5.6): every comparison that can be made must have
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import cast
 
 import numpy as np
@@ -13,28 +14,69 @@ import numpy as np
 from kernel.canonical import Json
 from orchestration.decision.catalogue import NOTHING, Catalogue, Placement
 from orchestration.learning.evaluation import greedy
-from orchestration.learning.gate import gate
+from orchestration.learning.figures import calibration, drift, importance, normalisation
+from orchestration.learning.gate import Other, answer, rounds
 from orchestration.learning.gbm import GbmModel
 from orchestration.learning.logs import Floats, Log
+from orchestration.learning.ranker import train
 from orchestration.learning.settings import LearningSettings
+from orchestration.learning.training import TrainingSet
+from orchestration.learning.weights import inverse
 
 COMPARISONS = ("vs_rules", "vs_uniform", "vs_best_fixed", "vs_current")
 
 
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The model that rules now, and since when: decisions before that may have taught it."""
+
+    model: GbmModel
+    trained_at: datetime
+
+
 def judge(
-    log: Log, catalogue: Catalogue, placement: Placement, current: GbmModel | None, settings: LearningSettings
+    made: TrainingSet, catalogue: Catalogue, placement: Placement, current: Current | None, settings: LearningSettings
 ) -> dict[str, Json]:
-    """The gate's answer with `vs_rules` and the `decision` over all comparisons."""
+    """The gate's answer with `vs_rules`, `vs_current` and the `decision` over all comparisons, and figures to draw.
+
+    The current model is compared on decisions that it cannot have learned from, where there are enough of them; on all of them otherwise, which
+    is in its favour.
+    """
+    log = made.log
     worth, cost = economics(log.arms, catalogue, placement)
     # What is judged is what decision maximises: value x reward - cost, not the bare reward (decision.D12).
     useful = replace(log, reward=worth[log.arm] * log.reward - cost[log.arm])
-    others = {"vs_rules": rules_policy(log, catalogue, placement)}
-    if current is not None and (scores := model_scores(log, current)) is not None:
-        others["vs_current"] = greedy(worth * scores - cost)
-    answer = gate(useful, settings, others=others)
-    asked = [cast("Mapping[str, Json]", one) for name in COMPARISONS if (one := answer.get(name)) is not None]
-    answer["decision"] = "promote" if all(one["decision"] == "promote" for one in asked) else "hold"
-    return answer
+    others = {"vs_rules": Other(rules_policy(log, catalogue, placement))}
+    if current is not None and (scores := model_scores(log, current.model)) is not None:
+        fresh = np.array([at > current.trained_at for at in made.times], dtype=bool)
+        enough = int(fresh.sum()) >= settings.least_rows
+        others["vs_current"] = Other(greedy(worth * scores - cost), fresh if enough else None)
+    weight, debias = inverse(log.propensity, settings.weight_clip)
+    fits = rounds(useful, settings, weight)
+    found = answer(useful, fits, others)
+    asked = [cast("Mapping[str, Json]", one) for name in COMPARISONS if (one := found.get(name)) is not None]
+    found["decision"] = "promote" if all(one["decision"] == "promote" for one in asked) else "hold"
+    shown = fits[0].values[np.arange(len(log)), log.arm]
+    found["calibration"] = calibration(shown, useful.reward)
+    found["debias"] = debias.to_json()
+    return found
+
+
+def fitted(
+    examples: TrainingSet, catalogue: Catalogue, current: Current | None, settings: LearningSettings
+) -> tuple[bytes, str, dict[str, Json]]:
+    """Train on all examples and judge by cross-fits: the model's file, its digest, the gate's answer with every figure."""
+    log = examples.log
+    model, content = train(
+        shown_rows(log), log.reward, feature_names=columns(log.feature_names, log.arms),
+        feature_set=examples.feature_set, settings=settings, weight=inverse(log.propensity, settings.weight_clip)[0],
+        normalisation=normalisation(log, examples.times, settings.feature_days),
+    )  # fmt: skip
+    judged = judge(examples, catalogue, catalogue.placement(examples.placement), current, settings)
+    judged["importance"] = dict(importance(model))
+    if current is not None:
+        judged["drift"] = dict(drift(current.model.normalisation, model.normalisation))
+    return content, model.digest, judged
 
 
 def economics(arms: tuple[str, ...], catalogue: Catalogue, placement: Placement) -> tuple[Floats, Floats]:

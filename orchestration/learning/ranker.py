@@ -4,11 +4,13 @@ Enters: `float64[n, k]` rows, rewards. Leaves: exported model bytes, equal for e
 so a score is an expected reward in its own unit, calibrated in the mean, and contributions add up to it without a link.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernel.canonical import Json
 from orchestration.learning.export import zero_safe
 from orchestration.learning.gbm import GbmModel, pack
 from orchestration.learning.settings import LearningSettings
@@ -37,25 +39,27 @@ def parameters(settings: LearningSettings, rows: int) -> dict[str, object]:
     }
 
 
-def fit(rows: Floats, reward: Floats, settings: LearningSettings) -> "lgb.Booster":
-    """Train; the columns are nameless here, names live in the model file."""
+def fit(rows: Floats, reward: Floats, settings: LearningSettings, weight: Floats | None = None) -> "lgb.Booster":
+    """Train; the columns are nameless here, names live in the model file. `weight`: of each row; None is one."""
     import lightgbm as lgb  # here, as in gbm.py: it is slow to load
 
-    data = lgb.Dataset(rows, reward, params={"verbosity": -1}, free_raw_data=True)
+    data = lgb.Dataset(rows, reward, weight=weight, params={"verbosity": -1}, free_raw_data=True)
     return lgb.train(parameters(settings, len(rows)), data, num_boost_round=settings.trees)
 
 
 def train(
-    rows: Floats, reward: Floats, *, feature_names: tuple[str, ...], feature_set: str, settings: LearningSettings
-) -> tuple[GbmModel, bytes]:
+    rows: Floats, reward: Floats, *, feature_names: tuple[str, ...], feature_set: str, settings: LearningSettings,
+    weight: Floats | None = None, normalisation: Mapping[str, Json] | None = None,
+) -> tuple[GbmModel, bytes]:  # fmt: skip
     """A model ready to serve, and the bytes of its file."""
-    booster = fit(rows, reward, settings)
-    content = pack(zero_safe(booster.model_to_string(), rows), feature_names=feature_names, feature_set=feature_set)
+    booster = fit(rows, reward, settings, weight)
+    text = zero_safe(booster.model_to_string(), rows)
+    content = pack(text, feature_names=feature_names, feature_set=feature_set, normalisation=normalisation)
     return GbmModel(content), content
 
 
 def arm_values(train_rows: Floats, train_arm: NDArray[np.int64], reward: Floats, rows: Floats, arms: int,
-               settings: LearningSettings) -> Floats:  # fmt: skip
+               settings: LearningSettings, weight: Floats | None = None) -> Floats:  # fmt: skip
     """Expected reward of every arm for every row of `rows`: `float64[m, K]`, from one model with arms as columns.
 
     Without features this is each arm's mean, shrunk to the overall mean by one row.
@@ -66,7 +70,7 @@ def arm_values(train_rows: Floats, train_arm: NDArray[np.int64], reward: Floats,
         sums = np.bincount(train_arm, weights=reward, minlength=arms)
         return np.tile((sums + overall) / (counts + 1), (len(rows), 1))
     marks = np.eye(arms)
-    booster = fit(np.hstack([train_rows, marks[train_arm]]), reward, settings)
+    booster = fit(np.hstack([train_rows, marks[train_arm]]), reward, settings, weight)
     made = np.empty((len(rows), arms))
     for arm in range(arms):
         shown = np.tile(marks[arm], (len(rows), 1))

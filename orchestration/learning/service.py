@@ -7,6 +7,8 @@ staff member's reason, write words of a person to a file, or raise on the path o
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from audit.entries import NewEntry
 from audit.service import Audit
@@ -30,13 +32,14 @@ from orchestration.learning.counting import Counting
 from orchestration.learning.errors import NotBetter, NothingToRollBack, TooLittleToLearn, UnknownModel
 from orchestration.learning.gbm import GbmModel
 from orchestration.learning.logging_rows import DecisionRows
-from orchestration.learning.ranker import train
 from orchestration.learning.registry import Registry
 from orchestration.learning.rewards_store import RewardRun
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.store import ModelRow, Promotion
 from orchestration.learning.training import Assembler, TrainingSet
 from profiles.service import Profiles
+
+BETTER: Final = "gate: better than every comparison"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ class Learning:
         settings: LearningSettings | None = None,
     ) -> None:  # fmt: skip
         self.settings = settings or LearningSettings()
-        self._kernel = kernel
+        self.kernel = kernel
         self._audit = audit
         self._identity = identity
         self._registry = Registry(kernel)
@@ -86,24 +89,37 @@ class Learning:
 
     async def faults(self) -> list[str]:
         """What is wrong with the models that rule, each with its remedy, for `candor doctor`; empty when all is well."""
-        return await self._registry.faults()
+        return [*await self._registry.faults(), *await self.aged()]
+
+    async def aged(self) -> list[str]:
+        """Models that rule and are older than `settings.model_age_days`."""
+        limit = self.kernel.clock.now() - timedelta(days=self.settings.model_age_days)
+        async with self.kernel.db.reading() as conn:
+            ruling = await store.active(conn)
+            trained = {one.digest: one.trained_at for one in await store.models(conn)}
+        return [
+            f"placement {placement} is ranked by a model of {trained[digest]:%Y-%m-%d}, older than "
+            f"{self.settings.model_age_days:g} days: run the weekly job or candor learn train {placement}"
+            for placement, digest in sorted(ruling.items())
+            if digest is not None and trained[digest] < limit
+        ]
 
     # learning
 
     async def placements(self) -> list[str]:
-        """Placements of the catalogue that have imported decisions or a model."""
+        """Placements of the catalogue that have decisions with a choice, imported decisions, or a model."""
         shelved = await self._shelf.current()
-        async with self._kernel.db.reading() as conn:
-            known = {*await store.logged_placements(conn), *await store.active(conn)}
+        async with self.kernel.db.reading() as conn:
+            known = {*await store.logged_placements(conn), *await store.active(conn), *await decided.chosen(conn)}
         return [one.name for one in shelved.catalogue.placements if one.name in known]
 
     async def training_set(self, placement: str, *, run: RewardRun | None = None) -> TrainingSet:
         """Assemble the examples of a placement and write them as Parquet. `run`: the version of the rewards; counted anew when None."""
         self._shelf.forget()
         catalogue = (await self._shelf.current()).catalogue
-        now = self._kernel.clock.now()
+        now = self.kernel.clock.now()
         counted = run or await self.rewards.recompute()
-        async with self._kernel.db.reading() as conn:
+        async with self.kernel.db.reading() as conn:
             made = await self._assembler.assemble(
                 conn, catalogue, placement, now=now, rewards=await self.rewards.of(conn, counted, placement),
                 as_of=counted.as_of,
@@ -114,7 +130,7 @@ class Learning:
             "placement": placement, "digest": digest, "feature_set": made.feature_set, "rewards": counted.digest,
         }  # fmt: skip
         await asyncio.to_thread(store.write_table, self._folder / file, made.columns(), notes)
-        async with self._kernel.db.transaction() as conn:
+        async with self.kernel.db.transaction() as conn:
             await store.keep_training_set(
                 conn, digest=digest, placement=placement, file=file, rows=len(made.people),
                 feature_set=made.feature_set, at=now,
@@ -134,6 +150,23 @@ class Learning:
         Raises:
             TooLittleToLearn: fewer than `settings.least_rows` examples, one arm, or one reward.
         """
+        found = await self.fit(placement, made)
+        good = promote and found.evaluation["decision"] == "promote"
+        async with self.kernel.db.transaction() as conn:
+            await self.register(conn, found, actor=actor)
+            if good:
+                await self.rule(conn, found, actor=actor, reason=BETTER)
+            else:
+                await self.hold(
+                    conn, found, actor=actor, reason="gate: hold" if promote else "nobody asked for it to rule"
+                )
+        return Trained(
+            digest=found.digest, placement=placement, rows=found.rows, training_set=found.training_set,
+            evaluation=found.evaluation, promoted=good,
+        )  # fmt: skip
+
+    async def fit(self, placement: str, made: TrainingSet | None = None) -> ModelRow:
+        """Train and judge; the model's file is kept, nothing is registered yet. Raises as `train` does."""
         examples = made if made is not None else await self.training_set(placement)
         log = examples.log
         if len(log) < self.settings.least_rows or len(log.arms) < 2 or float(log.reward.std()) == 0.0:
@@ -142,47 +175,47 @@ class Learning:
                 f"got {len(log)} over {len(log.arms)}"
             )
         catalogue = (await self._shelf.current()).catalogue
-        ruling = (await self._registry.active(placement)).model
-        current = ruling if isinstance(ruling, GbmModel) else None
-
-        def work() -> tuple[bytes, str, dict[str, Json]]:
-            rows, names = promotion.shown_rows(log), promotion.columns(log.feature_names, log.arms)
-            model, content = train(
-                rows, log.reward, feature_names=names, feature_set=examples.feature_set, settings=self.settings
-            )
-            judged = promotion.judge(log, catalogue, catalogue.placement(placement), current, self.settings)
-            return content, model.digest, judged
-
-        content, digest, judged = await asyncio.to_thread(work)
+        current = await self._current(placement)
+        content, digest, judged = await asyncio.to_thread(promotion.fitted, examples, catalogue, current, self.settings)
         await asyncio.to_thread(self._registry.keep, content)
-        row = ModelRow(
+        return ModelRow(
             digest=digest, placement=placement, feature_set=examples.feature_set, training_set=examples.digest,
-            rows=len(log), evaluation=judged, trained_at=self._kernel.clock.now(),
+            rows=len(log), evaluation=judged, trained_at=self.kernel.clock.now(),
         )  # fmt: skip
-        good = promote and judged["decision"] == "promote"
-        facts: dict[str, Json] = {"training_set": row.training_set, "rows": row.rows, "decision": judged["decision"]}
-        refs = {"model": digest, "placement": placement}
-        async with self._kernel.db.transaction() as conn:
-            await store.add_model(conn, row)
-            entries = [NewEntry(Tag.MODEL_TRAINED, refs, facts, actor=actor)]
-            if not good:
-                entries.append(NewEntry(Tag.MODEL_HELD, refs, {"asked": promote}, actor=actor))
-            await self._audit.append(conn, entries)
-            if good:
-                await self._promote(conn, row, actor=actor, reason="gate: better than every comparison")
-        return Trained(
-            digest=digest, placement=placement, rows=len(log), training_set=row.training_set, evaluation=judged,
-            promoted=good,
-        )  # fmt: skip
+
+    async def register(self, conn: Conn, row: ModelRow, *, actor: str) -> None:
+        """Note a model in the caller's transaction; the same bytes again are noted in the log only."""
+        await store.add_model(conn, row)
+        facts: dict[str, Json] = {
+            "training_set": row.training_set, "rows": row.rows, "decision": row.evaluation["decision"],
+        }  # fmt: skip
+        refs = {"model": row.digest, "placement": row.placement}
+        await self._audit.append(conn, [NewEntry(Tag.MODEL_TRAINED, refs, facts, actor=actor)])
+
+    async def hold(self, conn: Conn, row: ModelRow, *, actor: str, reason: str) -> None:
+        """Note that a registered model does not rule, and why."""
+        refs = {"model": row.digest, "placement": row.placement}
+        await self._audit.append(conn, [NewEntry(Tag.MODEL_HELD, refs, {"reason": reason}, actor=actor)])
+
+    async def ruling(self, conn: Conn) -> Mapping[str, str | None]:
+        """The digest that rules each placement that ever had one; None: the rules."""
+        return await store.active(conn)
 
     async def evaluate(self, placement: str) -> Mapping[str, Json]:
         """The gate's answer for a ranker trained on what is there now; registers nothing."""
         made = await self.training_set(placement)
         catalogue = (await self._shelf.current()).catalogue
-        ruling = (await self._registry.active(placement)).model
-        current = ruling if isinstance(ruling, GbmModel) else None
+        current = await self._current(placement)
         place = catalogue.placement(placement)
-        return await asyncio.to_thread(promotion.judge, made.log, catalogue, place, current, self.settings)
+        return await asyncio.to_thread(promotion.judge, made, catalogue, place, current, self.settings)
+
+    async def _current(self, placement: str) -> promotion.Current | None:
+        ruling = (await self._registry.active(placement)).model
+        if not isinstance(ruling, GbmModel):
+            return None
+        async with self.kernel.db.reading() as conn:
+            row = await store.model(conn, ruling.digest)
+        return promotion.Current(ruling, row.trained_at) if row is not None else None
 
     async def promote(self, digest: str, *, actor: str, reason: str, force: bool = False) -> Promotion:
         """Let a registered model rule its placement.
@@ -190,15 +223,15 @@ class Learning:
         Raises:
             UnknownModel: no such digest. ModelBroken: its file cannot be used. NotBetter: the gate said hold, and no force.
         """
-        async with self._kernel.db.reading() as conn:
+        async with self.kernel.db.reading() as conn:
             row = await store.model(conn, digest)
         if row is None:
             raise UnknownModel("expected the digest of a registered model, got another")
         await self._registry.model(digest)
         if row.evaluation.get("decision") != "promote" and not force:
             raise NotBetter("expected a model that the gate promotes, got one that it holds")
-        async with self._kernel.db.transaction() as conn:
-            return await self._promote(conn, row, actor=actor, reason=reason)
+        async with self.kernel.db.transaction() as conn:
+            return await self.rule(conn, row, actor=actor, reason=reason)
 
     async def rollback(self, placement: str, *, actor: str, reason: str = "rollback") -> Promotion:
         """Let what ruled before rule again: the model before this one, or the rules.
@@ -206,14 +239,12 @@ class Learning:
         Raises:
             NothingToRollBack: no model ever ruled here, or the rules rule already.
         """
-        async with self._kernel.db.transaction() as conn:
+        async with self.kernel.db.transaction() as conn:
             past = await store.promotions(conn, placement)
             if not past or past[0].digest is None:
                 raise NothingToRollBack(f"expected a model that rules '{placement[:64]}', got none")
             before = next((one.digest for one in past if one.digest != past[0].digest), None)
-            back = Promotion(
-                placement=placement, digest=before, actor=actor, reason=reason, at=self._kernel.clock.now()
-            )
+            back = Promotion(placement=placement, digest=before, actor=actor, reason=reason, at=self.kernel.clock.now())
             await store.promote(conn, back)
             refs = {"placement": placement, "model": past[0].digest}
             facts: dict[str, Json] = {"back_to": before or "rules", "reason": reason}
@@ -223,7 +254,7 @@ class Learning:
 
     async def status(self) -> list[dict[str, Json]]:
         """Every model: placement, rows, the gate's word, whether it rules."""
-        async with self._kernel.db.reading() as conn:
+        async with self.kernel.db.reading() as conn:
             ruling = await store.active(conn)
             models = await store.models(conn)
         return [
@@ -233,9 +264,10 @@ class Learning:
             for one in models
         ]  # fmt: skip
 
-    async def _promote(self, conn: Conn, row: ModelRow, *, actor: str, reason: str) -> Promotion:
+    async def rule(self, conn: Conn, row: ModelRow, *, actor: str, reason: str) -> Promotion:
+        """From the caller's commit on this model rules; whether it may is asked before."""
         made = Promotion(
-            placement=row.placement, digest=row.digest, actor=actor, reason=reason, at=self._kernel.clock.now()
+            placement=row.placement, digest=row.digest, actor=actor, reason=reason, at=self.kernel.clock.now()
         )
         await store.promote(conn, made)
         refs = {"model": row.digest, "placement": row.placement}
@@ -264,7 +296,7 @@ class Learning:
             left = await asyncio.to_thread(store.without, self._folder / file, [person])
             if left is not None:
                 taken += left[0]
-                await store.redacted_training_set(conn, digest, left[1], self._kernel.clock.now())
+                await store.redacted_training_set(conn, digest, left[1], self.kernel.clock.now())
         # A file whose note was never committed is no training set, but her rows are in it all the same.
         noted = {file for _, file in await store.training_files(conn)}
         for path in sorted(self._folder.glob("*.parquet")):

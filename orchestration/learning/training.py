@@ -53,6 +53,7 @@ class TrainingSet:
     feature_set: str
     people: tuple[PersonId, ...]
     log: Log
+    times: tuple[datetime, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -93,6 +94,7 @@ def arrange(placement: str, feature_set: str, names: tuple[str, ...], examples: 
             features,
             names,
         ),
+        tuple(one.at for one in ordered),
     )
 
 

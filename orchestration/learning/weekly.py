@@ -1,0 +1,157 @@
+"""The weekly job: collect and debias, count rewards, train, beat the current model by interval, register, promote, report (decision.D39, D46).
+
+Enters: the learning room, once a week or whenever somebody asks. Leaves: one `Week` a placement. Killed at any moment it goes on where it stood: the steps are deterministic
+up to the registered model, and a promotion commits together with the note that it was made. A week that is done is not done again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, cast
+
+from kernel.canonical import Json
+from kernel.db import Conn
+from orchestration.learning import rewards_store
+from orchestration.learning.errors import TooLittleToLearn
+from orchestration.learning.rewards_store import RewardRun, WeeklyRow
+from orchestration.learning.service import BETTER, Learning
+from orchestration.learning.store import ModelRow, model
+
+Outcome = Literal["promoted", "held", "overtaken", "too_little"]
+_HELD: Final = "weekly job: not better than every comparison by interval"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Week:
+    """What the job of one week did at one placement. `fresh`: done now, not by an earlier run of this week."""
+
+    placement: str
+    week: str
+    outcome: str
+    model: str | None
+    rewards_version: int | None
+    rows: int
+    evaluation: Mapping[str, Json]
+    alarms: tuple[str, ...]
+    fresh: bool
+
+
+def week_of(at: datetime) -> str:
+    """The ISO week of a moment in UTC, as 2026-W07."""
+    year, week, _ = at.isocalendar()
+    return f"{year}-W{week:02}"
+
+
+async def weekly(
+    learning: Learning, *, actor: str = "schedule", placements: Sequence[str] | None = None, again: bool = False
+) -> list[Week]:
+    """The job of this week at every placement that can be learned from, or at those named. `again`: also where it is done.
+
+    Raises:
+        CandorError: a placement that there is not, engines that do not answer. What earlier placements did stays.
+    """
+    job = _Job(learning, actor)
+    names = list(placements) if placements is not None else await learning.placements()
+    return [await job.run(name, again=again) for name in names]
+
+
+class _Job:
+    def __init__(self, learning: Learning, actor: str) -> None:
+        self._learning = learning
+        self._kernel = learning.kernel
+        self._actor = actor
+        self._counted: RewardRun | None = None
+
+    async def run(self, placement: str, *, again: bool) -> Week:
+        now = self._kernel.clock.now()
+        week = week_of(now)
+        async with self._kernel.db.transaction() as conn:
+            at = await rewards_store.begin_week(conn, placement, week, now)
+            known = await model(conn, at.model) if at.model is not None else None
+            if at.stage == "done" and again:
+                await rewards_store.move_week(conn, placement, week, stage="begun", at=now)
+        if at.stage == "done" and not again:
+            return await self._told(at, known, fresh=False)
+        if at.stage == "registered" and known is not None:
+            return await self._finish(at, known)
+        return await self._begin(at)
+
+    async def _begin(self, at: WeeklyRow) -> Week:
+        learning = self._learning
+        if self._counted is None:
+            self._counted = await learning.rewards.recompute(actor=self._actor)
+        counted = self._counted
+        made = await learning.training_set(at.placement, run=counted)
+        left: dict[str, Json] = {"left_out": dict(made.left_out), "rows": len(made.people)}
+        async with self._kernel.db.reading() as conn:
+            ruling = (await learning.ruling(conn)).get(at.placement)
+        try:
+            row = await learning.fit(at.placement, made)
+        except TooLittleToLearn as little:
+            return await self._done(at, None, "too_little", {**left, "why": little.message}, counted.version)
+        async with self._kernel.db.transaction() as conn:
+            await learning.register(conn, row, actor=self._actor)
+            await self._move(conn, at, "registered", row, facts={**left, "against": ruling}, version=counted.version)
+        async with self._kernel.db.reading() as conn:
+            kept = await model(conn, row.digest)
+        assert kept is not None
+        return await self._finish(at, kept)
+
+    async def _finish(self, at: WeeklyRow, row: ModelRow) -> Week:
+        """Promote or hold, in one commit with the note of it."""
+        async with self._kernel.db.transaction() as conn:
+            now = await rewards_store.begin_week(conn, at.placement, at.week, self._kernel.clock.now())
+            if now.stage == "done":  # another process was quicker
+                return await self._told(now, row, fresh=False)
+            outcome = await self._verdict(conn, now, row)
+            if outcome == "promoted":
+                await self._learning.rule(conn, row, actor=self._actor, reason=f"weekly job, {BETTER}")
+            else:
+                await self._learning.hold(conn, row, actor=self._actor, reason=_HELD)
+            await self._move(conn, now, "done", row, outcome=outcome)
+        return await self._report(at, fresh=True)
+
+    async def _verdict(self, conn: Conn, at: WeeklyRow, row: ModelRow) -> Outcome:
+        if row.evaluation.get("decision") != "promote":
+            return "held"
+        ruling = (await self._learning.ruling(conn)).get(at.placement)
+        if ruling == row.digest:  # the same bytes rule already
+            return "held"
+        # Judged against a model that rules no longer: its evidence is about another comparison.
+        return "promoted" if ruling == at.facts.get("against") else "overtaken"
+
+    async def _done(self, at: WeeklyRow, row: ModelRow | None, outcome: Outcome, facts: Mapping[str, Json], version: int) -> Week:  # fmt: skip
+        async with self._kernel.db.transaction() as conn:
+            await self._move(conn, at, "done", row, outcome=outcome, facts=facts, version=version)
+        return await self._report(at, fresh=True)
+
+    async def _move(
+        self, conn: Conn, at: WeeklyRow, stage: str, row: ModelRow | None, *, outcome: Outcome | None = None,
+        facts: Mapping[str, Json] | None = None, version: int | None = None,
+    ) -> None:  # fmt: skip
+        await rewards_store.move_week(
+            conn, at.placement, at.week, stage=stage, at=self._kernel.clock.now(), version=version,
+            model=row.digest if row is not None else None, outcome=outcome, facts=facts,
+        )  # fmt: skip
+
+    async def _report(self, at: WeeklyRow, *, fresh: bool) -> Week:
+        async with self._kernel.db.transaction() as conn:
+            now = await rewards_store.begin_week(conn, at.placement, at.week, at.begun_at)
+            row = await model(conn, now.model) if now.model is not None else None
+        return await self._told(now, row, fresh=fresh)
+
+    async def _told(self, at: WeeklyRow, row: ModelRow | None, *, fresh: bool) -> Week:
+        aged = [one for one in await self._learning.aged() if one.startswith(f"placement {at.placement} ")]
+        rows = at.facts.get("rows", 0)
+        return Week(
+            placement=at.placement, week=at.week, outcome=at.outcome or "", model=at.model, rewards_version=at.version,
+            rows=rows if isinstance(rows, int) else 0, evaluation=row.evaluation if row is not None else {},
+            alarms=(*aged, *drifted(row, self._learning.settings.drift_alarm)), fresh=fresh,
+        )  # fmt: skip
+
+
+def drifted(row: ModelRow | None, limit: float) -> list[str]:
+    """Features whose mean moved further than the limit since the current model was trained, the furthest first."""
+    moved = cast("Mapping[str, float]", row.evaluation.get("drift", {})) if row is not None else {}
+    far = sorted(((value, name) for name, value in moved.items() if value > limit), reverse=True)
+    return [f"feature {name} moved by {value:.2f} standard deviations" for value, name in far]
