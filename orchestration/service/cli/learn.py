@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output
+from orchestration.service.cli import learn_loop, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def register(app: Commands) -> None:
     app.add("rollback")(rollback)
     app.add("status")(status)
     app.add("gate")(gate)
+    learn_loop.register(app)
 
 
 def train(placement: Placement, as_json: Json = False) -> None:
