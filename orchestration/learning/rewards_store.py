@@ -4,12 +4,11 @@ A reward is never changed: a version adds rows for decisions whose reward differ
 each decision up to it.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from psycopg.types.json import Jsonb
+from typing import Any, Final
 
 from kernel.canonical import Json
 from kernel.db import Conn
@@ -62,6 +61,7 @@ class WeeklyRow:
     changed_at: datetime
 
 
+_CHUNK: Final = 10_000  # rows in one statement
 _RUN = "version, as_of, since, rules, digest, decisions, changed, facts, made_at"
 _REWARD = "decision, placement, arm, channel, at, seen_at, closes_at, reward, credits, table_of"
 _WEEKLY = "placement, week, stage, version, model, outcome, facts, begun_at, changed_at"
@@ -79,8 +79,8 @@ async def add_run(
     """Begin a version."""
     got = await conn.execute(
         "INSERT INTO learning.reward_runs (as_of, since, rules, digest, decisions, changed, facts, made_at) "
-        f"VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING {_RUN}",
-        (as_of, since, Jsonb(dict(rules)), digest, decisions, changed, Jsonb(dict(facts)), made_at),
+        f"VALUES (%s, %s, %s::jsonb, %s, %s, %s, %s::jsonb, %s) RETURNING {_RUN}",
+        (as_of, since, _json(rules), digest, decisions, changed, _json(facts), made_at),
     )
     (row,) = await got.fetchall()
     return RewardRun(**row)
@@ -101,34 +101,21 @@ async def run(conn: Conn, version: int) -> RewardRun | None:
 
 async def add(conn: Conn, version: int, rewards: Sequence[Reward]) -> None:
     """Write the rewards that are new or differ in this version."""
-    if not rewards:
-        return
-    types = (
-        "text",
-        "int8",
-        "text",
-        "text",
-        "text",
-        "timestamptz",
-        "timestamptz",
-        "timestamptz",
-        "float8",
-        "jsonb",
-        "text",
-    )
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy(
-            "COPY learning.rewards (decision, version, placement, arm, channel, at, seen_at, closes_at, reward, credits,"
-            " table_of) FROM STDIN (FORMAT BINARY)"
-        ) as copy,
-    ):
-        copy.set_types(types)
-        for one in rewards:
-            await copy.write_row((
-                one.decision, version, one.placement, one.arm, one.channel, one.at, one.seen_at, one.closes_at,
-                one.reward, Jsonb(dict(one.credits)), one.table_of,
-            ))  # fmt: skip
+    for start in range(0, len(rewards), _CHUNK):
+        part = rewards[start : start + _CHUNK]
+        await conn.execute(
+            "INSERT INTO learning.rewards (decision, version, placement, arm, channel, at, seen_at, closes_at, reward, credits,"
+            " table_of) SELECT decision, %s, placement, arm, channel, at, seen_at, closes_at, reward, credits::jsonb, table_of "
+            "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],"
+            " %s::timestamptz[], %s::float8[], %s::text[], %s::text[])"
+            " AS w(decision, placement, arm, channel, at, seen_at, closes_at, reward, credits, table_of)",
+            (
+                version, [one.decision for one in part], [one.placement for one in part], [one.arm for one in part],
+                [one.channel for one in part], [one.at for one in part], [one.seen_at for one in part],
+                [one.closes_at for one in part], [one.reward for one in part],
+                [_json(one.credits) for one in part], [one.table_of for one in part],
+            ),
+        )  # fmt: skip
 
 
 async def of_version(
@@ -171,8 +158,8 @@ async def move_week(
     """The job has come this far; what is None stays as it was."""
     await conn.execute(
         "UPDATE learning.weekly SET stage = %s, version = coalesce(%s, version), model = coalesce(%s, model), "
-        "outcome = coalesce(%s, outcome), facts = facts || %s, changed_at = %s WHERE placement = %s AND week = %s",
-        (stage, version, model, outcome, Jsonb(dict(facts or {})), at, placement, week),
+        "outcome = coalesce(%s, outcome), facts = facts || %s::jsonb, changed_at = %s WHERE placement = %s AND week = %s",
+        (stage, version, model, outcome, _json(facts or {}), at, placement, week),
     )
 
 
@@ -183,3 +170,7 @@ async def weeks(conn: Conn, limit: int = 20) -> list[WeeklyRow]:
     )
     rows: list[dict[str, Any]] = await got.fetchall()
     return [WeeklyRow(**row) for row in rows]
+
+
+def _json(value: Mapping[str, Json]) -> str:
+    return json.dumps(dict(value))

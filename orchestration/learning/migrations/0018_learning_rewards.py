@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0018_learning_rewards"
-down_revision = "0010_learning"
+down_revision = "0014_identity_reviews"
 branch_labels = None
 depends_on = None
 
