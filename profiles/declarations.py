@@ -1,13 +1,15 @@
 """Features and segments as they are declared: the form of ``features.yaml``, checked, with a digest.
 
-What enters: YAML. What leaves: ``Declared``. A feature takes something of a trait, of events of one name, or of the graph; a
+What enters: YAML. What leaves: ``Declared``. A feature takes something of a trait, of events, of the moment, or of the graph; a
 segment is a list of conditions on features, all of which hold. The digest is that of the declaration's canonical JSON: two
 files that say the same have the same digest, and a model names the digest its columns came from.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, cast
+from zoneinfo import available_timezones
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,14 +18,50 @@ from kernel.canonical import Json, digest
 from profiles.errors import DeclarationInvalid
 
 SHIPPED: Final = Path(__file__).parent / "data" / "features.yaml"
-Take = Literal["numeric", "boolean", "category", "count", "days_since", "sum", "decayed", "sure"]
-_OF_TRAITS: Final = frozenset({"numeric", "boolean", "category"})
-_OF_EVENTS: Final = frozenset({"count", "days_since", "sum", "decayed"})
+Take = Literal[
+    "numeric", "boolean", "category",
+    "count", "days_since", "recency", "sum", "mean", "decayed", "faded", "rate", "affinity", "latest",
+    "hour", "weekday", "sure",
+]  # fmt: skip
+_MATCH: Final = frozenset({"where", "window_days", "session"})
+_OPEN: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {  # take -> what it needs, what it may have besides
+    "numeric": (frozenset({"trait"}), frozenset()),
+    "boolean": (frozenset({"trait"}), frozenset()),
+    "category": (frozenset({"trait", "values"}), frozenset()),
+    "count": (frozenset({"event"}), _MATCH),
+    "days_since": (frozenset({"event"}), _MATCH),
+    "recency": (frozenset({"event", "half_life_days"}), _MATCH),
+    "sum": (frozenset({"event", "property"}), _MATCH),
+    "mean": (frozenset({"event", "property"}), _MATCH),
+    "decayed": (frozenset({"event", "half_life_days"}), _MATCH),
+    "faded": (frozenset({"event", "fade"}), _MATCH),
+    "rate": (frozenset({"event", "of"}), _MATCH),
+    "affinity": (frozenset({"events", "property", "value", "fade"}), frozenset({"window_days", "session"})),
+    "latest": (frozenset({"event", "property", "values"}), _MATCH),
+    "hour": (frozenset({"zone"}), frozenset()),
+    "weekday": (frozenset({"zone"}), frozenset()),
+    "sure": (frozenset(), frozenset()),
+}
+_DEFAULTED: Final = frozenset({"fade", "zone"})  # the settings or the calendar say them when the file does not
+ANY: Final = "*"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
+class Weighed(BaseModel):
+    """A kind of event that speaks for or against something, and how loudly."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event: str
+    weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    where: dict[str, str | int | float | bool] = {}
+
+
 class Feature(BaseModel):
-    """One column. ``where``: properties that an event must have with exactly this value."""
+    """One column. ``where``: properties that an event must have with exactly this value; ``event: "*"`` is any event.
+
+    ``property`` names a property, or with a dot a place in the event's context (``context.device.type``).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,27 +70,29 @@ class Feature(BaseModel):
     trait: str | None = None
     values: tuple[str, ...] = ()
     event: str | None = None
+    events: tuple[Weighed, ...] = ()
+    of: str | None = None
     property: str | None = None
+    value: str | None = None
     where: dict[str, str | int | float | bool] = {}
     window_days: Annotated[float, Field(gt=0)] | None = None
     half_life_days: Annotated[float, Field(gt=0)] | None = None
+    fade: Annotated[float, Field(gt=0, le=1)] | None = None
+    session: bool = False
+    zone: str | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """What each kind needs is there, and nothing that means nothing to it."""
-        faults = [
-            (self.trait is None) == (self.take in _OF_TRAITS) and "trait",
-            (self.event is None) == (self.take in _OF_EVENTS) and "event",
-            bool(self.values) != (self.take == "category") and "values",
-            (self.property is not None) != (self.take == "sum") and "property",
-            (self.half_life_days is not None) != (self.take == "decayed") and "half_life_days",
-            self.take not in _OF_EVENTS
-            and (self.window_days is not None or bool(self.where))
-            and "window_days or where",
-            len({v.strip().lower() for v in self.values}) != len(self.values) and "values (twice the same)",
-        ]
-        if wrong := [fault for fault in faults if fault]:
-            raise ValueError(f"{self.take} and {', '.join(map(str, wrong))} do not go together")
+        needed, allowed = _OPEN[self.take]
+        given = {name for name in Feature.model_fields if name not in {"name", "take"} and getattr(self, name)}
+        faults = sorted(needed - given - _DEFAULTED) + sorted(given - needed - allowed)
+        if len({v.strip().lower() for v in self.values}) != len(self.values):
+            faults.append("values (twice the same)")
+        if self.zone is not None and self.zone not in available_timezones():
+            faults.append("zone (no such time zone)")
+        if faults:
+            raise ValueError(f"{self.take} and {', '.join(faults)} do not go together")
         return self
 
 
@@ -113,7 +153,16 @@ class Declared(BaseModel):
     @cached_property
     def digest(self) -> str:
         """``sha256:`` of what is declared."""
-        return digest(cast("Json", self.model_dump(mode="json")))
+        # Without defaults, so that a kind of feature that is added later changes no digest of a file that does not use it.
+        return digest(cast("Json", self.model_dump(mode="json", exclude_defaults=True)))
+
+    def faded(self, fade: float) -> "Declared":
+        """The same with ``fade`` where a feature that fades does not say how fast."""
+        features = [
+            one.model_copy(update={"fade": fade}) if "fade" in _OPEN[one.take][0] and one.fade is None else one
+            for one in self.features
+        ]
+        return self.model_copy(update={"features": tuple(features)})
 
 
 def load(file: Path | None = None) -> Declared:

@@ -10,7 +10,7 @@ no finite number adds nothing. Each is counted. Events of machines are never fea
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from events.log import Event
 from kernel.ids import ActId, RecordId
+from profiles.behaviour import UNKNOWN_CATEGORY, number, of_events, of_moment
 from profiles.declarations import Declared, Feature, load
 from profiles.errors import OutOfTime
 from profiles.profile import UnifiedProfile
 
-DAY: Final = 86_400.0
-UNKNOWN_CATEGORY: Final = -1.0
+_CALENDAR: Final = frozenset({"hour", "weekday"})
 _TRUE: Final = frozenset({"true", "yes", "y", "1", "t"})
 _FALSE: Final = frozenset({"false", "no", "n", "0", "f"})
 
@@ -59,19 +59,19 @@ class FeatureSet:
     """The declared features, ready to be evaluated."""
 
     def __init__(self, declared: Declared) -> None:
-        self.declared = declared
-        self.digest = declared.digest
+        self.declared = declared.faded(0.9)
+        self.digest = self.declared.digest
         self.names = tuple(f.name for f in declared.features)
         self._codes = {
             f.name: {value.strip().lower(): float(place) for place, value in enumerate(f.values)}
             for f in declared.features
-            if f.take == "category"
+            if f.take in {"category", "latest"}
         }
 
     @classmethod
-    def open(cls, file: Path | None = None) -> "FeatureSet":
-        """The set that a file declares, or the shipped one."""
-        return cls(load(file))
+    def open(cls, file: Path | None = None, *, fade: float = 0.9) -> "FeatureSet":
+        """The set that a file declares, or the shipped one; ``fade`` where a feature that fades does not say how fast."""
+        return cls(load(file).faded(fade))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -103,10 +103,12 @@ class FeatureSet:
     ) -> tuple[float, Origin | None]:
         if feature.take == "sure":
             return (profile.sure if profile.permission.granted else math.nan), None
+        if feature.take in _CALENDAR:
+            return of_moment(feature.take, at, feature.zone), None
         if feature.trait is not None:
             return self._of_trait(feature, profile, odd)
-        events = list(_matching(feature, profile, at))
-        return _aggregate(feature, events, at, odd), _origin(feature, events, profile)
+        value, events = of_events(feature, profile, at, self._codes.get(feature.name, {}), odd)
+        return value, _origin(feature, events, profile)
 
     def _of_trait(self, feature: Feature, profile: UnifiedProfile, odd: Counter[str]) -> tuple[float, Origin | None]:
         trait = profile.traits.get(feature.trait or "")
@@ -136,50 +138,11 @@ class FeatureSet:
         return frozenset(s.name for s in self.declared.segments if all(c.holds(values[c.feature]) for c in s.all))
 
 
-def number(value: object) -> float | None:
-    """A finite number, from a number or its text; None for anything else."""
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            found = float(value)
-        except (ValueError, OverflowError):
-            return None
-        return found if math.isfinite(found) else None
-    return float(value) if isinstance(value, bool) else None
-
-
 def _boolean(value: object) -> float | None:
     word = str(value).strip().lower().removesuffix(".0")
     if word in _TRUE:
         return 1.0
     return 0.0 if word in _FALSE else None
-
-
-def _matching(feature: Feature, profile: UnifiedProfile, at: datetime) -> Iterator[Event]:
-    for event in profile.by_name.get(feature.event or "", ()):
-        if event.machine or event.event_time > at:
-            continue
-        if feature.window_days is not None and _days(event, at) > feature.window_days:
-            continue
-        if all(event.properties.get(name) == value for name, value in feature.where.items()):
-            yield event
-
-
-def _aggregate(feature: Feature, events: Sequence[Event], at: datetime, odd: Counter[str]) -> float:
-    if feature.take == "count":
-        return float(len(events))
-    if feature.take == "days_since":
-        return min((_days(event, at) for event in events), default=math.nan)
-    if feature.take == "decayed":
-        half = feature.half_life_days or 1.0
-        return math.fsum(math.exp2(-_days(event, at) / half) for event in events)
-    amounts = [number(event.properties.get(feature.property or "")) for event in events]
-    if missing := amounts.count(None):
-        odd[f"{feature.name}:not_a_finite_number"] += missing
-    try:
-        return math.fsum(amount for amount in amounts if amount is not None)
-    except OverflowError:  # finite amounts whose sum is not
-        odd[f"{feature.name}:not_a_finite_number"] += 1
-        return math.nan
 
 
 def _origin(feature: Feature, events: Sequence[Event], profile: UnifiedProfile) -> Origin | None:
@@ -196,7 +159,3 @@ def _origin(feature: Feature, events: Sequence[Event], profile: UnifiedProfile) 
         profile.permission.act,
         len(events),
     )
-
-
-def _days(event: Event, at: datetime) -> float:
-    return (at - event.event_time).total_seconds() / DAY

@@ -82,7 +82,7 @@ class Profiles:
         self._consent = consent
         self._events = events
         self.settings = settings or ProfilesSettings()
-        self.features = FeatureSet.open(self.settings.features_file)
+        self.features = FeatureSet.open(self.settings.features_file, fade=self.settings.event_weight)
         self.survivorship = survivorship.load(self.settings.survivorship_file)
         self._hot = HotStore(kernel.cache)
         self._folder = kernel.settings.data_dir / "features"

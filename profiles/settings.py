@@ -15,6 +15,12 @@ class ProfilesSettings(Section):
         Path | None,
         Field(description="YAML file of features and segments. Absent: the shipped profiles/data/features.yaml."),
     ] = None
+    event_weight: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="Weight of each older event over that of the next newer one, where a feature fades."
+        ),
+    ] = 0.9
     survivorship_file: Annotated[
         Path | None,
         Field(description="YAML file of survivorship rules. Absent: the shipped profiles/data/survivorship.yaml."),

@@ -33,6 +33,14 @@ features:
   - {name: spend, take: sum, event: Order Completed, property: revenue}
   - {name: views, take: decayed, event: Product Viewed, half_life_days: 7}
   - {name: big_orders, take: count, event: Order Completed, where: {size: big}}
+  - {name: recency, take: recency, event: Order Completed, half_life_days: 30}
+  - {name: mean_order, take: mean, event: Order Completed, property: revenue}
+  - {name: faded, take: faded, event: "*"}
+  - {name: rate, take: rate, event: Order Completed, of: Product Viewed, window_days: 90}
+  - {name: likes, take: affinity, property: revenue, value: "12.5", events: [{event: Product Viewed}, {event: Order Completed, weight: 3}]}
+  - {name: newest, take: latest, event: "*", property: revenue, values: ["yes", "no", "19.99"]}
+  - {name: visit, take: count, event: "*", session: true}
+  - {name: hour, take: hour, zone: Europe/Berlin}
   - {name: identity_sure, take: sure}
 segments:
   - {name: lapsed, all: [{feature: days_since_order, over: 20}]}
@@ -108,7 +116,8 @@ def test_what_each_kind_takes():
     ]
     found = evaluate(raw([record(1, {"age": "33", "member": "Yes", "interest": " Garden"})], events, sure=0.75))
     assert dict(zip(SET.names, found.row.tolist(), strict=True)) == {
-        "age": 33.0, "is_member": 1.0, "interest": 1.0, "orders_30d": 1.0, "days_since_order": 10.0, "spend": 25.0,
+        "recency": 2 ** (-1 / 3), "mean_order": 12.5, "faded": 3.439, "rate": 1.0, "likes": 0.0, "newest": 2.0, "visit": 1.0,
+        "hour": 1.0, "age": 33.0, "is_member": 1.0, "interest": 1.0, "orders_30d": 1.0, "days_since_order": 10.0, "spend": 25.0,
         "views": 1.5, "big_orders": 1.0, "identity_sure": 0.75,
     }  # fmt: skip
     assert found.odd == {}

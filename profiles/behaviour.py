@@ -1,0 +1,168 @@
+"""What somebody did, as a number: counts, sums, recency, rates, affinities, the visit that is going on, and the calendar.
+
+What enters: one declared feature, a unified profile, a moment. What leaves: the value and the events it rests on. Pure and free of order: sums are exact
+(``math.fsum`` rounds once), and events of one moment have one rank, so that the order of arrival changes no bit. Events of machines count nowhere.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from events.log import Event
+from events.sessions import current
+from kernel.canonical import Json
+from profiles.declarations import ANY, Feature, Weighed
+from profiles.profile import UnifiedProfile
+
+DAY: Final = 86_400.0
+UNKNOWN_CATEGORY: Final = -1.0
+
+
+def of_moment(take: str, at: datetime, zone: str | None) -> float:
+    """Hour (0 to 23) or weekday (Monday is 0) of the moment, in UTC unless a zone is named."""
+    there = at.astimezone(ZoneInfo(zone) if zone is not None else UTC)
+    return float(there.hour if take == "hour" else there.weekday())
+
+
+def of_events(
+    feature: Feature, profile: UnifiedProfile, at: datetime, codes: Mapping[str, float], odd: Counter[str]
+) -> tuple[float, Sequence[Event]]:
+    """The value of a feature that is made of events, and those events."""
+    if feature.take == "affinity":
+        return _affinity(feature, profile, at)
+    events = list(_matching(feature, profile, at))
+    match feature.take:
+        case "count":
+            return float(len(events)), events
+        case "days_since":
+            return min((_days(event, at) for event in events), default=math.nan), events
+        case "recency":
+            half = feature.half_life_days or 1.0
+            return max((math.exp2(-_days(event, at) / half) for event in events), default=0.0), events
+        case "decayed":
+            half = feature.half_life_days or 1.0
+            return math.fsum(math.exp2(-_days(event, at) / half) for event in events), events
+        case "faded":
+            return math.fsum(_weights(events, feature.fade or 1.0)), events
+        case "rate":
+            return _rate(feature, profile, at, events), events
+        case "latest":
+            return _latest(feature, events, codes, odd), events
+        case _:
+            return _amount(feature, events, odd), events
+
+
+def number(value: object) -> float | None:
+    """A finite number, from a number or its text; None for anything else."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            found = float(value)
+        except (ValueError, OverflowError):
+            return None
+        return found if math.isfinite(found) else None
+    return float(value) if isinstance(value, bool) else None
+
+
+def _matching(feature: Feature, profile: UnifiedProfile, at: datetime, name: str | None = None) -> Iterator[Event]:
+    wanted = name if name is not None else feature.event or ""
+    for event in _pool(feature, profile, at, wanted):
+        if event.machine or event.event_time > at:
+            continue
+        if feature.window_days is not None and _days(event, at) > feature.window_days:
+            continue
+        if all(event.properties.get(key) == value for key, value in feature.where.items()):
+            yield event
+
+
+def _pool(feature: Feature, profile: UnifiedProfile, at: datetime, name: str) -> Sequence[Event]:
+    if feature.session:
+        visit = current([event for event in profile.events if not event.machine], at)
+        return [event for event in visit if name in {ANY, event.name}]
+    return profile.events if name == ANY else profile.by_name.get(name, ())
+
+
+def _amount(feature: Feature, events: Sequence[Event], odd: Counter[str]) -> float:
+    told = [number(_said(event, feature.property or "")) for event in events]
+    amounts = [one for one in told if one is not None]
+    if missing := len(told) - len(amounts):
+        odd[f"{feature.name}:not_a_finite_number"] += missing
+    try:
+        total = math.fsum(amounts)
+    except OverflowError:  # finite amounts whose sum is not
+        odd[f"{feature.name}:not_a_finite_number"] += 1
+        return math.nan
+    if feature.take == "sum":
+        return total
+    return total / len(amounts) if amounts else math.nan
+
+
+def _rate(feature: Feature, profile: UnifiedProfile, at: datetime, events: Sequence[Event]) -> float:
+    """How often seeing led to doing; more doing than seeing is always."""
+    chances = sum(1 for _ in _matching(feature, profile, at, feature.of))
+    return min(len(events) / chances, 1.0) if chances else math.nan
+
+
+def _latest(feature: Feature, events: Sequence[Event], codes: Mapping[str, float], odd: Counter[str]) -> float:
+    said = [(event, word) for event in events if (word := _said(event, feature.property or "")) is not None]
+    if not said:
+        return math.nan
+    newest = max(event.event_time for event, _ in said)
+    words = {str(word).strip().lower() for event, word in said if event.event_time == newest}
+    # Events of one moment that disagree: the word that comes first, whatever order they arrived in.
+    code = codes.get(min(words))
+    if code is None:
+        odd[f"{feature.name}:unknown_category"] += 1
+    return UNKNOWN_CATEGORY if code is None else code
+
+
+def _affinity(feature: Feature, profile: UnifiedProfile, at: datetime) -> tuple[float, Sequence[Event]]:
+    """How much of what somebody did, newer things more, was about one thing: -1 (all against) to 1 (all for), 0 for nothing."""
+    found: list[tuple[Event, float]] = []
+    for kind in feature.events:
+        found.extend((event, kind.weight) for event in _matching(feature, profile, at, kind.event) if _is(event, kind))
+    fades = _weights([event for event, _ in found], feature.fade or 1.0)
+    about = [_about(event, feature.property or "", feature.value or "") for event, _ in found]
+    weighed = [(fade * weight, hit) for fade, (_, weight), hit in zip(fades, found, about, strict=True)]
+    whole = math.fsum(abs(part) for part, _ in weighed)
+    if whole == 0:
+        return 0.0, ()
+    return math.fsum(part for part, hit in weighed if hit) / whole, [
+        event for (event, _), hit in zip(found, about, strict=True) if hit
+    ]
+
+
+def _weights(events: Sequence[Event], fade: float) -> list[float]:
+    """``fade`` to the number of later moments at which something happened: the newest weighs one."""
+    moments = {at: place for place, at in enumerate(sorted({e.event_time for e in events}, reverse=True))}
+    return [fade ** moments[event.event_time] for event in events]
+
+
+def _is(event: Event, kind: Weighed) -> bool:
+    return all(event.properties.get(key) == value for key, value in kind.where.items())
+
+
+def _about(event: Event, name: str, value: str) -> bool:
+    """Whether the event, or a product in it, has this word."""
+    products = event.properties.get("products")
+    listed = [one for one in products if isinstance(one, Mapping)] if isinstance(products, Sequence) else []
+    said = [_said(event, name), *(one.get(name) for one in listed)]
+    return any(str(one).strip().lower() == value.strip().lower() for one in said if isinstance(one, str | int | float))
+
+
+def _said(event: Event, name: str) -> Json:
+    """A property, or with ``context.`` in front a place in the circumstances."""
+    if not name.startswith("context."):
+        return event.properties.get(name)
+    found: Json = event.context
+    for step in name.split(".")[1:]:
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(step)
+    return found
+
+
+def _days(event: Event, at: datetime) -> float:
+    return (at - event.event_time).total_seconds() / DAY
