@@ -4,11 +4,12 @@ Enters: a rendered `Message`. Leaves: an `Outcome`. Every connector, in this pro
 `Connector`; `channels/conformance.py` runs it against any of them. Follows spec channels.A6, A13, operations.B5 and DESIGN 5.4.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from kernel.ids import DecisionId, DeliveryId
 
@@ -86,4 +87,39 @@ class Connector(Protocol):
 
     async def forget(self, delivery_id: DeliveryId, reserved_at: datetime) -> bool:
         """Delete the copy that this connector keeps, for an erasure. True when there was one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something about a connector's configuration that keeps messages or receipts from passing, and what to do."""
+
+    what: str
+    remedy: str
+
+
+@runtime_checkable
+class Inspected(Protocol):
+    """A connector that can say what is wrong with its configuration; `candor doctor` asks it."""
+
+    def faults(self) -> Sequence[Fault]:
+        """What is wrong; empty when messages can leave."""
+        ...
+
+
+@runtime_checkable
+class Rehearsed(Protocol):
+    """A connector that can be tried without reaching anybody; `candor channel test` does so."""
+
+    def rehearsal(self, folder: Path) -> Connector:
+        """A connector like this one that reaches nobody; `folder` is empty and may be filled."""
+        ...
+
+
+@runtime_checkable
+class Closed(Protocol):
+    """A connector that holds connections."""
+
+    async def close(self) -> None:
+        """Let them go; what is being sent is finished by then."""
         ...

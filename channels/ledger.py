@@ -3,7 +3,7 @@
 Enters: a state and a step. Leaves: the next state, or `IllegalStep`. Pure; `store.py` repeats every step's `FROM` set in its SQL, so that
 two workers cannot both take one. Follows DESIGN 5.4 and spec channels.A6, operations.B5:
 
-    reserved ── claim ──> intent ── accept ──> accepted ── receipts ──> deferred, delivered, bounced, complained
+    reserved ── claim ──> intent ── accept ──> accepted ── receipts ──> deferred, blocked, delivered, dropped, ...
         │                   ├──── reject ──> rejected
         │                   ├──── lose ────> uncertain ── receipts ──> accepted, ... (a late word settles it)
         │                   └──── defer ───> reserved     (the provider said that nothing was taken)
@@ -27,7 +27,9 @@ class State(StrEnum):
     REJECTED = "rejected"
     UNCERTAIN = "uncertain"
     DEFERRED = "deferred"
+    BLOCKED = "blocked"
     DELIVERED = "delivered"
+    DROPPED = "dropped"
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     CANCELLED = "cancelled"
@@ -51,7 +53,14 @@ class Receipt(StrEnum):
 
     ACCEPTED = "accepted"
     DEFERRED = "deferred"
+    BLOCKED = "blocked"
+    """Turned away for what it was, or for now: the address is good, and the provider may still get it through (A33)."""
     DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+    DROPPED = "dropped"
+    """The provider did not try: the address is on a list of its own."""
     BOUNCED = "bounced"
     COMPLAINED = "complained"
 
@@ -71,11 +80,23 @@ _RANK: Final[dict[State, int]] = {
     State.UNCERTAIN: 0,
     State.ACCEPTED: 1,
     State.DEFERRED: 2,
-    State.DELIVERED: 3,
-    State.BOUNCED: 4,
-    State.COMPLAINED: 5,
+    State.BLOCKED: 3,
+    State.DELIVERED: 4,
+    State.DROPPED: 5,
+    State.BOUNCED: 6,
+    State.COMPLAINED: 7,
+}
+# What somebody does with a message proves that it arrived, even where the provider's own word for that is lost.
+_PROVES: Final[dict[Receipt, State]] = {
+    Receipt.OPENED: State.DELIVERED,
+    Receipt.CLICKED: State.DELIVERED,
+    Receipt.UNSUBSCRIBED: State.DELIVERED,
 }
 
+HEARD_IN: Final = tuple(_RANK)
+"""States that a receipt can be about; `intent` too, when the provider is faster than our own record."""
+ENGAGED: Final = frozenset({Receipt.OPENED, Receipt.CLICKED})
+"""What somebody, or a machine, does with a message."""
 FINAL: Final = frozenset({State.CANCELLED, State.WITHHELD, State.REJECTED})
 UNSENT: Final = frozenset({State.CANCELLED, State.WITHHELD, State.REJECTED})
 """States in which nothing left: the cap's place is given back. Uncertain keeps it: the message may have gone out."""
@@ -91,9 +112,9 @@ def after(state: State, step: Step) -> State:
 
 def fold(state: State, receipt: Receipt) -> State:
     """The state after a provider's receipt. Raises IllegalStep when no attempt was made that a receipt could be about."""
+    reported = _PROVES.get(receipt) or State(receipt)
     if state is State.INTENT:  # the provider was faster than our own record
-        return State(receipt)
+        return reported
     if state not in _RANK:
-        raise IllegalStep(state, receipt, list(_RANK))
-    reported = State(receipt)
+        raise IllegalStep(state, receipt, HEARD_IN)
     return reported if _RANK[reported] > _RANK[state] else state

@@ -1,86 +1,287 @@
 """What providers say later about a message, folded into its state.
 
-Enters: receipts, in any order and any number of times. Leaves: the delivery's state, an entry, an event; a contact that is gone for
-good, or a complaint, is suppressed in the same commit (spec channels.A6, A33).
+Enters: receipts, in any order and any number of times, one or a thousand at once. Leaves: the deliveries' states, entries, events; a
+contact that is gone for good, or a complaint, is suppressed, and a no that she gave to the provider is a no here, in the same commit
+(spec channels.A6, A33, A34). Locks are taken in the house's order: person, delivery, contact.
 """
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from typing import Final
 
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from channels import store
+from channels import receipts_store
 from channels.deliveries import Delivery
-from channels.errors import UnknownDelivery
-from channels.ledger import Receipt, fold
-from channels.noting import Noting
+from channels.errors import IllegalStep
+from channels.ledger import ENGAGED, Receipt, State, fold
+from channels.noting import Noted, Noting
+from channels.receipts_store import ReceiptRow
 from channels.suppression import Suppressions
+from consent.errors import UnknownPurpose, UnknownSubject
+from consent.service import Consent
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
-from kernel.ids import DeliveryId
+from kernel.ids import DeliveryId, KeyId, PersonId
 from kernel.kernel import Kernel
+from kernel.vault import SubjectKey
+
+HASTE_SECONDS: Final = 5.0
+"""From the attempt to the mailbox and through a person's eyes takes longer; what follows sooner is a scanner."""
+HASTE_CONFIDENCE: Final = 0.85
+
+
+class Heard(StrEnum):
+    """What became of one receipt."""
+
+    TAKEN = "taken"
+    REPEATED = "repeated"
+    UNKNOWN_DELIVERY = "unknown_delivery"
+    OTHER_CONNECTOR = "other_connector"
+    NOT_SENT = "not_sent"
+    """It speaks of a delivery that never left here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewReceipt:
-    """One report. `event_id` is the provider's own name for it; `permanent` says that a bounce will not change."""
+    """One report. `event_id` is the provider's own name for it; `permanent` says that a bounce will not change.
+
+    `code` is a status or a word of the connector's own table, never prose. `machine` and `confidence` are of opens and clicks; `link` is where
+    a click led, without anything that opens a door, and `of_content` is False when it led to a page of ours. `suppress`: the provider's
+    lists say that the contact is to be left alone, and why. `withdraw`: the person said no to the provider. `everywhere`: to all that this
+    channel carries.
+    """
 
     event_id: str
     receipt: Receipt
     at: datetime
     permanent: bool = False
+    code: str | None = None
+    machine: bool = False
+    confidence: float = 0.0
+    link: str | None = None
+    of_content: bool = True
+    suppress: Receipt | None = None
+    withdraw: bool = False
+    everywhere: bool = False
+
+    @property
+    def is_a_no(self) -> bool:
+        """Whether the person ended the purpose on this channel."""
+        return self.withdraw or self.receipt is Receipt.UNSUBSCRIBED
+
+    @property
+    def silences(self) -> Receipt | None:
+        """Why the contact is suppressed on the channel from now on, if it is."""
+        if self.receipt is Receipt.COMPLAINED or (self.receipt is Receipt.BOUNCED and self.permanent):
+            return self.receipt
+        return Receipt.UNSUBSCRIBED if self.is_a_no and self.everywhere else self.suppress
+
+
+@dataclass(slots=True)
+class _Work:
+    """One receipt on its way."""
+
+    place: int
+    said: NewReceipt
+    delivery: Delivery
+    state: State = State.ACCEPTED
+    live: PersonId | None = None
+
+
+@dataclass(slots=True)
+class _Folded:
+    """What a post comes to."""
+
+    answers: list[Heard]
+    deliveries: dict[DeliveryId, Delivery]
+    fresh: list[_Work] = field(default_factory=list)
+    states: dict[DeliveryId, State] = field(default_factory=dict)
 
 
 class Receiving:
     """Folds receipts."""
 
     def __init__(
-        self, kernel: Kernel, audit: Audit, identity: Identity, suppressions: Suppressions, noting: Noting
+        self,
+        kernel: Kernel,
+        audit: Audit,
+        identity: Identity,
+        consent: Consent,
+        suppressions: Suppressions,
+        noting: Noting,
     ) -> None:
         self._kernel = kernel
         self._audit = audit
         self._identity = identity
+        self._consent = consent
         self._suppressions = suppressions
         self._noting = noting
 
-    async def receive(self, conn: Conn, delivery_id: DeliveryId, said: NewReceipt, *, actor: str) -> Delivery:
-        """The delivery after the receipt; one that was heard before changes nothing.
-
-        Raises:
-            UnknownDelivery: there is none. IllegalStep: no attempt was made that a receipt could be about.
-        """
-        delivery = await store.get(conn, delivery_id, lock=True)
-        if delivery is None:
-            raise UnknownDelivery(delivery_id)
-        state = fold(delivery.state, said.receipt)
-        name = f"{delivery.connector or 'none'}:{said.event_id}"
-        if not await store.add_receipt(conn, name, delivery_id, said.receipt, said.at):
-            return delivery
-        now = self._kernel.clock.now()
-        if state is not delivery.state:
-            await store.move(conn, delivery_id, state, now)
-            await store.write_steps(conn, [(delivery_id, now, state, delivery.generation, None)])
-        alive = await self._kernel.vault.unwrap([delivery.key_id])
-        refs = {"delivery": delivery_id, "decision": delivery.decision_id, "person": delivery.person}
-        facts: dict[str, Json] = {
-            "receipt": said.receipt,
-            "permanent": said.permanent,
-            "at": said.at.isoformat(),
-            "state": state,
+    async def receive(
+        self,
+        conn: Conn,
+        reports: Sequence[tuple[DeliveryId, NewReceipt]],
+        *,
+        actor: str,
+        connector: str | None = None,
+    ) -> list[Heard]:
+        """Fold them; one answer each, in order. `connector`: only what it carried itself is taken."""
+        ids = [one for one, _ in reports]
+        found = await receipts_store.deliveries(conn, ids)
+        answers = [_judged(found.get(one), connector) for one in ids]
+        heard = await receipts_store.known(
+            conn, [_name(found[one], said) for (one, said), a in zip(reports, answers, strict=True) if a is Heard.TAKEN]
+        )
+        # A no first: it locks the person, and whoever sends locks her before the delivery.
+        wishes = {
+            one: said
+            for (one, said), answer in zip(reports, answers, strict=True)
+            if answer is Heard.TAKEN and said.is_a_no and _name(found[one], said) not in heard
         }
-        key_id = delivery.key_id if delivery.key_id in alive else None
-        await self._audit.append(conn, [NewEntry(Tag.DELIVERY_RECEIPT, refs, facts, key_id=key_id, actor=actor)])
-        await self._follow(conn, delivery, said, actor)
-        return replace(delivery, state=state, changed_at=now) if state is not delivery.state else delivery
+        for one in sorted(wishes):
+            await self._withdraw(conn, found[one], wishes[one], actor)
+        folded = await self._fold(conn, reports, answers)
+        await self._tell(conn, folded, actor)
+        return folded.answers
 
-    async def _follow(self, conn: Conn, delivery: Delivery, said: NewReceipt, actor: str) -> None:
-        live = (await self._identity.current(conn, [delivery.person])).get(delivery.person)
-        if live is None:
-            return  # erased meanwhile: there is nobody to note it for, and no contact to silence
-        await self._noting.received(conn, delivery, live, said.receipt, said.at)
-        ends = said.receipt is Receipt.COMPLAINED or (said.receipt is Receipt.BOUNCED and said.permanent)
-        if ends and await self._suppressions.hashes(conn, [delivery.identifier_id]):
-            contacts = [delivery.identifier_id]
-            await self._suppressions.suppress(conn, contacts, delivery.channel, said.receipt, actor=actor)
+    async def _fold(
+        self, conn: Conn, reports: Sequence[tuple[DeliveryId, NewReceipt]], answers: Sequence[Heard]
+    ) -> _Folded:
+        """Take the receipts that are new, and the states they lead to, on deliveries that are held."""
+        taken = [(place, one, said) for place, ((one, said), a) in enumerate(zip(reports, answers, strict=True)) if a is Heard.TAKEN]  # fmt: skip
+        held = await receipts_store.deliveries(conn, [one for _, one, _ in taken], lock=True)
+        folded = _Folded(list(answers), held)
+        works: dict[str, _Work] = {}
+        # In the order of happening, so that the history reads as it went; the end is the same in any order.
+        for place, one, said in sorted(taken, key=lambda item: (item[2].at, item[0])):
+            delivery = held[one]
+            try:
+                fold(delivery.state, said.receipt)
+            except IllegalStep:
+                folded.answers[place] = Heard.NOT_SENT
+                continue
+            name = _name(delivery, said)
+            if name in works:
+                folded.answers[place] = Heard.REPEATED
+                continue
+            works[name] = _Work(place, said, delivery)
+        fresh = await receipts_store.add(conn, [_row(name, work) for name, work in works.items()])
+        steps: list[tuple[Delivery, datetime, State, str | None]] = []
+        now = self._kernel.clock.now()
+        for name, work in works.items():
+            if name not in fresh:
+                folded.answers[work.place] = Heard.REPEATED
+                continue
+            folded.fresh.append(work)
+            one = work.delivery.delivery_id
+            before = folded.states.get(one, work.delivery.state)
+            work.state = fold(before, work.said.receipt)
+            if work.state is not before:
+                folded.states[one] = work.state
+                steps.append((work.delivery, now, work.state, work.said.code))
+        await receipts_store.move(conn, folded.states, now)
+        await receipts_store.write_steps(conn, steps)
+        return folded
+
+    async def _tell(self, conn: Conn, folded: _Folded, actor: str) -> None:
+        """The log, the events, the suppressions."""
+        if not folded.fresh:
+            return
+        alive = await self._kernel.vault.unwrap({work.delivery.key_id for work in folded.fresh})
+        await self._audit.append(conn, [_entry(work, alive, actor) for work in folded.fresh])
+        live = await self._identity.current(conn, sorted({work.delivery.person for work in folded.fresh}))
+        for work in folded.fresh:
+            work.live = live.get(work.delivery.person)
+        # An erased person has nobody to note it for, and no contact to silence.
+        present = [work for work in folded.fresh if work.live is not None]
+        await self._noting.received(conn, await self._noted(conn, present))
+        await self._silence(conn, present, actor)
+
+    async def _noted(self, conn: Conn, works: Sequence[_Work]) -> list[Noted]:
+        engaged = {one.delivery.delivery_id for one in works if one.said.receipt in ENGAGED}
+        begun = await receipts_store.begun(conn, sorted(engaged)) if engaged else {}
+        return [_note(one, begun) for one in works if one.live is not None]
+
+    async def _silence(self, conn: Conn, works: Sequence[_Work], actor: str) -> None:
+        wishes = {
+            (one.delivery.identifier_id, one.delivery.channel, why) for one in works if (why := one.said.silences)
+        }
+        contacts = await self._suppressions.hashes(conn, sorted({contact for contact, _, _ in wishes}))
+        for channel, why in sorted({(channel, why) for contact, channel, why in wishes if contact in contacts}):
+            ids = sorted({c for c, ch, w in wishes if (ch, w) == (channel, why) and c in contacts})
+            await self._suppressions.suppress(conn, ids, channel, why, actor=actor)
+
+    async def _withdraw(self, conn: Conn, delivery: Delivery, said: NewReceipt, actor: str) -> None:
+        try:
+            await self._consent.withdraw(
+                conn, delivery.identifier_id, delivery.purpose, delivery.channel, mechanism="one_click", actor=actor,
+                raw=f"{delivery.connector}:{said.receipt}".encode(),
+            )  # fmt: skip
+        except (UnknownSubject, UnknownPurpose):
+            return  # erased, or no longer declared: nothing can be sent under it, which is what was asked
+
+
+def unmatched(reports: Sequence[tuple[DeliveryId, NewReceipt]], answers: Sequence[Heard]) -> Counter[tuple[str, str]]:
+    """Counts by (receipt, reason) of what was about nothing here."""
+    return Counter(
+        (str(said.receipt), str(answer))
+        for (_, said), answer in zip(reports, answers, strict=True)
+        if answer not in {Heard.TAKEN, Heard.REPEATED}
+    )
+
+
+def _judged(delivery: Delivery | None, connector: str | None) -> Heard:
+    if delivery is None:
+        return Heard.UNKNOWN_DELIVERY
+    if connector is not None and delivery.connector != connector:
+        return Heard.NOT_SENT if delivery.connector is None else Heard.OTHER_CONNECTOR
+    return Heard.TAKEN
+
+
+def _name(delivery: Delivery, said: NewReceipt) -> str:
+    return f"{delivery.connector or 'none'}:{said.event_id}"
+
+
+def _row(name: str, work: _Work) -> ReceiptRow:
+    said = work.said
+    return ReceiptRow(
+        name=name,
+        delivery_id=work.delivery.delivery_id,
+        receipt=said.receipt,
+        at=said.at,
+        permanent=said.permanent,
+        machine=said.machine,
+        code=said.code,
+    )
+
+
+def _entry(work: _Work, alive: Mapping[KeyId, SubjectKey], actor: str) -> NewEntry:
+    delivery, said = work.delivery, work.said
+    refs = {"delivery": delivery.delivery_id, "decision": delivery.decision_id, "person": delivery.person}
+    facts: dict[str, Json] = {
+        "receipt": said.receipt,
+        "permanent": said.permanent,
+        "at": said.at.isoformat(),
+        "state": work.state,
+    }
+    key_id = delivery.key_id if delivery.key_id in alive else None
+    return NewEntry(Tag.DELIVERY_RECEIPT, refs, facts, key_id=key_id, actor=actor)
+
+
+def _note(work: _Work, begun: Mapping[DeliveryId, datetime]) -> Noted:
+    delivery, said = work.delivery, work.said
+    assert work.live is not None
+    machine, confidence = said.machine, said.confidence
+    since = begun.get(delivery.delivery_id) if said.receipt in ENGAGED else None
+    if since is not None and (said.at - since).total_seconds() < HASTE_SECONDS:
+        machine, confidence = True, max(confidence, HASTE_CONFIDENCE)
+    return Noted(
+        delivery=delivery, person=work.live, receipt=said.receipt, at=said.at, event_id=_name(delivery, said),
+        permanent=said.permanent, machine=machine, confidence=confidence, link=said.link, of_content=said.of_content,
+    )  # fmt: skip

@@ -6,26 +6,30 @@ gate again, send twice for one intent, call a message delivered that was only ac
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from audit.service import Audit
-from channels import rendering, store
+from channels import connectors as made
+from channels import receipts_store, rendering, store
 from channels.caps import CapRule
 from channels.clearance import Clearance
-from channels.connector import Connector
+from channels.connector import Closed, Connector
 from channels.content import Content
 from channels.deliveries import Delivery, DispatchReport, NewDelivery, No, StepTaken, Withheld
 from channels.dispatching import Dispatcher
+from channels.email import webhook
+from channels.email.reports import Post
+from channels.email.webhook import SendGridWebhook
 from channels.errors import IllegalStep, UnknownDelivery
 from channels.holding import Holding
 from channels.imports import SuppressionRows
-from channels.ledger import State, Step
+from channels.ledger import HEARD_IN, State, Step
 from channels.links import Links
 from channels.moving import Move, Mover
 from channels.noting import Noting
-from channels.outbox.connector import OutboxConnector
-from channels.receiving import NewReceipt, Receiving
+from channels.receiving import Heard, NewReceipt, Receiving, unmatched
 from channels.reservation import Reservations, windows_of
 from channels.settings import ChannelsSettings
 from channels.store import Place
@@ -43,6 +47,7 @@ from kernel.kernel import Kernel
 from kernel.log import get_logger
 from profiles.service import Profiles
 
+_PATIENCE_MS = 2_000  # a post of receipts waits this long for a delivery that is being sent; the provider repeats it
 _log = get_logger("channels")
 
 
@@ -66,7 +71,7 @@ class Channels:
         self._kernel = kernel
         self.settings = settings or ChannelsSettings()
         if connectors is None:
-            connectors = [OutboxConnector(self.settings.outbox_dir or kernel.settings.data_dir / "outbox")]
+            connectors = made.chosen(self.settings, kernel.settings.data_dir)
         self.connectors: Mapping[str, Connector] = {one.channel: one for one in connectors}
         self.links = Links(
             kernel.tokens,
@@ -82,10 +87,17 @@ class Channels:
         self._dispatcher = Dispatcher(
             kernel, identity, consent, clearance, self._mover, noting, self.links, self.connectors, self.settings
         )
-        self._receiving = Receiving(kernel, audit, identity, self._suppressions, noting)
+        self._receiving = Receiving(kernel, audit, identity, consent, self._suppressions, noting)
+        self.sendgrid = SendGridWebhook(kernel, self.settings.sendgrid, self._posted)
         self.pages = Pages(kernel, identity)
         self._holding = Holding(kernel, identity, self._mover, self.connectors)
         self.suppression_rows = SuppressionRows(self._suppressions)
+
+    async def close(self) -> None:
+        """Let the connectors' connections go."""
+        for one in self.connectors.values():
+            if isinstance(one, Closed):
+                await one.close()
 
     # in the decision's commit
 
@@ -180,7 +192,41 @@ class Channels:
         """
         await self._noting.prepare()
         async with self._kernel.db.transaction() as conn:
-            return await self._receiving.receive(conn, delivery_id, receipt, actor=actor)
+            (heard,) = await self._receiving.receive(conn, [(delivery_id, receipt)], actor=actor)
+        found = await self.show(delivery_id)
+        if heard is Heard.NOT_SENT:
+            raise IllegalStep(found.state, receipt.receipt, HEARD_IN)
+        return found
+
+    async def receive_many(
+        self, reports: Sequence[tuple[DeliveryId, NewReceipt]], *, connector: str, actor: str,
+        strange: Mapping[tuple[str, str], int] | None = None,
+    ) -> list[Heard]:  # fmt: skip
+        """Fold what one connector's provider reports, in one commit; one answer each, and what is about nothing here is counted.
+
+        `strange`: counts by (receipt, reason) of what could not even be read as one.
+
+        Raises:
+            TransactionConflict: a delivery is being sent right now, or two posts stand in each other's way; nothing was taken.
+        """
+        await self._noting.prepare()
+        async with self._kernel.db.transaction() as conn:
+            await receipts_store.patience(conn, _PATIENCE_MS)
+            answers = await self._receiving.receive(conn, reports, actor=actor, connector=connector)
+            day = self._kernel.clock.now().date()
+            lost = unmatched(reports, answers) + Counter(strange or {})
+            await receipts_store.count_unmatched(conn, connector, day, lost)
+        return answers
+
+    async def _posted(self, post: Post) -> list[Heard]:
+        return await self.receive_many(
+            post.reports, connector=webhook.CONNECTOR, actor=webhook.ACTOR, strange=post.strange
+        )
+
+    async def unmatched(self) -> list[tuple[str, str, str, int]]:
+        """(connector, receipt, reason, count) of what providers said about nothing here."""
+        async with self._kernel.db.reading() as conn:
+            return await receipts_store.unmatched(conn)
 
     # suppressions
 

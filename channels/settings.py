@@ -2,10 +2,11 @@
 
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from channels.email.settings import SendGridSettings
 from kernel.settings import Section
 
 
@@ -38,6 +39,15 @@ class ChannelsSettings(Section):
         ),
     ] = "candor.invalid"
     locale: Annotated[str, Field(description="Locale of messages whose content names none; wordings are files.")] = "en"
+    email_connector: Annotated[
+        Literal["outbox", "sendgrid"],
+        Field(
+            description="How email leaves: `outbox` writes files, `sendgrid` sends through the account in `sendgrid`."
+        ),
+    ] = "outbox"
+    sendgrid: Annotated[
+        SendGridSettings, Field(description="The SendGrid account: its key, host and webhook keys.")
+    ] = SendGridSettings()
     outbox_dir: Annotated[
         Path | None,
         Field(description="Folder into which email is written as files. Absent: outbox in data_dir."),

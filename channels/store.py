@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from channels.caps import Window
 from channels.deliveries import Delivery, StepTaken
-from channels.ledger import FROM, Receipt, State, Step
+from channels.ledger import FROM, State, Step
 from kernel.db import Conn
 from kernel.ids import DecisionId, DeliveryId, IdentifierId, KeyId, PersonId
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "delivery_id, decision_id, person, identifier_id, channel, purpose, state, key_id, deliver_after, expires_at, reserved_at, changed_at, "
     "generation, attempts, cap_keys, connector, provider_id, reason"
 )
@@ -45,7 +45,7 @@ async def insert(conn: Conn, rows: Sequence[Row]) -> dict[DecisionId, DeliveryId
         return {}
     got = conn.cursor()
     await got.executemany(
-        f"INSERT INTO channels.deliveries ({_COLUMNS}, content) VALUES ({', '.join(['%s'] * 19)}) ON CONFLICT (decision_id) DO NOTHING",
+        f"INSERT INTO channels.deliveries ({COLUMNS}, content) VALUES ({', '.join(['%s'] * 19)}) ON CONFLICT (decision_id) DO NOTHING",
         [(*_values(row.delivery), row.content) for row in rows],
     )
     found = await conn.execute(
@@ -137,11 +137,11 @@ async def give_back(conn: Conn, held: Sequence[tuple[PersonId, str, DeliveryId]]
 async def claimable(conn: Conn, now: datetime, limit: int) -> list[tuple[Delivery, bytes | None]]:
     """Due deliveries, locked; those that another worker looks at are skipped."""
     got = await conn.execute(
-        f"SELECT {_COLUMNS}, content FROM channels.deliveries WHERE state = 'reserved' AND deliver_after <= %s "
+        f"SELECT {COLUMNS}, content FROM channels.deliveries WHERE state = 'reserved' AND deliver_after <= %s "
         "ORDER BY deliver_after, delivery_id LIMIT %s FOR UPDATE SKIP LOCKED",
         (now, limit),
     )
-    return [(_delivery(one), one["content"]) for one in await got.fetchall()]
+    return [(delivery_of(one), one["content"]) for one in await got.fetchall()]
 
 
 async def claim(
@@ -208,11 +208,11 @@ async def step(
 async def lost(conn: Conn, limit: int) -> list[Delivery]:
     """Claimed deliveries whose lease is over and that no worker holds, locked."""
     got = await conn.execute(
-        f"SELECT {_COLUMNS} FROM channels.deliveries WHERE state = 'intent' AND lease_expires_at <= clock_timestamp() "
+        f"SELECT {COLUMNS} FROM channels.deliveries WHERE state = 'intent' AND lease_expires_at <= clock_timestamp() "
         "ORDER BY lease_expires_at LIMIT %s FOR UPDATE SKIP LOCKED",
         (limit,),
     )
-    return [_delivery(one) for one in await got.fetchall()]
+    return [delivery_of(one) for one in await got.fetchall()]
 
 
 async def write_steps(conn: Conn, lines: Sequence[tuple[DeliveryId, datetime, State, int, str | None]]) -> None:
@@ -225,11 +225,11 @@ async def write_steps(conn: Conn, lines: Sequence[tuple[DeliveryId, datetime, St
 async def get(conn: Conn, delivery_id: DeliveryId, *, lock: bool = False) -> Delivery | None:
     """One delivery."""
     got = await conn.execute(
-        f"SELECT {_COLUMNS} FROM channels.deliveries WHERE delivery_id = %s" + (" FOR UPDATE" if lock else ""),
+        f"SELECT {COLUMNS} FROM channels.deliveries WHERE delivery_id = %s" + (" FOR UPDATE" if lock else ""),
         (delivery_id,),
     )
     one = await got.fetchone()
-    return None if one is None else _delivery(one)
+    return None if one is None else delivery_of(one)
 
 
 async def steps(conn: Conn, delivery_id: DeliveryId) -> list[StepTaken]:
@@ -245,11 +245,11 @@ async def of_people(
 ) -> list[tuple[Delivery, bytes | None]]:
     """Every delivery of these people with its sealed content, oldest first."""
     got = await conn.execute(
-        f"SELECT {_COLUMNS}, content FROM channels.deliveries WHERE person = ANY(%s) ORDER BY delivery_id"
+        f"SELECT {COLUMNS}, content FROM channels.deliveries WHERE person = ANY(%s) ORDER BY delivery_id"
         + (" FOR UPDATE" if lock else ""),
         (list(people),),
     )
-    return [(_delivery(one), one["content"]) for one in await got.fetchall()]
+    return [(delivery_of(one), one["content"]) for one in await got.fetchall()]
 
 
 async def people_of_contacts(conn: Conn, ids: Sequence[IdentifierId]) -> list[PersonId]:
@@ -281,26 +281,6 @@ async def blank(conn: Conn, ids: Sequence[DeliveryId]) -> None:
 async def forget_caps(conn: Conn, people: Sequence[PersonId]) -> None:
     """Remove the counters of these people."""
     await conn.execute("DELETE FROM channels.caps WHERE person = ANY(%s)", (list(people),))
-
-
-async def add_receipt(
-    conn: Conn, provider_event_id: str, delivery_id: DeliveryId, receipt: Receipt, at: datetime
-) -> bool:
-    """Keep a provider's word. False when it was heard before."""
-    got = await conn.execute(
-        "INSERT INTO channels.receipts (provider_event_id, delivery_id, receipt, at) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT (provider_event_id) DO NOTHING RETURNING 1",
-        (provider_event_id, delivery_id, receipt, at),
-    )
-    return await got.fetchone() is not None
-
-
-async def move(conn: Conn, delivery_id: DeliveryId, state: State, now: datetime) -> None:
-    """Set the state that a receipt folded to; the caller holds the row."""
-    await conn.execute(
-        "UPDATE channels.deliveries SET state = %s, lease_expires_at = NULL, changed_at = %s WHERE delivery_id = %s",
-        (state, now, delivery_id),
-    )
 
 
 async def lock_contacts(conn: Conn, hashes: Sequence[bytes], *, shared: bool) -> None:
@@ -361,7 +341,8 @@ def _values(one: Delivery) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _delivery(one: Mapping[str, Any]) -> Delivery:
+def delivery_of(one: Mapping[str, Any]) -> Delivery:
+    """A row as the noun."""
     return Delivery(
         delivery_id=DeliveryId(one["delivery_id"]),
         decision_id=DecisionId(one["decision_id"]),

@@ -104,6 +104,7 @@ async def open_house(
         finally:  # what waits in a group is committed before the pools close
             await house.events.close()
             await house.decisions.close()
+            await house.channels.close()
 
 
 def build(settings: Settings, kernel: Kernel) -> House:

@@ -18,7 +18,7 @@ from typing import Final
 
 import anyio
 
-from channels.connector import Answer, Message, Outcome
+from channels.connector import Answer, Connector, Message, Outcome
 from kernel.ids import DeliveryId, is_id
 
 
@@ -86,6 +86,10 @@ class OutboxConnector:
             return Outcome(answer=Answer.REJECTED, reason="bad_address_or_header")
         await anyio.to_thread.run_sync(_write_once, self.path(delivery_id, message.reserved_at), words)
         return Outcome(answer=Answer.ACCEPTED, provider_id=f"outbox:{delivery_id}")
+
+    def rehearsal(self, folder: Path) -> Connector:
+        """Into another folder."""
+        return OutboxConnector(folder)
 
     async def forget(self, delivery_id: DeliveryId, reserved_at: datetime) -> bool:
         """Delete the file."""

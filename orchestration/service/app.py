@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 
 import audit.endpoints
+import channels.email.endpoints
 import channels.endpoints
 import consent.endpoints
 import events.endpoints
@@ -30,6 +31,7 @@ ROUTERS = (
     consent.endpoints.router,
     orchestration.decision.endpoints.router,
     channels.endpoints.router,
+    channels.email.endpoints.router,
     explain.endpoints.router,
     audit.endpoints.router,
 )

@@ -14,7 +14,10 @@ from kernel.ids import new_id
 from kernel.log import get_logger
 from orchestration.service import problems
 
-MAX_BODY = 512 * 1024  # Segment's batch limit is 500 KB; nothing else is larger
+MAX_BODY = 512 * 1024  # Segment's batch limit is 500 KB; nothing else of our callers is larger
+LARGER = {
+    "/webhooks/sendgrid": 2 * 1024 * 1024
+}  # what a provider batches is its choice: SendGrid's posts hold hundreds of events
 CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 HUNG_UP = 499  # for the log only: the client left before the answer
 
@@ -59,7 +62,7 @@ class Envelope:
                 response = await problems.on_unexpected(Request(scope), error)
                 await response(scope, body.receive, answer.send)
         if body.over and not answer.status:
-            response = problems.too_large(Request(scope), MAX_BODY)
+            response = problems.too_large(Request(scope), body.limit)
             await response(scope, body.receive, answer.send)
         return answer.status or HUNG_UP
 
@@ -70,14 +73,15 @@ class _Body:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         self._seen = 0
+        self.limit = LARGER.get(scope["path"], MAX_BODY)
         declared = Headers(scope=scope).get("content-length", "")
-        self.over = declared.isdigit() and int(declared) > MAX_BODY
+        self.over = declared.isdigit() and int(declared) > self.limit
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._seen += len(message.get("body", b""))
-            if self._seen > MAX_BODY:
+            if self._seen > self.limit:
                 self.over = True
                 return {"type": "http.disconnect"}
         return message

@@ -65,5 +65,5 @@ async def test_doors_are_closed_to_others(client: httpx.AsyncClient) -> None:
     for secret, status in (("collect", 403), ("nobody", 403)):
         headers = {"Authorization": f"Bearer {secret}"}
         assert (await client.get("/v1/deliveries/dlv_nothing", headers=headers)).status_code == status
-    body = {"event_id": "e", "type": "opened", "at": "2026-03-05T12:00:05Z"}
+    body = {"event_id": "e", "type": "read", "at": "2026-03-05T12:00:05Z"}
     assert (await client.post("/v1/deliveries/dlv_nothing/events", json=body)).status_code == 422

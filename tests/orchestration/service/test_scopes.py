@@ -34,6 +34,7 @@ PUBLIC = {
     "POST /u/{token}": "the token is the right",
     "GET /preferences/{token}": "the token is the right",
     "POST /preferences/{token}": "the token is the right",
+    "POST /webhooks/sendgrid": "the provider's signature is the right, checked before anything is parsed",
     "GET /why/{token}": "the token is the right",
     "POST /why/{token}/not-interested": "the token is the right",
     "POST /why/{token}/not-me": "the token is the right",
