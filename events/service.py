@@ -38,7 +38,7 @@ from identity.service import Identity
 from kernel.batcher import GroupCommit
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
-from kernel.ids import DecisionId, EventId, PersonId
+from kernel.ids import DecisionId, EventId, PersonId, RecordId
 from kernel.kernel import Kernel
 
 _BREATH: Final = 200  # items prepared before other tasks get a turn: about 10 ms
@@ -246,6 +246,18 @@ class Events:
             if event.decision_id is not None:
                 found[event.decision_id].append(event)
         return found
+
+    async def tallies(self, conn: Conn) -> list[tuple[str, str, int]]:
+        """(source, purpose, count) of everything that happened."""
+        return await store.tallies(conn)
+
+    async def arrived(self, conn: Conn, since: datetime) -> tuple[int, datetime]:
+        """How many events were received after a moment, and when the last of them was (the moment, when there is none)."""
+        return await store.arrived(conn, since)
+
+    async def records_since(self, conn: Conn, since: datetime, until: datetime) -> list[RecordId]:
+        """Records that got events in a stretch of time."""
+        return await store.records_since(conn, since, until)
 
     # holder of personal data, counter of impact
 

@@ -215,6 +215,31 @@ async def count_events(conn: Conn, records: Sequence[RecordId]) -> int:
     return int(row["n"]) if row is not None else 0
 
 
+async def tallies(conn: Conn) -> list[tuple[str, str, int]]:
+    """(source, purpose, count) of all events."""
+    cursor = await conn.execute("SELECT source, purpose, count(*) AS n FROM events.events GROUP BY 1, 2 ORDER BY 1, 2")
+    return [(r["source"], r["purpose"], int(r["n"])) async for r in cursor]
+
+
+async def arrived(conn: Conn, since: datetime) -> tuple[int, datetime]:
+    """How many events were received after a moment, and when the last of them was."""
+    cursor = await conn.execute(
+        "SELECT count(*) AS n, max(received_at) AS last FROM events.events WHERE received_at > %b", (since,)
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["n"]), row["last"] or since
+
+
+async def records_since(conn: Conn, since: datetime, until: datetime) -> list[RecordId]:
+    """Records whose events were received after ``since``, up to and with ``until``."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT record_id FROM events.events WHERE received_at > %b AND received_at <= %b ORDER BY 1",
+        (since, until),
+    )
+    return [RecordId(r["record_id"]) async for r in cursor]
+
+
 async def erase(conn: Conn, records: Sequence[RecordId], subjects_: Sequence[bytes]) -> tuple[int, list[KeyId]]:
     """Remove what names these records or blind indexes; rows touched, and keys of letters that sealed nothing else.
 

@@ -43,3 +43,10 @@ class RecordNotFound(NotFound):
 
     code = "record_not_found"
     remedy = "Check the record id; clusters must come from this installation's linkage table."
+
+
+class LinkageNotReady(NotFound):
+    """A step of the linkage run that needs an earlier one."""
+
+    code = "linkage_not_ready"
+    remedy = "Run the whole walk: candor pipeline run."

@@ -14,14 +14,15 @@ from identity.people import Change
 from identity.records import SourceRecord
 from kernel.canonical import Json
 from kernel.db import Conn
-from kernel.ids import GraphVersion, PersonId
+from kernel.ids import GraphVersion, PersonId, RecordId
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Rows touched, index entries to forget, people whose possible doubles changed."""
+    """Rows touched, the records that went, index entries to forget, people whose possible doubles changed."""
 
     rows: int
+    records: Sequence[RecordId]
     indexes: Sequence[Index]
     neighbours: frozenset[PersonId]
 
@@ -55,7 +56,7 @@ async def erase(conn: Conn, person: PersonId, at: datetime, loose_limit: int) ->
     records = [record for record, _ in (await graph_store.members(conn, [person])).get(person, ())]
     if not records:
         await graph_store.mark_erased(conn, person, at)
-        return Erased(0, (), frozenset())
+        return Erased(0, (), (), frozenset())
     neighbours = (await graph_store.may_be_same(conn, [person], loose_limit)).get(person, set())
     indexes = await store.indexes_of(conn, records)
     number = GraphVersion(await graph_store.version(conn) + 1)
@@ -66,4 +67,5 @@ async def erase(conn: Conn, person: PersonId, at: datetime, loose_limit: int) ->
     await graph_store.mark_erased(conn, person, at)
     await graph_store.add_changes(conn, [Change("erased", person, None, tuple(records))], number, at)
     await graph_store.touch_people(conn, [person, *sorted(neighbours)], number)
-    return Erased(len(gone_records) + len(gone_identifiers) + gone_evidence, indexes, frozenset(neighbours))
+    rows = len(gone_records) + len(gone_identifiers) + gone_evidence
+    return Erased(rows, records, indexes, frozenset(neighbours))

@@ -5,6 +5,7 @@ those who ask by person, the linkage table (in memory only), the change feed. Wh
 id twice, let a word lie unsealed, or run Splink in a request.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -15,9 +16,11 @@ from audit.service import Audit
 from audit.tags import Tag
 from identity import graph_store, holding, publishing, review_store, store, views
 from identity.collecting import Collector
+from identity.counts import Counts
 from identity.errors import AmbiguousContact, PersonNotFound
 from identity.hot_index import HotIndex, Index
 from identity.identifiers import HeldIdentifier, Identifier, parse_contact
+from identity.linkage_files import LinkageFiles
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
 from identity.records import NewRecord, Row, SourceRecord, linkage_table, unpack
 from identity.review_store import Review
@@ -46,6 +49,7 @@ class Identity:
 
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
+    ``counts``: figures of the graph. ``linkage``: the files of the last linkage run.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -58,6 +62,8 @@ class Identity:
         self.settings = settings or IdentitySettings()
         self._collector = Collector(kernel, self.settings)
         self._hot = HotIndex(kernel.cache, self.settings)
+        self.linkage = LinkageFiles(kernel.settings.data_dir)
+        self.counts = Counts(self.settings)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored
 
@@ -118,6 +124,20 @@ class Identity:
     async def rebuild_index(self) -> int:
         """Forget the hot index; it fills from Postgres as it is asked. The number of entries dropped."""
         return await self._hot.clear()
+
+    async def fill_index(self) -> int:
+        """Write the whole hot index from Postgres, before anybody asks; the number of identifiers that people hold."""
+        after, filled = "", 0
+        async with self._kernel.db.reading() as conn:
+            while page := await store.held_page(conn, after, _PAGE):
+                found: dict[Index, dict[PersonId, RecordId]] = defaultdict(dict)
+                for hit in page:
+                    if hit.person is not None and hit.record is not None:
+                        found[hit.kind, hit.index][hit.person] = hit.record
+                await self._hot.write(found)
+                filled += len(found)
+                after = page[-1].id
+        return filled
 
     async def lookup(self, conn: Conn, person_or_contact: str) -> PersonId:
         """The live person behind ``per_…`` (redirects followed) or ``kind:value``.
@@ -320,6 +340,7 @@ class Identity:
         """
         await review_store.forget(conn, (await self.former(conn, [person]))[person])
         erased = await holding.erase(conn, person, self._kernel.clock.now(), self.settings.loose_limit)
+        await asyncio.to_thread(self.linkage.without, erased.records)
         if erased.neighbours:
             await self._tell(conn, sorted(erased.neighbours))
         if erased.indexes:

@@ -256,6 +256,20 @@ async def resolve(conn: Conn, wanted: Sequence[tuple[str, bytes]]) -> list[Hit]:
     return [Hit(r["kind"], bytes(r["index"]), r["identifier_id"], r["person_id"], r["record_id"]) async for r in cursor]
 
 
+async def held_page(conn: Conn, after: str, limit: int) -> list[Hit]:
+    """A page of identifiers that people hold, by id, each with every holder."""
+    cursor = await conn.execute(
+        "SELECT i.kind, i.index, i.identifier_id, m.person_id, max(m.record_id) AS record_id FROM"
+        " (SELECT kind, index, identifier_id FROM identity.identifiers WHERE identifier_id > %b AND index IS NOT NULL"
+        "  ORDER BY identifier_id LIMIT %b) AS i"
+        " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
+        " LEFT JOIN identity.members m ON m.record_id = ri.record_id"
+        " GROUP BY i.kind, i.index, i.identifier_id, m.person_id ORDER BY i.identifier_id, m.person_id",
+        (after, limit),
+    )
+    return [Hit(r["kind"], bytes(r["index"]), r["identifier_id"], r["person_id"], r["record_id"]) async for r in cursor]
+
+
 _SEALED: Final = (
     "SELECT r.record_id, m.person_id, r.source, r.version, r.current, r.key_id, r.body, r.observed_at, r.recorded_at,"
     " r.purpose, r.basis, r.also_for FROM identity.members m JOIN identity.records r ON r.record_id = m.record_id"

@@ -171,6 +171,10 @@ class Profiles:
         await store.keep_table(conn, written, self._kernel.clock.now())
         return written
 
+    def read_features(self, table: FeatureTable) -> tuple[list[PersonId], list[str], NDArray[np.float64]]:
+        """People, columns and rows of a table that was written: a plain function over a file."""
+        return store.read_table(self._folder / table.file)
+
     async def feature_tables(self, conn: Conn) -> list[FeatureTable]:
         """Every feature table that was written."""
         return await store.tables(conn)
@@ -269,11 +273,12 @@ class Profiles:
         return {"derived": derived}
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
-        """Drop the hot profile and take the person's rows out of every feature table."""
-        self.forget(conn, [person])
+        """Drop the hot profile and take the person's rows out of every feature table, under every id she ever had."""
+        names = (await self._identity.former(conn, [person]))[person]
+        self.forget(conn, names)
         taken = 0
         for table in await store.tables(conn):
-            left = await asyncio.to_thread(store.without, self._folder / table.file, person)
+            left = await asyncio.to_thread(store.without, self._folder / table.file, names)
             if left is not None:
                 rows, digest, remaining = left
                 taken += rows
@@ -281,7 +286,7 @@ class Profiles:
         # A file whose note was never committed is nobody's table, but her rows are in it all the same.
         noted = {table.file for table in await store.tables(conn)}
         for file in sorted(self._folder.glob("*.parquet")):
-            if file.name not in noted and (left := await asyncio.to_thread(store.without, file, person)) is not None:
+            if file.name not in noted and (left := await asyncio.to_thread(store.without, file, names)) is not None:
                 taken += left[0]
         return taken
 

@@ -124,21 +124,37 @@ def write_parquet(file: Path, table: "pa.Table") -> None:
     half.replace(file)
 
 
-def without(file: Path, person: PersonId) -> tuple[int, str, int] | None:
-    """Take a person's rows out of a feature table: (rows taken, new digest, rows left); None when there is none of hers."""
+def read_table(file: Path) -> tuple[list[PersonId], list[str], NDArray[np.float64]]:
+    """People, column names and ``float64[n, k]`` of a feature table."""
+    from pyarrow import parquet
+
+    table = parquet.read_table(file)
+    names = [name for name in table.column_names if name != _PERSON]
+    return table.column(_PERSON).to_pylist(), names, _numbers(table, names)
+
+
+def _numbers(table: "pa.Table", names: Sequence[str]) -> NDArray[np.float64]:
+    rows = np.empty((table.num_rows, len(names)), dtype=np.float64)
+    for place, name in enumerate(names):
+        rows[:, place] = table.column(name).to_numpy()
+    return rows
+
+
+def without(file: Path, names_of: Sequence[PersonId]) -> tuple[int, str, int] | None:
+    """Take the rows of these ids out of a feature table: (rows taken, new digest, rows left); None when there is none."""
+    import pyarrow as pa
     from pyarrow import compute, parquet
 
     if not file.exists():
         return None
     table = parquet.read_table(file)
-    kept = table.filter(compute.not_equal(table.column(_PERSON), person))
+    theirs = compute.is_in(table.column(_PERSON), pa.array(names_of, pa.string()))
+    kept = table.filter(compute.invert(theirs))
     if kept.num_rows == table.num_rows:
         return None
     write_parquet(file, kept)
     names = [name for name in kept.column_names if name != _PERSON]
-    rows = np.empty((kept.num_rows, len(names)), dtype=np.float64)
-    for place, name in enumerate(names):
-        rows[:, place] = kept.column(name).to_numpy()
+    rows = _numbers(kept, names)
     return table.num_rows - kept.num_rows, rows_digest(kept.column(_PERSON).to_pylist(), names, rows), kept.num_rows
 
 

@@ -88,7 +88,7 @@ class _Walk:
             if what == "people":
                 await self.house.importer.run(file, mapping.load(plan))
         await self.house.events.analyse()
-        await walk(self.house, NAMES[: NAMES.index("unified_profiles")])
+        (await walk(self.house, NAMES[: NAMES.index("raw_profiles")])).ensure()
         her = await choose(self.house, world)
         truth = truth_of_rows(world)
         hers = {row for row, number in truth.items() if number == her.number}

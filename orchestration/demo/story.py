@@ -92,11 +92,11 @@ async def tell(house: House, *, people: int, seed: int, told: Told = lambda _: N
         await house.decisions.publish_catalogue(conn, catalogue, actor="demo")
     imports = await _import(house, files, {"people", "consents", "suppressions"})
     watch.chapter("who is who, and what they permit")
-    walked = await walk(house, NAMES[: NAMES.index("unified_profiles")])
+    walked = (await walk(house, NAMES[: NAMES.index("raw_profiles")])).ensure().assets
     watch.chapter("importing what happened")
     imports += await _import(house, files, {"events", "decisions"})
     watch.chapter("profiles, features, ranker")
-    walked += await walk(house, NAMES[NAMES.index("unified_profiles") :])
+    walked += (await walk(house, NAMES[NAMES.index("raw_profiles") :])).ensure().assets
     watch.chapter("scoring identity against the truth")
     found, scores = await _score(house, world)
     watch.chapter("collecting today's carts")
@@ -120,7 +120,7 @@ async def tell(house: House, *, people: int, seed: int, told: Told = lambda _: N
         found=found,
         scores=scores,
         imports=tuple(imports),
-        walked=tuple(walked),
+        walked=walked,
         collected=collected,
         campaign=report,
         lift=measured,

@@ -35,7 +35,7 @@ from orchestration.learning.logging_rows import DecisionRows
 from orchestration.learning.registry import Registry
 from orchestration.learning.rewards_store import RewardRun
 from orchestration.learning.settings import LearningSettings
-from orchestration.learning.store import ModelRow, Promotion
+from orchestration.learning.store import Kept, ModelRow, Promotion
 from orchestration.learning.training import Assembler, TrainingSet
 from profiles.service import Profiles
 
@@ -69,6 +69,7 @@ class Learning:
         self._identity = identity
         self._registry = Registry(kernel)
         self._shelf = Shelf(kernel, audit, DecisionSettings())
+        self._features = profiles.features
         self._assembler = Assembler(identity, consent, profiles, Sealer(kernel, identity))
         counting = Counting(identity, consent, events, self.settings)
         table = rewards.load(self.settings.rewards_file)
@@ -141,6 +142,13 @@ class Learning:
     def prepared(self, placement: str) -> TrainingSet | None:
         """The set that this process assembled last, once: for a training that follows at once. None when there is none."""
         return self._prepared.pop(placement, None)
+
+    async def kept_set(self, placement: str) -> Kept | None:
+        """What the newest training set's file holds, whoever assembled it; None when there is none or nobody in it."""
+        async with self.kernel.db.reading() as conn:
+            file = await store.newest_training_file(conn, placement)
+        names = self._features.names
+        return await asyncio.to_thread(store.read_kept, self._folder / file, names) if file is not None else None
 
     async def train(
         self, placement: str, *, actor: str = "system", promote: bool = True, made: TrainingSet | None = None
@@ -292,15 +300,18 @@ class Learning:
         """Take her out of imported decisions and training sets; the next training is provably without her."""
         taken = await store.drop_subjects(conn, await self._subjects(conn, person))
         taken += await rewards_store.forget(conn, await self._decisions(conn, person))
+        names = (await self._identity.former(conn, [person]))[
+            person
+        ]  # sets of before a merge hold her under an id that is retired now
         for digest, file in await store.training_files(conn):
-            left = await asyncio.to_thread(store.without, self._folder / file, [person])
+            left = await asyncio.to_thread(store.without, self._folder / file, names)
             if left is not None:
                 taken += left[0]
                 await store.redacted_training_set(conn, digest, left[1], self.kernel.clock.now())
         # A file whose note was never committed is no training set, but her rows are in it all the same.
         noted = {file for _, file in await store.training_files(conn)}
         for path in sorted(self._folder.glob("*.parquet")):
-            if path.name not in noted and (left := await asyncio.to_thread(store.without, path, [person])) is not None:
+            if path.name not in noted and (left := await asyncio.to_thread(store.without, path, names)) is not None:
                 taken += left[0]
         return taken
 

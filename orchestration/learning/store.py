@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
 from kernel.canonical import Json
@@ -58,6 +60,16 @@ class Promotion:
     actor: str
     reason: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A training set as it lies in its file: `features` is `float64[n, k]` in the order of `names`."""
+
+    people: list[PersonId]
+    propensity: NDArray[np.float64]
+    names: tuple[str, ...]
+    features: NDArray[np.float64]
 
 
 async def add_logged(conn: Conn, rows: Sequence[Logged]) -> list[bool]:
@@ -126,6 +138,16 @@ async def training_files(conn: Conn) -> list[tuple[str, str]]:
     """Digest and file of every training set."""
     got = await conn.execute("SELECT digest, file FROM learning.training_sets ORDER BY made_at, digest")
     return [(str(row["digest"]), str(row["file"])) for row in await got.fetchall()]
+
+
+async def newest_training_file(conn: Conn, placement: str) -> str | None:
+    """The file of a placement's training set that was noted last."""
+    got = await conn.execute(
+        "SELECT file FROM learning.training_sets WHERE placement = %s ORDER BY made_at DESC, digest LIMIT 1",
+        (placement,),
+    )
+    row = await got.fetchone()
+    return str(row["file"]) if row is not None else None
 
 
 async def redacted_training_set(conn: Conn, digest: str, rows: int, at: datetime) -> None:
@@ -204,6 +226,21 @@ def write_table(path: Path, columns: Mapping[str, Any], notes: Mapping[str, Json
     part = path.with_name(f".{path.name}.part")
     pq.write_table(table, part, compression="zstd")
     part.replace(path)
+
+
+def read_kept(path: Path, names: Sequence[str]) -> Kept | None:
+    """What a training set's file holds of these features; None when there is no such file or nobody in it."""
+    if not path.exists():
+        return None
+    table = pq.read_table(path)
+    held = [name for name in names if name in table.column_names]
+    if table.num_rows == 0:
+        return None
+    columns = [np.asarray(table[name].to_numpy(), dtype=np.float64) for name in held]
+    return Kept(
+        people=table["person_id"].to_pylist(), propensity=np.asarray(table["propensity"].to_numpy(), dtype=np.float64),
+        names=tuple(held), features=np.column_stack(columns) if columns else np.empty((table.num_rows, 0)),
+    )  # fmt: skip
 
 
 def without(path: Path, people: Sequence[PersonId]) -> tuple[int, int] | None:

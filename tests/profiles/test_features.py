@@ -198,8 +198,8 @@ def test_an_erasure_takes_her_rows_out_of_a_file(tmp_path):
     file = tmp_path / "t.parquet"
     rows = np.array([[1.0, np.nan], [2.0, 3.0]])
     write_parquet(file, arrow_table(["per_1", "per_2"], ["a", "b"], rows))
-    assert without(file, "per_3") is None
-    taken, digest, left = without(file, "per_1")
+    assert without(file, ["per_3"]) is None
+    taken, digest, left = without(file, ["per_1", "per_0"])
     assert (taken, left) == (1, 1)
     assert digest == rows_digest(["per_2"], ["a", "b"], rows[1:])
     assert without(tmp_path / "none.parquet", "per_1") is None

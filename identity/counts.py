@@ -1,0 +1,41 @@
+"""Figures of the graph, counted in the database: for those who check what the batch walk did, and for those who wait for news.
+
+Enters: nothing but a connection. Leaves: counts and ids. Reads only.
+"""
+
+from collections.abc import Mapping
+
+from identity import census_store, graph_store
+from identity.census_store import Census
+from identity.settings import IdentitySettings
+from kernel.db import Conn
+from kernel.ids import PersonId
+
+
+class Counts:
+    """Stands at ``Identity.counts``."""
+
+    def __init__(self, settings: IdentitySettings) -> None:
+        self._settings = settings
+
+    async def census(self, conn: Conn) -> Census:
+        """How many records, memberships and people there are, and those that must not be: records without a live person."""
+        return await census_store.census(conn)
+
+    async def sizes(self, conn: Conn) -> Mapping[int, int]:
+        """How many people have so many current records."""
+        return await census_store.sizes(conn)
+
+    async def twofold(self, conn: Conn) -> list[PersonId]:
+        """People who hold two values of a kind of which nobody has two; there should be none."""
+        return await census_store.twofold(conn, self._settings.exclusive_kinds)
+
+    async def arrived(self, conn: Conn, after: str) -> tuple[int, str]:
+        """How many records came after the one of this id ("" for all), and the id of the last."""
+        return await census_store.arrived(conn, after)
+
+    async def strayed(self, conn: Conn) -> tuple[int, int]:
+        """Of the records that were in the graph before its newest version: their number, and of how many the id they had then
+        no longer leads to their person.
+        """
+        return await census_store.strayed(conn, await graph_store.version(conn))

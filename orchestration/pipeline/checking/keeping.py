@@ -1,0 +1,32 @@
+"""Checks of what keeps the house in order.
+
+Enters: the ledger, the log. Leaves: `Found`.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from orchestration.pipeline.facts import Found
+
+if TYPE_CHECKING:
+    from orchestration.wiring import House
+
+
+async def nobody_came_back(house: "House") -> Found:
+    """Nobody whom the erasure ledger names is alive in the database."""
+    async with house.kernel.db.reading() as conn:
+        people = await house.identity.people(conn)
+    back = await asyncio.to_thread(house.rights.ledger.among, people)
+    return Found(not back, {"people": len(people), "came_back": len(back)})
+
+
+async def chain_verifies(house: "House") -> Found:
+    """Every checkpoint ever signed follows from the leaves, and every published file from the tiles."""
+    report = await house.audit.verify_log(openings=False)
+    figures = {
+        "entries": report.size,
+        "checkpoints": report.checkpoints,
+        "files": report.files,
+        "findings": len(report.findings),
+    }
+    return Found(report.ok, figures | {f"finding_{place}": one.code for place, one in enumerate(report.findings[:5])})

@@ -1,0 +1,148 @@
+"""From source records to people: what is there, the linkage model, the edges, the graph.
+
+Enters: records, opened in memory. Leaves: a model, edges and a published graph, kept by identity. The clear text of records lives in this process's
+memory from the first linkage step to the last and nowhere else (DESIGN 5.9).
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from kernel.ids import RecordId
+from orchestration.pipeline.facts import Fact, Facts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from identity.batch import Prepared
+    from identity.linkage import Edges
+    from orchestration.wiring import House
+
+    Walking = tuple[Prepared, list[RecordId], Edges]
+
+SEED = 1
+CERTAIN = 60.0  # a match weight above any that agreement of fields reaches
+_KEPT_SECONDS = 900.0
+_walking: "WeakKeyDictionary[House, tuple[float, Walking]]" = WeakKeyDictionary()
+
+
+async def source_records(house: "House") -> Facts:
+    """How many records and people there are before linking."""
+    async with house.kernel.db.reading() as conn:
+        found = await house.identity.counts.census(conn)
+        version = await house.identity.graph_version(conn)
+    return {
+        "records": found.records,
+        "current": found.current,
+        "people": found.people,
+        "graph_version": int(version),
+    }
+
+
+async def linkage_model(house: "House") -> Facts:
+    """Train on what is there and keep the model's file."""
+    prepared, _, _ = await _prepared(house)
+    model = await asyncio.to_thread(prepared.train, SEED)
+    await asyncio.to_thread(house.identity.linkage.write_model, model)
+    return {"records": prepared.cleaned.rows, "pairs": len(prepared.pairs), **_plain(model.trained)}
+
+
+async def edges(house: "House") -> Facts:
+    """Weigh the pairs and keep the edges, by record id; shared identifiers that one person owns alone are certain."""
+    prepared, ids, certain = await _prepared(house)
+    model = await asyncio.to_thread(house.identity.linkage.read_model)
+    found = await asyncio.to_thread(prepared.edges, model)
+    found = _joined(found, certain)
+    await asyncio.to_thread(house.identity.linkage.write_edges, found, ids)
+    return {
+        "edges": len(found.weight),
+        "certain": len(certain.weight),
+        "strongest": round(float(found.weight.max(initial=0.0)), 3),
+    }
+
+
+async def identity_graph(house: "House") -> Facts:
+    """Cluster the edges under guard and publish the graph."""
+    prepared, ids, _ = await _prepared(house)
+    model = await asyncio.to_thread(house.identity.linkage.read_model)
+    found = await asyncio.to_thread(house.identity.linkage.read_edges, ids)
+    clusters = await asyncio.to_thread(prepared.cluster, found, model)
+    async with house.kernel.db.transaction() as conn:
+        version = await house.identity.publish(conn, clusters, ids, found.above(0.0))  # weaker ones speak against
+    _walking.pop(house, None)  # the words are needed no longer
+    causes = Counter(str(refused.cause) for refused in clusters.ambiguous)
+    return {
+        "records": len(ids),
+        "people": len(clusters.sizes),
+        "largest": int(clusters.sizes.max(initial=0)),
+        "refused": sum(causes.values()),
+        "graph_version": int(version),
+        **{f"refused_{cause}": count for cause, count in sorted(causes.items())},
+    }
+
+
+async def _prepared(house: "House") -> "Walking":
+    """The linkage table, cleaned and blocked. Kept in this process's memory from the first linkage step to the last, so that one walk opens
+    the records once; what arrives in between joins the next walk.
+    """
+    from identity.batch import prepare
+    from identity.kinds import Overrides, infer
+    from identity.records import linkage_kinds
+
+    kept = _walking.get(house)
+    if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
+        return kept[1]
+    async with house.kernel.db.reading() as conn:
+        table = await house.identity.linkage_table(conn)
+    declared = linkage_kinds(table)
+    unique = [name for name, kind in declared.items() if kind in house.identity.settings.exclusive_kinds]
+    kinds = infer(table, Overrides(record_id="record_id", kinds=declared, unique=unique))
+    prepared = await asyncio.to_thread(prepare, table, kinds)
+    ids = [RecordId(value) for value in table.column("record_id").to_pylist()]
+    owned = [name for name, kind in declared.items() if kind in house.identity.settings.joining_kinds]
+    walking = prepared, ids, await asyncio.to_thread(_certain, table, owned)
+    _walking[house] = time.monotonic(), walking
+    return walking
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, Fact]:
+    return {name: value for name, value in values.items() if isinstance(value, (str, int, float, bool))}
+
+
+def _certain(table: "pa.Table", columns: "list[str]") -> "Edges":
+    """Records that carry the same value of an identifier that one person owns alone: the strongest edges there are.
+
+    They enter the same guarded clustering as all others, so contradicting names or birth dates still refuse them.
+    """
+    import numpy as np
+
+    from identity.linkage import Edges
+
+    left: list[int] = []
+    right: list[int] = []
+    for column in columns:
+        first: dict[str, int] = {}
+        for row, value in enumerate(table.column(column).to_pylist()):
+            if value is not None and first.setdefault(value, row) != row:
+                left.append(first[value])
+                right.append(row)
+    return Edges(np.array(left, dtype=np.int64), np.array(right, dtype=np.int64), np.full(len(left), CERTAIN))
+
+
+def _joined(found: "Edges", certain: "Edges") -> "Edges":
+    """Both kinds of edges; a pair that has both keeps the certain one."""
+    import numpy as np
+
+    from identity.linkage import Edges
+
+    sure = {(min(a, b), max(a, b)) for a, b in zip(certain.left.tolist(), certain.right.tolist(), strict=True)}
+    pairs = zip(found.left.tolist(), found.right.tolist(), strict=True)
+    kept = np.array([(min(a, b), max(a, b)) not in sure for a, b in pairs], dtype=bool)
+    return Edges(
+        np.concatenate([found.left[kept], certain.left]),
+        np.concatenate([found.right[kept], certain.right]),
+        np.concatenate([found.weight[kept], certain.weight]),
+    )
