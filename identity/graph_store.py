@@ -207,9 +207,7 @@ async def held_identifiers(conn: Conn, people: Sequence[PersonId], crowd: int) -
         "  CROSS JOIN LATERAL (SELECT person_id FROM identity.members WHERE record_id = ri.record_id OFFSET 0) AS m) AS s",
         (crowd, list(dict.fromkeys(identifier for identifier, _ in pairs))),
     )
-    known = {
-        r["id"]: HeldKey(r["id"], r["key_id"], r["kind"], r["holders"], tuple(r["people"])) async for r in cursor
-    }
+    known = {r["id"]: HeldKey(r["id"], r["key_id"], r["kind"], r["holders"], tuple(r["people"])) async for r in cursor}
     found: dict[PersonId, list[HeldKey]] = {}
     for identifier, person in pairs:
         found.setdefault(person, []).append(known[identifier])
