@@ -191,6 +191,10 @@ class Learning:
             rows=len(log), evaluation=judged, trained_at=self.kernel.clock.now(),
         )  # fmt: skip
 
+    def keep(self, content: bytes) -> str:
+        """Keep a model's file; its digest. It rules nothing before it is registered and promoted."""
+        return self._registry.keep(content)
+
     async def register(self, conn: Conn, row: ModelRow, *, actor: str) -> None:
         """Note a model in the caller's transaction; the same bytes again are noted in the log only."""
         await store.add_model(conn, row)
