@@ -67,6 +67,10 @@ class Tag(StrEnum):
     DELIVERY_DEFERRED = "delivery.deferred", "The provider took nothing for now; the message waits for another attempt."
     DELIVERY_RECEIPT = "delivery.receipt", "The provider reported back: delivered, bounced, complained."
     SUPPRESSION_ADDED = "suppression.added", "A contact point may not be used on a channel any more."
+    PUSH_SUBSCRIBED = "push.subscribed", "A browser's push subscription was taken in, or told anew."
+    PUSH_DROPPED = "push.dropped", "A push subscription was dropped, for the reason in the facts."
+    VAPID_MADE = "vapid.made", "A key that signs pushes was made; browsers subscribe under it from here on."
+    VAPID_RETIRED = "vapid.retired", "A key that signed pushes was destroyed; nobody was subscribed under it any more."
     SUPPRESSION_LIFTED = "suppression.lifted", "A suppression was taken back."
     # explain
     EXPLANATION_MADE = "explanation.made", "A decision was explained; facts hold the digest."

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from channels import store
+from channels.connector import AddressBook
 from channels.content import Content, unpack
 from channels.deliveries import Delivery, No
 from channels.ledger import Step
@@ -41,7 +42,7 @@ class Stop:
 
 
 class Clearance:
-    """Asks. `channels` are those that have a connector."""
+    """Asks. `channels` are those that have a connector, `books` those of channels that keep one."""
 
     def __init__(
         self,
@@ -50,12 +51,14 @@ class Clearance:
         consent: Consent,
         suppressions: Suppressions,
         channels: Collection[str],
+        books: Mapping[str, AddressBook],
     ) -> None:
         self._kernel = kernel
         self._identity = identity
         self._consent = consent
         self._suppressions = suppressions
         self._channels = channels
+        self._books = books
 
     async def ask(
         self, conn: Conn, claimed: Sequence[tuple[Delivery, bytes | None]], *, firm: bool
@@ -71,6 +74,7 @@ class Clearance:
             for one in held.get(live.get(delivery.person, delivery.person), ()):
                 if one.id == delivery.identifier_id:
                     contacts[delivery.delivery_id] = one
+        addresses = await self._addresses(conn, claimed, contacts)
         hashes = {id_: self._suppressions.hash_of(one.kind, one.value) for id_, one in contacts.items()}
         if firm:
             await store.lock_contacts(conn, list(hashes.values()), shared=True)
@@ -88,7 +92,7 @@ class Clearance:
                 answers[id_] = Stop(Step.WITHHOLD, asked.reason)
             elif delivery.channel not in self._channels:
                 answers[id_] = Stop(Step.WITHHOLD, No.NO_CONNECTOR)
-            elif contact is None:
+            elif contact is None or id_ not in addresses:
                 answers[id_] = Stop(Step.WITHHOLD, No.CONTACT_GONE)
             elif bars(barred.get(hashes[id_], {}), delivery.channel):
                 answers[id_] = Stop(Step.WITHHOLD, No.SUPPRESSED)
@@ -96,5 +100,22 @@ class Clearance:
                 answers[id_] = Stop(Step.CANCEL, No.NO_KEY)
             else:
                 words = key.open("channels.deliveries", "content", id_, sealed)
-                answers[id_] = Go(person, contact.value, unpack(orjson.loads(words)))
+                answers[id_] = Go(person, addresses[id_], unpack(orjson.loads(words)))
         return answers
+
+    async def _addresses(
+        self,
+        conn: Conn,
+        claimed: Sequence[tuple[Delivery, bytes | None]],
+        contacts: Mapping[DeliveryId, HeldIdentifier],
+    ) -> dict[DeliveryId, str]:
+        """Where each message goes: the contact's own value, or what the channel's book says of it."""
+        found = {d.delivery_id: contacts[d.delivery_id].value for d, _ in claimed if d.delivery_id in contacts}
+        for channel, book in self._books.items():
+            mine = [d.delivery_id for d, _ in claimed if d.channel == channel and d.delivery_id in contacts]
+            listed = await book.addresses(conn, [contacts[id_] for id_ in mine]) if mine else {}
+            for id_ in mine:
+                del found[id_]
+                if contacts[id_].id in listed:
+                    found[id_] = listed[contacts[id_].id]
+        return found

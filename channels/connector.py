@@ -11,7 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from kernel.ids import DecisionId, DeliveryId
+from identity.identifiers import HeldIdentifier
+from kernel.db import Conn
+from kernel.ids import DecisionId, DeliveryId, IdentifierId
 
 
 class Answer(StrEnum):
@@ -32,6 +34,7 @@ class Message:
     """One rendered message to one recipient. `to` is clear text: it lives in memory and in the provider's hands, nowhere else.
 
     `html` may be empty on channels without it, `text` never. `headers` carry the list and decision headers of email.
+    On push, `subject` is the title and `text` the whole document that the browser is given.
     `reserved_at` is the time of the decision (it names the outbox folder), `at` the time of this attempt.
     """
 
@@ -47,16 +50,21 @@ class Message:
     reserved_at: datetime
     at: datetime
     headers: Mapping[str, str] = field(default_factory=dict)
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The connector's word. `reason` is a short code (no address, no provider prose); `retry_after` seconds only with DEFERRED."""
+    """The connector's word. `reason` is a short code (no address, no provider prose); `retry_after` seconds only with DEFERRED.
+
+    `gone`, with REJECTED: this contact point has ended and is to be dropped.
+    """
 
     answer: Answer
     provider_id: str | None = None
     reason: str | None = None
     retry_after: float | None = None
+    gone: bool = False
 
 
 class Connector(Protocol):
@@ -122,4 +130,19 @@ class Closed(Protocol):
 
     async def close(self) -> None:
         """Let them go; what is being sent is finished by then."""
+        ...
+
+
+class AddressBook(Protocol):
+    """For a channel whose contact points are more than their identifier: what a connector needs to reach them, and whether they live.
+
+    Both run in the transaction of the delivery. What `addresses` leaves out is gone, or serves somebody else by now.
+    """
+
+    async def addresses(self, conn: Conn, contacts: Sequence[HeldIdentifier]) -> Mapping[IdentifierId, str]:
+        """The `to` of a message to each contact point of one person, clear, in memory only."""
+        ...
+
+    async def gone(self, conn: Conn, contact: IdentifierId, to: str) -> bool:
+        """The provider says that `to` has ended: drop it, unless it was renewed meanwhile. Whether it was dropped."""
         ...

@@ -18,19 +18,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from channels import store
+from channels import forms, store
 from channels.clearance import Clearance, Go, Stop
-from channels.connector import Answer, Connector, Message, Outcome
+from channels.connector import AddressBook, Answer, Connector, Message, Outcome
 from channels.deliveries import Delivery, DispatchReport, No
 from channels.errors import Unrenderable
 from channels.ledger import State, Step
 from channels.links import Links
 from channels.moving import Move, Mover
 from channels.noting import Noting
-from channels.rendering import Envelope, Sender, render
+from channels.rendering import Envelope, Sender
 from channels.settings import ChannelsSettings
 from consent.service import Consent
 from identity.service import Identity
+from kernel.db import Conn
 from kernel.ids import PersonId
 from kernel.kernel import Kernel
 from kernel.log import get_logger
@@ -48,6 +49,7 @@ class Dispatcher:
     def __init__(
         self, kernel: Kernel, identity: Identity, consent: Consent, clearance: Clearance, mover: Mover, noting: Noting,
         links: Links, connectors: Mapping[str, Connector], settings: ChannelsSettings,
+        books: Mapping[str, AddressBook],
     ) -> None:  # fmt: skip
         self._kernel = kernel
         self._identity = identity
@@ -58,6 +60,7 @@ class Dispatcher:
         self._links = links
         self._connectors = connectors
         self._settings = settings
+        self._books = books
         self._sender = Sender(
             name=settings.sender_name,
             address=settings.sender_address,
@@ -141,7 +144,7 @@ class Dispatcher:
             if not await store.hold(conn, delivery.delivery_id, delivery.generation):
                 return None
             answer = (await self._clearance.ask(conn, [(delivery, words)], firm=True))[delivery.delivery_id]
-            move = await self._try(delivery, answer, people)
+            move = await self._try(conn, delivery, answer, people)
             moved = await self._mover.move(conn, [move])
             if not moved:
                 return None
@@ -149,7 +152,7 @@ class Dispatcher:
                 await self._noting.sent(conn, delivery, answer.person)
             return moved[0][1], move.reason
 
-    async def _try(self, delivery: Delivery, answer: Go | Stop, people: set[PersonId]) -> Move:
+    async def _try(self, conn: Conn, delivery: Delivery, answer: Go | Stop, people: set[PersonId]) -> Move:
         """Send, while the caller holds the locks; the step that follows."""
         if isinstance(answer, Stop):
             return _move(delivery, answer.step, answer.reason)
@@ -160,7 +163,10 @@ class Dispatcher:
             message = self._message(delivery, answer, now)
         except Unrenderable as refused:
             return _move(delivery, Step.WITHHOLD, refused.reason)
-        return self._judged(delivery, await self._send(message), now)
+        outcome = await self._send(message)
+        if outcome.gone and delivery.channel in self._books:
+            await self._books[delivery.channel].gone(conn, delivery.identifier_id, answer.to)
+        return self._judged(delivery, outcome, now)
 
     def _message(self, delivery: Delivery, go: Go, now: datetime) -> Message:
         links = self._links.of_message(
@@ -175,8 +181,9 @@ class Dispatcher:
             to=go.to,
             reserved_at=delivery.reserved_at,
             at=now,
+            expires_at=delivery.expires_at,
         )
-        return render(go.content, envelope, links, self._sender, default_locale=self._settings.locale)
+        return forms.render(go.content, envelope, links, self._sender, default_locale=self._settings.locale)
 
     async def _send(self, message: Message) -> Outcome:
         connector = self._connectors[message.channel]

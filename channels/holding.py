@@ -32,7 +32,7 @@ class Holding:
         self._mover = mover
         self._connectors = {one.name: one for one in connectors.values()}
 
-    async def export(self, conn: Conn, person: PersonId) -> Json:
+    async def export(self, conn: Conn, person: PersonId) -> dict[str, Json]:
         """Every delivery with the words it carried."""
         rows = await store.of_people(conn, await self._names(conn, person))
         keys = await self._kernel.vault.unwrap({d.key_id for d, _ in rows})

@@ -12,7 +12,7 @@ from events.importer import RowResult
 from events.rows import MappedRow
 from kernel.db import Conn
 
-_CONTACTS: Final = frozenset({"email", "phone", "device_id"})
+_CONTACTS: Final = frozenset({"email", "phone", "device_id", "push"})
 _REASON: Final = "imported"
 
 

@@ -58,6 +58,7 @@ class Receipt(StrEnum):
     DELIVERED = "delivered"
     OPENED = "opened"
     CLICKED = "clicked"
+    DISMISSED = "dismissed"
     UNSUBSCRIBED = "unsubscribed"
     DROPPED = "dropped"
     """The provider did not try: the address is on a list of its own."""
@@ -90,6 +91,7 @@ _RANK: Final[dict[State, int]] = {
 _PROVES: Final[dict[Receipt, State]] = {
     Receipt.OPENED: State.DELIVERED,
     Receipt.CLICKED: State.DELIVERED,
+    Receipt.DISMISSED: State.DELIVERED,
     Receipt.UNSUBSCRIBED: State.DELIVERED,
 }
 

@@ -17,21 +17,26 @@ from kernel.tokens import Tokens
 WHY: Final = "why"
 PREFERENCES: Final = "preferences"
 UNSUBSCRIBE: Final = "unsubscribe"
+REPORT: Final = "push-report"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageLinks:
-    """The three links of one message."""
+    """The three links of one message; on push also where the browser reports what became of it, and its right to."""
 
     why: str
     preferences: str
     one_click: str
+    report: str = ""
+    report_token: str = ""
 
 
 class Links:
     """Makes links. `base_url` must be https; plain http is taken on a loopback address only, where nothing leaves the machine."""
 
-    def __init__(self, tokens: Tokens, base_url: str, *, why_days: int, preferences_days: int) -> None:
+    def __init__(
+        self, tokens: Tokens, base_url: str, *, why_days: int, preferences_days: int, report_days: int = 30
+    ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname or "")):
             raise BadBaseUrl(parts.scheme)
@@ -39,6 +44,7 @@ class Links:
         self._base = base_url.rstrip("/")
         self._why_ttl = timedelta(days=why_days)
         self._preferences_ttl = timedelta(days=preferences_days)
+        self._report_ttl = timedelta(days=report_days)
 
     def why(self, decision_id: DecisionId) -> str:
         """Where a person reads why this decision was made."""
@@ -64,8 +70,11 @@ class Links:
         purpose: str,
         channel: str,
     ) -> MessageLinks:
-        """All three."""
+        """All of them."""
+        reports = channel == "push"
         return MessageLinks(
+            report=f"{self._base}/webhooks/push" if reports else "",
+            report_token=self._tokens.issue(REPORT, delivery_id, self._report_ttl) if reports else "",
             why=self.why(decision_id),
             preferences=self.preferences(identifier_id),
             one_click=self.one_click(identifier_id, delivery_id, purpose=purpose, channel=channel),

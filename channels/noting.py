@@ -28,6 +28,7 @@ _WORDS: Final[Mapping[Receipt, str]] = {
     Receipt.DELIVERED: "Delivered",
     Receipt.OPENED: "Opened",
     Receipt.CLICKED: "Clicked",
+    Receipt.DISMISSED: "Dismissed",
     Receipt.BLOCKED: "Bounced",
     Receipt.BOUNCED: "Bounced",
     Receipt.COMPLAINED: "Marked as Spam",

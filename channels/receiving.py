@@ -34,6 +34,7 @@ from kernel.vault import SubjectKey
 HASTE_SECONDS: Final = 5.0
 """From the attempt to the mailbox and through a person's eyes takes longer; what follows sooner is a scanner."""
 HASTE_CONFIDENCE: Final = 0.85
+PUSH: Final = "push"
 
 
 class Heard(StrEnum):
@@ -278,7 +279,9 @@ def _note(work: _Work, begun: Mapping[DeliveryId, datetime]) -> Noted:
     delivery, said = work.delivery, work.said
     assert work.live is not None
     machine, confidence = said.machine, said.confidence
-    since = begun.get(delivery.delivery_id) if said.receipt in ENGAGED else None
+    # A notification is on the screen at once, and its device tells us itself: nothing between us scans it.
+    scanned = said.receipt in ENGAGED and delivery.channel != PUSH
+    since = begun.get(delivery.delivery_id) if scanned else None
     if since is not None and (said.at - since).total_seconds() < HASTE_SECONDS:
         machine, confidence = True, max(confidence, HASTE_CONFIDENCE)
     return Noted(

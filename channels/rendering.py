@@ -58,6 +58,7 @@ class Envelope:
     to: str
     reserved_at: datetime
     at: datetime
+    expires_at: datetime | None = None
 
 
 @cache
@@ -84,7 +85,7 @@ def wording() -> Mapping[str, Mapping[str, str]]:
 def words_of(text: str, slots: Mapping[str, str]) -> str:
     """One authored text with its slots filled. Raises Unrenderable: missing variable, broken template, unsafe value."""
     for name, value in slots.items():
-        if len(value) > VALUE_CHARS or _UNSAFE.search(value) or _has_control(value):
+        if len(value) > VALUE_CHARS or _UNSAFE.search(value) or has_control(value):
             raise Unrenderable(
                 "unsafe_value",
                 f"expected words without line breaks or links, at most {VALUE_CHARS} characters, for the slot {name!r}, got {len(value)} characters that are not",
@@ -113,7 +114,7 @@ def _broken(what: str) -> Unrenderable:
 def check(content: Content) -> None:
     """Everything about a content that can be refused before there is a recipient. Raises Unrenderable."""
     subject = words_of(content.subject, content.slots)
-    if not subject or _has_control(subject) or len(subject) > 998:  # RFC 5322 2.1.1: no line longer than 998
+    if not subject or has_control(subject) or len(subject) > 998:  # RFC 5322 2.1.1: no line longer than 998
         raise Unrenderable(
             "bad_subject",
             "expected one line of 1 to 998 characters as the subject, got something else",
@@ -125,11 +126,16 @@ def check(content: Content) -> None:
         )
     for text in (content.preheader, *content.paragraphs):
         words_of(text, content.slots)
+    check_action(content)
+
+
+def check_action(content: Content) -> None:
+    """The one button leads to an https address. Raises Unrenderable."""
     if content.action is not None:
         words_of(content.action.label, content.slots)
         parts = urlsplit(content.action.url)
         local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
-        if not (parts.scheme == "https" or local) or not parts.hostname or _has_control(content.action.url):
+        if not (parts.scheme == "https" or local) or not parts.hostname or has_control(content.action.url):
             raise Unrenderable(
                 "bad_action_url",
                 f"expected an https address, got the scheme {parts.scheme!r}",
@@ -197,15 +203,24 @@ def _headers(envelope: Envelope, links: MessageLinks, sender: Sender) -> dict[st
     }
 
 
-def _footer(content: Content, sender: Sender, locale: str) -> dict[str, str]:
+def _worded(locale: str) -> dict[str, str]:
     known = wording()
-    words = dict(known.get(locale) or known.get(locale.split("-", maxsplit=1)[0]) or known["en"])
-    whom = (
-        words["on_behalf_of"].format(who=content.on_behalf_of)
-        if content.on_behalf_of and content.on_behalf_of != sender.name
-        else ""
-    )
-    words["advertisement_line"] = f"{words['advertisement']} {whom}".strip() if content.advertisement else ""
+    return dict(known.get(locale) or known.get(locale.split("-", maxsplit=1)[0]) or known["en"])
+
+
+def advertisement(content: Content, sender: Sender, locale: str) -> str:
+    """What marks a message as advertising, and on whose behalf (DSA 26(1)); empty for one that is none."""
+    if not content.advertisement:
+        return ""
+    words = _worded(locale)
+    other = content.on_behalf_of and content.on_behalf_of != sender.name
+    whom = words["on_behalf_of"].format(who=content.on_behalf_of) if other else ""
+    return f"{words['advertisement']} {whom}".strip()
+
+
+def _footer(content: Content, sender: Sender, locale: str) -> dict[str, str]:
+    words = _worded(locale)
+    words["advertisement_line"] = advertisement(content, sender, locale)
     words["sender_line"] = words["sender"].format(name=sender.name, postal=sender.postal)
     return words
 
@@ -229,5 +244,6 @@ def _complete(text: str, html: str, links: MessageLinks, sender: Sender) -> None
         )
 
 
-def _has_control(text: str) -> bool:
+def has_control(text: str) -> bool:
+    """Whether a text holds a line break or another control character."""
     return any(unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text)

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import zip_longest
 
 from audit.tags import Tag
-from channels import rendering, store
+from channels import forms, store
 from channels.caps import CapRule, Window, window
 from channels.content import pack
 from channels.deliveries import Delivery, NewDelivery, No, Withheld
@@ -97,7 +97,7 @@ class Reservations:
                 found[one.decision_id] = Withheld(No.NO_KEY)
             else:
                 try:
-                    rendering.check(one.content)
+                    forms.check(one.content, one.channel)
                     windows = windows_of(one.cap_rules, at)
                 except InvalidInput as fault:  # a refusal of the words or of a cap, by its code
                     found[one.decision_id] = Withheld(fault.code.removeprefix("channels."))

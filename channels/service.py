@@ -12,10 +12,10 @@ from datetime import datetime
 
 from audit.service import Audit
 from channels import connectors as made
-from channels import receipts_store, rendering, store
+from channels import forms, receipts_store, store
 from channels.caps import CapRule
 from channels.clearance import Clearance
-from channels.connector import Closed, Connector
+from channels.connector import AddressBook, Closed, Connector
 from channels.content import Content
 from channels.deliveries import Delivery, DispatchReport, NewDelivery, No, StepTaken, Withheld
 from channels.dispatching import Dispatcher
@@ -29,6 +29,8 @@ from channels.ledger import HEARD_IN, State, Step
 from channels.links import Links
 from channels.moving import Move, Mover
 from channels.noting import Noting
+from channels.push.push import Push
+from channels.push.reporting import Reporting
 from channels.receiving import Heard, NewReceipt, Receiving, unmatched
 from channels.reservation import Reservations, windows_of
 from channels.settings import ChannelsSettings
@@ -67,27 +69,30 @@ class Channels:
         settings: ChannelsSettings | None = None,
         connectors: Sequence[Connector] | None = None,
     ) -> None:
-        del profiles  # the words arrive filled: whoever composes a message reads profiles, the way out does not
         self._kernel = kernel
         self.settings = settings or ChannelsSettings()
+        self.push = Push(kernel, audit, identity, consent, events, profiles, self.settings.push)
+        books: Mapping[str, AddressBook] = {"push": self.push.subscriptions}
         if connectors is None:
-            connectors = made.chosen(self.settings, kernel.settings.data_dir)
+            connectors = [*made.chosen(self.settings, kernel.settings.data_dir), *self.push.connectors]
         self.connectors: Mapping[str, Connector] = {one.channel: one for one in connectors}
         self.links = Links(
             kernel.tokens,
             kernel.settings.base_url,
             why_days=self.settings.why_days,
             preferences_days=self.settings.preferences_days,
+            report_days=self.settings.push.report_days,
         )
         self._mover = Mover(kernel, audit)
         self._suppressions = Suppressions(kernel, audit, identity)
         self._reservations = Reservations(kernel, identity, self._suppressions, self._mover, frozenset(self.connectors))
         self._noting = noting = Noting(kernel, consent, events)
-        clearance = Clearance(kernel, identity, consent, self._suppressions, frozenset(self.connectors))
+        clearance = Clearance(kernel, identity, consent, self._suppressions, frozenset(self.connectors), books)
         self._dispatcher = Dispatcher(
-            kernel, identity, consent, clearance, self._mover, noting, self.links, self.connectors, self.settings
+            kernel, identity, consent, clearance, self._mover, noting, self.links, self.connectors, self.settings, books
         )
         self._receiving = Receiving(kernel, audit, identity, consent, self._suppressions, noting)
+        self._reporting = Reporting(kernel, identity, consent, noting, self._receiving)
         self.sendgrid = SendGridWebhook(kernel, self.settings.sendgrid, self._posted)
         self.pages = Pages(kernel, identity)
         self._holding = Holding(kernel, identity, self._mover, self.connectors)
@@ -131,7 +136,7 @@ class Channels:
         if channel not in self.connectors:
             return No.NO_CONNECTOR
         try:
-            rendering.check(content)
+            forms.check(content, channel)
         except InvalidInput as fault:
             return fault.code.removeprefix("channels.")
         return None
@@ -223,6 +228,10 @@ class Channels:
             post.reports, connector=webhook.CONNECTOR, actor=webhook.ACTOR, strange=post.strange
         )
 
+    async def reported(self, delivery_id: DeliveryId, word: str) -> bool:
+        """A browser says what became of a push: shown, clicked or dismissed. Each is heard once; False when it is about nothing here."""
+        return await self._reporting.reported(delivery_id, word)
+
     async def unmatched(self) -> list[tuple[str, str, str, int]]:
         """(connector, receipt, reason, count) of what providers said about nothing here."""
         async with self._kernel.db.reading() as conn:
@@ -274,11 +283,13 @@ class Channels:
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
         """Every delivery of the person, with the words it carried."""
-        return await self._holding.export(conn, person)
+        words = await self._holding.export(conn, person)
+        return {**words, "push_subscriptions": await self.push.subscriptions.export(conn, person)}
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Call off what waits, delete outbox files, blank the words, drop the counters. Suppressions stay: they are hashes."""
-        return await self._holding.erase(conn, person) + await self.pages.erase(conn, person)
+        pushes = await self.push.subscriptions.erase(conn, person)
+        return pushes + await self._holding.erase(conn, person) + await self.pages.erase(conn, person)
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
         """How many deliveries a change of these people would concern."""

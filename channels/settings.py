@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from channels.email.settings import SendGridSettings
+from channels.push.settings import PushSettings
 from kernel.settings import Section
 
 
@@ -90,6 +91,10 @@ class ChannelsSettings(Section):
             description="Attempts that a provider may put off before the delivery counts as rejected.",
         ),
     ] = 8
+
+    push: Annotated[PushSettings, Field(description="Web Push: who signs, which push services, how long.")] = (
+        PushSettings()
+    )
 
     @model_validator(mode="after")
     def _the_lease_outlives_the_batch(self) -> Self:

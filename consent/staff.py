@@ -21,7 +21,7 @@ from kernel.ids import ActId, IdentifierId, RecordId, is_id
 _REACHED_BY: Final = {
     "email": frozenset({"email"}),
     "sms": frozenset({"phone"}),
-    "push": frozenset({"device_id"}),
+    "push": frozenset({"push"}),
     "web": frozenset({"anonymous_id", "login_id"}),
 }
 

@@ -3,6 +3,7 @@
 What enters: a kind and a value as some source wrote it. What leaves: an ``Identifier`` whose value compares equal exactly
 when the two mean the same address. E-mail: lower case, domain in ASCII (IDNA 2008, UTS 46); a ``+tag`` is kept, since mail is
 sent to it. Phone: E.164 (libphonenumber); without country code and region, digits only. Ids: exact, outer space removed.
+Push: the endpoint of a browser's push subscription, to the letter.
 """
 
 import re
@@ -25,14 +26,19 @@ KINDS: Final = (
     "anonymous_id",
     "national_id",
     "group_id",
+    "push",
 )
-MAX_LENGTH: Final = 500  # Segment's limit for a group id, the longest of them
+MAX_LENGTH: Final = 500  # Segment's limit for a group id, the longest of those that people and systems write
+MAX_ENDPOINT: Final = 2000  # push services make addresses of up to about a thousand characters; browsers stop at 2,000
+_LONGEST: Final = {"push": MAX_ENDPOINT}
 
 # RFC 5321 local part without quotes, plus RFC 6531 letters; 64 and 255 are its length limits.
 _LOCAL: Final = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}")
 _ASCII_DOMAIN: Final = re.compile(
     r"(?=.{1,255}$)([a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 )
+# A push service's address of one browser (RFC 8030): opaque, so kept to the letter; who may be written to is judged in channels.
+_ENDPOINT: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[!#-;=?-\[\]_a-z~%|]*")
 _DIGITS: Final = re.compile(r"\d{4,15}")
 _PHONE_NOISE: Final = re.compile(r"[\s().\-/]+")
 _NATIONAL_NOISE: Final = re.compile(r"[\s.\-/]+")
@@ -46,8 +52,9 @@ def normalise(kind: str, value: str, *, region: str | None = None) -> str:
         InvalidIdentifier: the value cannot be of that kind.
     """
     text = value.strip()
-    if not text or len(text) > MAX_LENGTH or "\x00" in text:
-        raise InvalidIdentifier(f"expected a {kind} of 1 to {MAX_LENGTH} characters, got {len(text)}")
+    longest = _LONGEST.get(kind, MAX_LENGTH)
+    if not text or len(text) > longest or "\x00" in text:
+        raise InvalidIdentifier(f"expected a {kind} of 1 to {longest} characters, got {len(text)}")
     match kind:
         case "email":
             return _email(text)
@@ -56,6 +63,12 @@ def normalise(kind: str, value: str, *, region: str | None = None) -> str:
         case "national_id":
             return _NATIONAL_NOISE.sub("", text).upper() or text
         case "login_id" | "customer_id" | "device_id" | "anonymous_id" | "group_id":
+            return text
+        case "push":
+            if not _ENDPOINT.fullmatch(text):
+                raise InvalidIdentifier(
+                    f"expected the address of a push service, got {len(text)} characters that are none"
+                )
             return text
         case _:
             raise UnknownKind(f"expected an identifier kind, got '{kind[:40]}'")

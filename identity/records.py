@@ -29,6 +29,8 @@ NAMING_KINDS: Final = frozenset(
 )
 # The linkage engine has no word of its own for these two.
 _LINKAGE_WORD: Final = {"anonymous_id": "device_id", "group_id": "ignore"}
+# Addresses that a machine made and that say nothing of who somebody is: no evidence for the linkage, and never in its table.
+_UNLINKED: Final = frozenset({"push"})
 _MAX_INTEGER: Final = 2**53  # beyond it JSON readers disagree
 
 
@@ -130,7 +132,7 @@ def linkage_table(rows: Iterable[Row]) -> pa.Table:
     for place, (record_id, traits, kinds, identifiers) in enumerate(rows):
         ids.append(record_id)
         seen: dict[str, list[str]] = {}
-        for identifier in sorted(identifiers):
+        for identifier in sorted(i for i in identifiers if i.kind not in _UNLINKED):
             seen.setdefault(identifier.kind, []).append(identifier.value)
         for trait in sorted(traits):
             kind = kinds.get(trait, "text")

@@ -119,6 +119,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     events.on_events_stored.append(profiles.records_changed)
     channels = Channels(kernel, audit, identity, consent, events, profiles, settings.channels)
     consent.on_touched.append(channels.pages.touched)
+    profiles.unreachable = channels.push.subscriptions.unreachable
     explain = Explain(kernel, audit, settings.explain, identity)
     learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)

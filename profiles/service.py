@@ -26,7 +26,7 @@ from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
 from kernel.errors import NotFound
-from kernel.ids import PersonId, RecordId
+from kernel.ids import IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
 from profiles import store, survivorship
 from profiles.consent_filter import see
@@ -44,6 +44,9 @@ _REBUILT: Final = timedelta(minutes=15)  # as long as a hot profile lives
 _CHUNK: Final = 2_000  # people at a time: bounded memory, few round trips
 
 
+Unreachable = Callable[
+    [Conn, Mapping[PersonId, Sequence[Contact]]], Awaitable[Mapping[PersonId, frozenset[IdentifierId]]]
+]
 Declined = Callable[[Conn, Sequence[PersonId]], Awaitable[Mapping[PersonId, frozenset[str]]]]
 
 
@@ -90,6 +93,8 @@ class Profiles:
         self._plain: tuple[int, dict[str, Permission]] | None = None
         # What people said they do not care for; the room that keeps it is higher up, so wiring hooks it in.
         self.declined: Declined | None = None
+        # Contacts that no channel can use any more (a push subscription that ended); hooked in by wiring likewise.
+        self.unreachable: Unreachable | None = None
 
     # profiles
 
@@ -301,7 +306,7 @@ class Profiles:
             # Versions first: whatever changes while we read is caught by the fence.
             states = await self._consent.states(conn, people)
             raw = await self.raw(conn, people)
-            contacts = await self._identity.contacts(conn, list(raw))
+            contacts = await self._contacts(conn, list(raw))
             declined = await self.declined(conn, list(raw)) if self.declined is not None and raw else {}
         made = {
             person: replace(
@@ -315,6 +320,14 @@ class Profiles:
         ttl = timedelta(seconds=self.settings.hot_seconds)
         await self._hot.write(purpose, {person: pack(hot) for person, hot in made.items()}, ttl)
         return made
+
+    async def _contacts(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, Sequence[Contact]]:
+        """Where each may be reached, without what is gone."""
+        held = await self._identity.contacts(conn, people)
+        if self.unreachable is None:
+            return held
+        gone = await self.unreachable(conn, held)
+        return {person: [one for one in rows if one.id not in gone.get(person, ())] for person, rows in held.items()}
 
     def _made(
         self,

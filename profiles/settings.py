@@ -39,7 +39,7 @@ class ProfilesSettings(Section):
     ] = Field(
         default_factory=lambda: {
             "email": ("email",),
-            "push": ("device_id",),
+            "push": ("push",),
             "web": ("anonymous_id", "login_id", "device_id"),
         }
     )

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0013_channels_web"
-down_revision = "0011_channels_receipts"
+down_revision = "0012_channels_push"
 branch_labels = None
 depends_on = None
 

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 import audit.endpoints
 import channels.email.endpoints
 import channels.endpoints
+import channels.push.endpoints
 import consent.endpoints
 import events.endpoints
 import explain.endpoints
@@ -32,6 +33,7 @@ ROUTERS = (
     orchestration.decision.endpoints.router,
     channels.endpoints.router,
     channels.email.endpoints.router,
+    channels.push.endpoints.router,
     explain.endpoints.router,
     audit.endpoints.router,
 )

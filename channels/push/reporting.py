@@ -1,0 +1,50 @@
+"""What browsers say of pushes, folded into the ledger.
+
+Enters: a delivery and a word, from a service worker that showed the message's own token. Leaves: receipts. Whatever it says, the message was
+delivered. What the person did with it is kept only while her permission stands under which it was sent: after a withdrawal a click is hers.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from channels import store
+from channels.ledger import Receipt
+from channels.noting import Noting
+from channels.receiving import Heard, NewReceipt, Receiving
+from consent.gate import permission
+from consent.service import Consent
+from identity.service import Identity
+from kernel.ids import DeliveryId
+from kernel.kernel import Kernel
+
+REACTIONS: Final[Mapping[str, Receipt]] = {"clicked": Receipt.CLICKED, "dismissed": Receipt.DISMISSED}
+
+
+class Reporting:
+    """Takes reports. One per process and event loop."""
+
+    def __init__(
+        self, kernel: Kernel, identity: Identity, consent: Consent, noting: Noting, receiving: Receiving
+    ) -> None:
+        self._kernel = kernel
+        self._identity = identity
+        self._consent = consent
+        self._noting = noting
+        self._receiving = receiving
+
+    async def reported(self, delivery_id: DeliveryId, word: str) -> bool:
+        """See `Channels.reported`."""
+        await self._noting.prepare()
+        now = self._kernel.clock.now()
+        async with self._kernel.db.transaction() as conn:
+            delivery = await store.get(conn, delivery_id)
+            if delivery is None:
+                return False
+            said = [NewReceipt(event_id=f"{delivery_id}:shown", receipt=Receipt.DELIVERED, at=now)]
+            live = (await self._identity.current(conn, [delivery.person])).get(delivery.person)
+            if word in REACTIONS and live is not None:
+                state = await self._consent.state(conn, live)
+                if permission(state, delivery.purpose, delivery.channel, now).granted:
+                    said.append(NewReceipt(event_id=f"{delivery_id}:{word}", receipt=REACTIONS[word], at=now))
+            heard = await self._receiving.receive(conn, [(delivery_id, one) for one in said], actor="browser")
+        return Heard.NOT_SENT not in heard
