@@ -98,7 +98,7 @@ class Subscribe(Subject):
 class Unsubscribe(Subject):
     """An end to pushes on this browser; `withdraw` names a purpose that she takes back everywhere."""
 
-    endpoint: Annotated[str, Field(max_length=MAX_ENDPOINT)]
+    endpoint: Annotated[str, Field(max_length=MAX_ENDPOINT)] | None = None
     withdraw: str | None = None
 
 

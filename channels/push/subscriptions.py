@@ -107,12 +107,12 @@ class Subscriptions:
                 await self._events.count_filtered(conn, source, 1)
             return Registered(None, FILTERED)
 
-    async def unregister(self, who: Registrant, endpoint: str, *, purpose: str | None = None) -> bool:
+    async def unregister(self, who: Registrant, endpoint: str | None, *, purpose: str | None = None) -> bool:
         """The browser takes no more pushes; with `purpose` the person takes that permission back too. Whether it was subscribed."""
         async with self._kernel.db.transaction() as conn:
             if purpose is not None:
                 await withdraw(conn, self._consent, self._identity, who, purpose)
-            return await self._drop(conn, endpoint, "unsubscribed", who.actor)
+            return endpoint is not None and await self._drop(conn, endpoint, "unsubscribed", who.actor)
 
     async def _take(
         self, conn: Conn, who: Registrant, source: Source, found: Subscription, public: str | None, said: Said | None

@@ -4,6 +4,7 @@ Enters: an origin and the name of one of our keys. Leaves: the Authorization hea
 write into what they are handed; a token lasts at most a day and is replaced well before that, so that no send races its end.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -46,15 +47,19 @@ class Signer:
         self._private = private
         self._lasts = min(lasts, timedelta(hours=24))
         self._reused = min(reused, self._lasts - timedelta(minutes=10))
+        self._making = asyncio.Lock()
         self._tokens: OrderedDict[tuple[str, str], tuple[str, datetime]] = OrderedDict()
 
     async def header(self, origin: str, vapid_id: str) -> str:
         """`vapid t=…,k=…` for this push service, signed by this key."""
-        now = self._clock.now()
-        held = self._tokens.get((origin, vapid_id))
-        if held is not None and held[1] <= now < held[1] + self._reused:
-            return held[0]
-        key = await self._private(vapid_id)
+        async with self._making:  # of many sends at once, one signs
+            now = self._clock.now()
+            held = self._tokens.get((origin, vapid_id))
+            if held is not None and held[1] <= now < held[1] + self._reused:
+                return held[0]
+            return self._signed(origin, vapid_id, await self._private(vapid_id), now)
+
+    def _signed(self, origin: str, vapid_id: str, key: EllipticCurvePrivateKey, now: datetime) -> str:
         claims = {"aud": origin, "exp": int((now + self._lasts).timestamp()), "sub": self._subject}
         signed: str = Vapid02(key).sign(claims)["Authorization"]
         self._tokens[origin, vapid_id] = signed, now

@@ -72,9 +72,9 @@
       if (!able()) return { status: "unsupported" };
       const held = await (await registered(o)).pushManager.getSubscription();
       await caches.delete(KEPT);
-      if (!held) return { status: "unsubscribed" };
-      const { endpoint } = held;
-      await held.unsubscribe();
+      if (!held && !o.withdraw) return { status: "unsubscribed" };
+      const endpoint = held ? held.endpoint : undefined;
+      if (held) await held.unsubscribe();
       return call(o, "DELETE", "/v1/push/subscriptions", {
         anonymousId: o.anonymousId,
         endpoint,
