@@ -6,9 +6,10 @@ Contract: as in ``store.py``; reads only. Used by the checks of the batch walk, 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from kernel.db import Conn
-from kernel.ids import GraphVersion, PersonId
+from kernel.ids import GraphVersion, PersonId, RecordId
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,21 @@ async def sizes(conn: Conn) -> dict[int, int]:
     return {int(r["size"]): int(r["people"]) async for r in cursor}
 
 
-async def arrived(conn: Conn, after: str) -> tuple[int, str]:
-    """How many records came after the one of this id, and the id of the last; ids sort by their time of making."""
+async def arrived(conn: Conn, since: datetime) -> int:
+    """How many records came after a moment and are still there."""
     cursor = await conn.execute(
-        "SELECT count(*) AS n, max(record_id) AS last FROM identity.records WHERE record_id > %b AND erased_at IS NULL",
-        (after,),
+        "SELECT count(*) AS n FROM identity.records WHERE recorded_at > %b AND erased_at IS NULL", (since,)
     )
     row = await cursor.fetchone()
-    assert row is not None
-    return int(row["n"]), row["last"] or after
+    return int(row["n"]) if row is not None else 0
+
+
+async def strangers(conn: Conn, records: Sequence[RecordId]) -> int:
+    """How many of these records no living person has."""
+    cursor = await conn.execute(
+        "SELECT count(*) AS n FROM unnest(%b::text[]) AS w(id) WHERE NOT EXISTS"
+        " (SELECT 1 FROM identity.members m WHERE m.record_id = w.id)",
+        (list(records),),
+    )
+    row = await cursor.fetchone()
+    return int(row["n"]) if row is not None else 0

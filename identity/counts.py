@@ -3,13 +3,14 @@
 Enters: nothing but a connection. Leaves: counts and ids. Reads only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from identity import census_store, graph_store
 from identity.census_store import Census
 from identity.settings import IdentitySettings
 from kernel.db import Conn
-from kernel.ids import PersonId
+from kernel.ids import PersonId, RecordId
 
 
 class Counts:
@@ -30,12 +31,16 @@ class Counts:
         """People who hold two values of a kind of which nobody has two; there should be none."""
         return await census_store.twofold(conn, self._settings.exclusive_kinds)
 
-    async def arrived(self, conn: Conn, after: str) -> tuple[int, str]:
-        """How many records came after the one of this id ("" for all), and the id of the last."""
-        return await census_store.arrived(conn, after)
+    async def arrived(self, conn: Conn, since: datetime) -> int:
+        """How many records came after a moment and are still there."""
+        return await census_store.arrived(conn, since)
 
     async def strayed(self, conn: Conn) -> tuple[int, int]:
         """Of the records that were in the graph before its newest version: their number, and of how many the id they had then
         no longer leads to their person.
         """
         return await census_store.strayed(conn, await graph_store.version(conn))
+
+    async def strangers(self, conn: Conn, records: Sequence[RecordId]) -> int:
+        """How many of these records no living person has."""
+        return await census_store.strangers(conn, records)

@@ -96,6 +96,18 @@ class LinkageFiles:
         weights: NDArray[np.float64] = pq.read_table(self._edges, columns=["weight"]).column("weight").to_numpy()
         return weights
 
+    def ends(self) -> list[RecordId]:
+        """Every record that an edge ends at, once; none when no edges were kept."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        if not self._edges.is_file():
+            return []
+        table = pq.read_table(self._edges, columns=["left", "right"])
+        both = pa.concat_arrays([table.column(name).combine_chunks() for name in ("left", "right")])
+        return [RecordId(one) for one in pc.unique(both).to_pylist()]
+
     def without(self, records: Sequence[RecordId]) -> int:
         """Take every edge of these records out of the file; how many went. A missing file holds nobody."""
         if not self._edges.is_file() or not records:

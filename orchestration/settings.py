@@ -24,6 +24,7 @@ from kernel.errors import InvalidInput, Problem
 from kernel.settings import KernelSettings
 from orchestration.decision.settings import DecisionSettings
 from orchestration.learning.settings import LearningSettings
+from orchestration.walk_settings import PipelineSettings
 from profiles.settings import ProfilesSettings
 
 SHORT = {  # names that everyone knows, for the fields of the kernel's section
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     explain: ExplainSettings = Field(default_factory=ExplainSettings, description="Reasons and their wording.")
     decision: DecisionSettings = Field(default_factory=DecisionSettings, description="Exploration and commits.")
     learning: LearningSettings = Field(default_factory=LearningSettings, description="Training and promotion.")
+    pipeline: PipelineSettings = Field(default_factory=PipelineSettings, description="When news starts a walk.")
 
     @classmethod
     def settings_customise_sources(

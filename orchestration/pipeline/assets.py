@@ -6,6 +6,7 @@ asset hands rows to another through Dagster: personal words would land in its st
 
 import base64
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,7 @@ from orchestration.pipeline.facts import Facts
 from orchestration.pipeline.pictures import Picture
 from orchestration.pipeline.resource import HouseResource
 from orchestration.pipeline.steps import consents, hot_store, keeping, learning, linkage, profiles
+from orchestration.wiring import House
 
 
 def shown(facts: Facts, drawn: Sequence[Picture] = ()) -> dg.MaterializeResult[None]:
@@ -25,6 +27,28 @@ def shown(facts: Facts, drawn: Sequence[Picture] = ()) -> dg.MaterializeResult[N
         metadata[one.name] = dg.MetadataValue.md(f"![{one.name}](data:image/png;base64,{inline})")
         metadata[f"{one.name}_file"] = dg.MetadataValue.path(str(one.path))
     return dg.MaterializeResult(metadata=metadata)
+
+
+class Stretch(dg.Config):
+    """Whose profiles: of those with events received after `since`, up to `until` (ISO 8601); everybody's when empty."""
+
+    since: str = ""
+    until: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everybody is meant."""
+        return not self.since
+
+    async def changed_profiles(self, house: House) -> Facts:
+        """The step for a stretch of time."""
+        return await profiles.changed_profiles(house, *map(datetime.fromisoformat, (self.since, self.until)))
+
+
+class Calendar(dg.Config):
+    """Whether the job of the week is meant, which is done once a week."""
+
+    weekly: bool = False
 
 
 @dg.asset(group_name="identity", kinds={"postgres"})
@@ -64,9 +88,9 @@ def raw_profiles(house: HouseResource) -> dg.MaterializeResult[None]:
 
 
 @dg.asset(group_name="profiles", kinds={"valkey"}, deps=[raw_profiles, consent_state])
-def unified_profiles(house: HouseResource) -> dg.MaterializeResult[None]:
-    """Profiles through the consent filter, written to the hot store."""
-    return shown(house.run(profiles.unified_profiles))
+def unified_profiles(house: HouseResource, config: Stretch) -> dg.MaterializeResult[None]:
+    """Profiles through the consent filter, written to the hot store: everybody's, or of those to whom something just happened."""
+    return shown(house.run(profiles.unified_profiles if config.whole else config.changed_profiles))
 
 
 @dg.asset(group_name="profiles", kinds={"parquet"}, deps=[unified_profiles])
@@ -82,9 +106,10 @@ def training_set(house: HouseResource) -> dg.MaterializeResult[None]:
 
 
 @dg.asset(group_name="learning", kinds={"lightgbm"}, deps=[training_set])
-def ranker(house: HouseResource) -> dg.MaterializeResult[None]:
-    """The ranker of each placement, promoted when the evidence says so."""
-    return shown(house.run(learning.ranker), house.run(pictures.of_rankers, quiet=True))
+def ranker(house: HouseResource, config: Calendar) -> dg.MaterializeResult[None]:
+    """The ranker of each placement, promoted when the evidence says so; in the weekly job once a week, whatever happens to the process."""
+    step = learning.weekly_learning if config.weekly else learning.ranker
+    return shown(house.run(step), house.run(pictures.of_rankers, quiet=True))
 
 
 @dg.asset(group_name="learning", kinds={"numpy"}, deps=[ranker])
@@ -115,5 +140,6 @@ WALK = [
     source_records, linkage_model, edges, identity_graph, consent_state, raw_profiles, unified_profiles, features, training_set,
     ranker, evaluation, decision_store,
 ]  # fmt: skip
+LEARNED = [training_set, ranker, evaluation]  # made by the weekly job, not every night
 KEEPING = [erasure_replay, checkpoint_verification]
 EVERYTHING = [*WALK, *KEEPING]

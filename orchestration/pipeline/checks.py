@@ -33,10 +33,13 @@ def check(asset: dg.AssetsDefinition, question: "Question", *, grave: bool = Tru
 
 CHECKS = [
     check(assets.source_records, graph.records_have_people),
+    check(assets.linkage_model, graph.agreement_speaks_for),
+    check(assets.edges, graph.edges_join_the_living),
     check(assets.identity_graph, graph.nobody_lost),
     check(assets.identity_graph, graph.one_unique_id),
     check(assets.identity_graph, graph.ids_last, grave=False),
     check(assets.consent_state, profiles.everybody_counted),
+    check(assets.raw_profiles, profiles.nothing_lost_on_the_way),
     check(assets.unified_profiles, profiles.nothing_unpermitted),
     check(assets.features, profiles.rows_complete),
     check(assets.features, profiles.nothing_unpermitted_in_features),

@@ -2,18 +2,17 @@
 
 import dagster as dg
 
-from orchestration.pipeline.assets import EVERYTHING, KEEPING, WALK
+from orchestration.pipeline.assets import EVERYTHING
 from orchestration.pipeline.checks import CHECKS
+from orchestration.pipeline.jobs import JOBS, SCHEDULES, new_events
 from orchestration.pipeline.resource import HouseResource
-
-walk = dg.define_asset_job("walk", selection=dg.AssetSelection.assets(*WALK), description="The whole batch walk.")
-keeping = dg.define_asset_job("keeping", selection=dg.AssetSelection.assets(*KEEPING), description="What keeps order.")
 
 defs = dg.Definitions(
     assets=EVERYTHING,
     asset_checks=CHECKS,
-    jobs=[walk, keeping],
-    schedules=[dg.ScheduleDefinition(job=walk, cron_schedule="15 3 * * *", name="nightly_walk")],
+    jobs=JOBS,
+    schedules=SCHEDULES,
+    sensors=[new_events],
     resources={"house": HouseResource()},
     executor=dg.in_process_executor,  # steps share one open house; Splink and LightGBM bring their own threads
 )

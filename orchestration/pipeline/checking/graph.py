@@ -3,6 +3,8 @@
 Enters: the database. Leaves: `Found`. The questions are put to the tables by SQL of their own, not to what the walk computed.
 """
 
+import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from orchestration.pipeline.facts import Found
@@ -27,6 +29,36 @@ async def records_have_people(house: "House") -> Found:
         "people_without_records": found.empty,
     }
     return Found(lost == 0 and found.records == found.members, figures)
+
+
+async def agreement_speaks_for(house: "House") -> Found:
+    """In every field of the linkage model full agreement is worth more than difference, and every weight is a number."""
+    model = await asyncio.to_thread(house.identity.linkage.read_model)
+    odd = upside_down = levels = 0
+    for one in model.settings["comparisons"]:
+        known = [level for level in one["comparison_levels"] if not level.get("is_null_level")]
+        weights = [model.weight(one["output_column_name"], level["label_for_charts"]) for level in known]
+        levels += len(weights)
+        odd += sum(not math.isfinite(weight) for weight in weights)
+        upside_down += bool(weights) and weights[0] <= weights[-1]  # levels go from full agreement to difference
+    figures = {
+        "fields": len(model.settings["comparisons"]),
+        "levels": levels,
+        "not_a_number": odd,
+        "upside_down": upside_down,
+    }
+    return Found(odd == 0 and upside_down == 0, figures)
+
+
+async def edges_join_the_living(house: "House") -> Found:
+    """Every edge ends at records of living people: nobody who was erased is left in the file."""
+    ends = await asyncio.to_thread(house.identity.linkage.ends)
+    weights = await asyncio.to_thread(house.identity.linkage.read_weights)
+    async with house.kernel.db.reading() as conn:
+        strange = await house.identity.counts.strangers(conn, ends)
+    odd = sum(not math.isfinite(weight) for weight in weights.tolist())
+    figures = {"edges": len(weights), "records": len(ends), "of_nobody": strange, "not_a_number": odd}
+    return Found(strange == 0 and odd == 0, figures)
 
 
 async def nobody_lost(house: "House") -> Found:

@@ -36,6 +36,24 @@ async def everybody_counted(house: "House") -> Found:
     return Found(known == counted == len(everyone), {"people": counted, "with_a_state": known})
 
 
+async def nothing_lost_on_the_way(house: "House") -> Found:
+    """A sample of raw profiles holds every record and every event that is stored of these people."""
+    everyone, _ = await _sample(house)
+    async with house.kernel.db.reading() as conn:
+        raw = await house.profiles.raw(conn, everyone)
+        members = await house.identity.members(conn, everyone)
+        stored = await house.events.count(conn, everyone)
+    figures = {
+        "people": len(everyone),
+        "records_stored": sum(len(held.records) for held in members.values()),
+        "records_seen": sum(len(profile.records) for profile in raw.values()),
+        "events_stored": stored["events"],
+        "events_seen": sum(len(profile.events) for profile in raw.values()),
+    }
+    same = figures["records_stored"] == figures["records_seen"] and figures["events_stored"] == figures["events_seen"]
+    return Found(same and len(raw) == len(everyone), figures)
+
+
 async def nothing_unpermitted(house: "House") -> Found:
     """For a sample of people and every purpose: no trait and no event that the gate or the source's declaration forbids."""
     rules = house.consent.rules

@@ -45,8 +45,11 @@ GROUPS = {
 # asset -> check -> whether what is made from the asset waits for it
 CHECKS = {
     "source_records": {"records_have_people": True},
+    "linkage_model": {"agreement_speaks_for": True},
+    "edges": {"edges_join_the_living": True},
     "identity_graph": {"nobody_lost": True, "one_unique_id": True, "ids_last": False},
     "consent_state": {"everybody_counted": True},
+    "raw_profiles": {"nothing_lost_on_the_way": True},
     "unified_profiles": {"nothing_unpermitted": True},
     "features": {"rows_complete": True, "nothing_unpermitted_in_features": True, "same_bits": True},
     "training_set": {"only_the_permitted": True},
@@ -105,11 +108,35 @@ def test_no_asset_hands_rows_through_dagsters_storage(defs) -> None:
         ), asset.key
 
 
-def test_the_nightly_walk_makes_every_asset(defs) -> None:
-    job = defs.resolve_job_def("walk")
-    assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == set(GRAPH) - GROUPS["keeping"]
-    (schedule,) = defs.schedules
-    assert schedule.job_name == "walk"
+# job -> the assets that it makes
+JOBS = {
+    "whole_graph": set(GRAPH),
+    "walk": set(GRAPH) - GROUPS["keeping"] - GROUPS["learning"],
+    "weekly_learning": {"features", "training_set", "ranker", "evaluation", "decision_store"},
+    "fresh_profiles": {"unified_profiles"},
+    "keeping": GROUPS["keeping"],
+    "verify_log": {"checkpoint_verification"},
+}
+HOURS = {
+    "nightly_walk": ("walk", "15 3 * * *"),
+    "weekly_learning": ("weekly_learning", "45 22 * * 0"),
+    "daily_keeping": ("keeping", "30 4 * * *"),
+    "hourly_verification": ("verify_log", "5 * * * *"),
+}
+
+
+def test_jobs_make_what_they_say_and_run_at_their_hour(defs) -> None:
+    made = {
+        name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys}
+        for name in JOBS
+    }
+    assert made == JOBS
+    assert {one.name: (one.job_name, one.cron_schedule) for one in defs.schedules} == HOURS
+    assert {one.default_status.value for one in defs.schedules} == {"RUNNING"}
+    assert {one.execution_timezone or "UTC" for one in defs.schedules} == {"UTC"}
+    assert [(one.name, sorted(job.name for job in one.jobs)) for one in defs.sensors] == [
+        ("new_events", ["fresh_profiles", "walk"])
+    ]
 
 
 @pytest.mark.anyio
