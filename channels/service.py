@@ -49,6 +49,7 @@ from kernel.kernel import Kernel
 from kernel.log import get_logger
 from profiles.service import Profiles
 
+_PART = 500  # receipts in one commit: about a tenth of a second
 _PATIENCE_MS = 2_000  # a post of receipts waits this long for a delivery that is being sent; the provider repeats it
 _log = get_logger("channels")
 
@@ -207,20 +208,25 @@ class Channels:
         self, reports: Sequence[tuple[DeliveryId, NewReceipt]], *, connector: str, actor: str,
         strange: Mapping[tuple[str, str], int] | None = None,
     ) -> list[Heard]:  # fmt: skip
-        """Fold what one connector's provider reports, in one commit; one answer each, and what is about nothing here is counted.
+        """Fold what one connector's provider reports; one answer each, and what is about nothing here is counted.
 
-        `strange`: counts by (receipt, reason) of what could not even be read as one.
+        `strange`: counts by (receipt, reason) of what could not even be read as one. Many are committed in parts: whatever was
+        taken before an accident is recognised when it comes again.
 
         Raises:
-            TransactionConflict: a delivery is being sent right now, or two posts stand in each other's way; nothing was taken.
+            TransactionConflict: a delivery is being sent right now, or two posts stand in each other's way.
         """
         await self._noting.prepare()
-        async with self._kernel.db.transaction() as conn:
-            await receipts_store.patience(conn, _PATIENCE_MS)
-            answers = await self._receiving.receive(conn, reports, actor=actor, connector=connector)
-            day = self._kernel.clock.now().date()
-            lost = unmatched(reports, answers) + Counter(strange or {})
-            await receipts_store.count_unmatched(conn, connector, day, lost)
+        answers: list[Heard] = []
+        lost = Counter(strange or {})
+        for part in [reports[begin : begin + _PART] for begin in range(0, len(reports), _PART)] or [()]:
+            async with self._kernel.db.transaction() as conn:
+                await receipts_store.patience(conn, _PATIENCE_MS)
+                heard = await self._receiving.receive(conn, part, actor=actor, connector=connector)
+                lost.update(unmatched(part, heard))
+                await receipts_store.count_unmatched(conn, connector, self._kernel.clock.now().date(), lost)
+            answers += heard
+            lost.clear()
         return answers
 
     async def _posted(self, post: Post) -> list[Heard]:
