@@ -147,13 +147,19 @@ def check(act: NewAct, *, rules: Rules, controller: str, now: datetime) -> NewAc
         if moment is not None and moment.utcoffset() is None:
             raise ActIncomplete("expected aware times, got one without a zone")
     categories = act.categories or (purpose.categories if purpose else (act.purpose,))
-    act = replace(act, categories=categories, controller=act.controller or controller)
-    if act.status == Status.GRANTED:
-        return _check_grant(act, rules, now)
-    return replace(act, given_at=min(act.given_at, now), expires_at=None)  # a no does not run out
+    granted = act.status == Status.GRANTED
+    return replace(
+        act,
+        categories=categories,
+        controller=act.controller or controller,
+        verified=_verified(act, rules, now) if granted else act.verified,
+        given_at=min(act.given_at, now),
+        expires_at=act.expires_at if granted else None,  # a no does not run out
+    )
 
 
-def _check_grant(act: NewAct, rules: Rules, now: datetime) -> NewAct:
+def _verified(act: NewAct, rules: Rules, now: datetime) -> bool:
+    """Whether a grant is complete enough to permit; ActIncomplete where it cannot even be kept."""
     if act.mechanism not in rules.precedence.mechanisms:
         raise ActIncomplete(f"expected a known mechanism {sorted(rules.precedence.mechanisms)}, got another")
     if act.given_at > now + CLOCK_SKEW:
@@ -162,7 +168,7 @@ def _check_grant(act: NewAct, rules: Rules, now: datetime) -> NewAct:
         raise ActIncomplete("expected expires_at after given_at, got an earlier time")
     named = act.notice is not None and bool(act.notice.version and act.notice.language)
     if act.mechanism == IMPORT:
-        act = replace(act, verified=act.verified and named)
-    elif act.notice is None or not named or not act.notice.text_hash.startswith("sha256:"):
+        return act.verified and named
+    if act.notice is None or not named or not act.notice.text_hash.startswith("sha256:"):
         raise ActIncomplete("expected a notice with text hash, version and language for a grant, got less")
-    return replace(act, given_at=min(act.given_at, now))
+    return act.verified

@@ -71,7 +71,12 @@ class Consent:
         if not acts:
             return []
         now = self._kernel.clock.now()
-        checked = [self._checked(act, now) for act in acts]
+        return await self._keep(conn, [self._checked(act, now) for act in acts], now)
+
+    async def _keep(self, conn: Conn, checked: Sequence[NewAct], now: datetime) -> list[ActId]:
+        """Store acts that were checked."""
+        if not checked:
+            return []
         subjects = await self._identity.subjects(conn, list(dict.fromkeys(act.subject for act in checked)))
         missing = sum(act.subject not in subjects for act in checked)
         if missing:
@@ -164,8 +169,13 @@ class Consent:
                 answers.append(None)
             except InvalidInput as fault:
                 answers.append(fault)
-        stored = iter(await self.record(conn, acts))
+        stored = iter(await self._keep(conn, acts, now))
         return [next(stored) if answer is None else answer for answer in answers]
+
+    async def analyse(self) -> None:
+        """After a bulk load: fresh statistics for whoever reads next."""
+        async with self._kernel.db.transaction() as conn:
+            await store.analyse(conn)
 
     async def publish_notice(
         self, conn: Conn, text: str, *, version: str, language: str, listed: Iterable[str] = ()

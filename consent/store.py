@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from consent.acts import ActView, ConsentAct, NewAct, Notice
+from kernel import analyse as grown
 from kernel.db import Conn
 from kernel.ids import ActId, KeyId, PersonId
 
@@ -38,6 +39,11 @@ class Version:
 
     version: int
     erased_at: datetime | None
+
+
+async def analyse(conn: Conn) -> None:
+    """After a bulk load: let Postgres look at acts and versions again."""
+    await grown.analyse(conn, ["consent.acts", "consent.versions"])
 
 
 async def lock_subjects(conn: Conn, subjects: Iterable[str]) -> None:

@@ -143,6 +143,11 @@ class ConsentRows:
         self._identity = identity
         self._consent = consent
 
+    async def settle(self) -> None:
+        """Fresh statistics: whoever is asked about next is looked up among many acts."""
+        await self._identity.analyse()
+        await self._consent.analyse()
+
     async def apply(self, conn: Conn, rows: Sequence[MappedRow]) -> list[RowResult]:
         """Take a batch; a row with several consents is answered with its first refusal, if any."""
         named = [row.record for row in rows if row.record is not None]

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from audit.service import Audit
+from consent import gate
 from consent.service import Consent
 from events import letters, opening, store
 from events.arrivals import arrive
@@ -41,6 +42,7 @@ from kernel.db import Conn, after_commit
 from kernel.ids import DecisionId, EventId, PersonId, RecordId
 from kernel.kernel import Kernel
 
+_MANY: Final = 2_000  # people at a time: bounded memory
 _BREATH: Final = 200  # items prepared before other tasks get a turn: about 10 ms
 
 
@@ -236,6 +238,33 @@ class Events:
         found: dict[PersonId, list[Event]] = {person: [] for person in people}
         for event in await opening.opened(self._kernel.vault, rows, await self._also_for(conn, rows)):
             found[owner[event.record_id]].append(event)
+        return found
+
+    async def under(
+        self, conn: Conn, purpose: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Mapping[PersonId, list[Event]]:
+        """What happened to everybody who permits ``purpose``, as far as it was collected to serve it; machines left out.
+
+        For counting: nothing of it may be shown person by person. Raises UnknownPurpose.
+        """
+        self._consent.rules.purposes.expect(purpose)
+        reach = frozenset(self._consent.rules.purposes.lineage(purpose))
+        declared = await store.sources(conn)
+        serving = [one.name for one in declared.values() if {one.purpose, *one.also_for} & reach]
+        records = await store.records_with_events(conn, serving, list(reach), since=since, until=until)
+        subjects = await self._identity.subjects(conn, records)
+        people = sorted({person for held in subjects.values() for person in held.people})
+        at = self._kernel.clock.now()
+        found: dict[PersonId, list[Event]] = {}
+        for start in range(0, len(people), _MANY):
+            part = people[start : start + _MANY]
+            states = await self._consent.states(conn, part)
+            may = [one for one in part if gate.permission(states[one], purpose, None, at).granted]
+            for person, events in (await self.of_people(conn, may, since=since, until=until)).items():
+                kept = [e for e in events if not e.machine and not reach.isdisjoint(e.purposes)]
+                if kept:
+                    found[person] = kept
+            await asyncio.sleep(0)
         return found
 
     async def outcomes_for(self, conn: Conn, decisions: Sequence[DecisionId]) -> Mapping[DecisionId, list[Event]]:

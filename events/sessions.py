@@ -4,9 +4,11 @@ Enters: events of one person. Leaves: sessions in the order of their beginning, 
 ordered steps. Pure; the order of the events given does not matter, and equal moments are told apart by name and id.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 from typing import Final
 
 from events.log import Event
@@ -111,3 +113,42 @@ def funnel(depths: Iterable[int], steps: Sequence[str]) -> list[Step]:
             )
         )
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Visits as figures. Durations in seconds; `bounced` is the share of visits with one event; medians of visits."""
+
+    people: int
+    events: int
+    sessions: int
+    with_id: int
+    per_person: float
+    events_median: float
+    seconds_median: float
+    bounced: float
+
+
+def summary(visits: Iterable[Sequence[Session]]) -> Summary:
+    """The figures of the visits of each person."""
+    held = list(visits)
+    every = [one for theirs in held for one in theirs]
+    sizes = [len(one.events) for one in every]
+    lasted = [(one.ended - one.began).total_seconds() for one in every]
+    people = sum(1 for theirs in held if theirs)
+    return Summary(
+        people=people,
+        events=sum(sizes),
+        sessions=len(every),
+        with_id=sum(one.id is not None for one in every),
+        per_person=len(every) / people if people else 0.0,
+        events_median=float(median(sizes)) if sizes else 0.0,
+        seconds_median=float(median(lasted)) if lasted else 0.0,
+        bounced=sum(size == 1 for size in sizes) / len(sizes) if sizes else 0.0,
+    )
+
+
+def grouped(every: Iterable[Session], name: str) -> dict[str, int]:
+    """Visits by what their first event says under a property, the most frequent first."""
+    counts = Counter(str(one.events[0].properties.get(name, "")) or "(not said)" for one in every)
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from events.log import Source
+from kernel import analyse as grown
 from kernel.db import Conn
 from kernel.ids import DecisionId, EventId, KeyId, RecordId
 
@@ -78,7 +79,7 @@ async def ensure_days(conn: Conn, first: date, last: date) -> None:
 
 async def analyse(conn: Conn) -> None:
     """Let Postgres look at the tables again: its guesses of empty ones make plans that crawl."""
-    await conn.execute("ANALYZE events.events, events.dedupe, events.subjects")
+    await grown.analyse(conn, ["events.events", "events.dedupe", "events.subjects"])
 
 
 async def insert_source(conn: Conn, source: Source, at: datetime) -> None:
@@ -195,6 +196,18 @@ async def events_of_records(
         )
         found.extend([_row(r) async for r in cursor])
     return sorted(found, key=lambda row: (row.event_time, row.message))
+
+
+async def records_with_events(
+    conn: Conn, sources: Sequence[str], purposes: Sequence[str], *, since: datetime | None, until: datetime | None
+) -> list[RecordId]:
+    """Records with events of these sources, or collected under these purposes, in a time."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT record_id FROM events.events WHERE (source = ANY(%b::text[]) OR purpose = ANY(%b::text[]))"
+        " AND (%b::timestamptz IS NULL OR event_time >= %b) AND (%b::timestamptz IS NULL OR event_time <= %b) ORDER BY 1",
+        (list(sources), list(purposes), since, since, until, until),
+    )
+    return [RecordId(r["record_id"]) async for r in cursor]
 
 
 async def events_of_decisions(conn: Conn, decisions: Sequence[DecisionId]) -> list[EventRow]:

@@ -13,6 +13,7 @@ import orjson
 
 from identity import evidence_store
 from identity.people import Change, Contact
+from kernel import analyse as grown
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import GraphVersion, IdentifierId, KeyId, PersonId, RecordId
@@ -267,9 +268,12 @@ async def may_be_same(
 
 async def analyse(conn: Conn) -> None:
     """Tell Postgres what the tables look like after a bulk load: its guesses of empty tables make plans that crawl."""
-    await conn.execute(
-        "ANALYZE identity.records, identity.identifiers, identity.record_identifiers, identity.people, identity.members,"
-        " identity.edges, identity.ambiguous"
+    await grown.analyse(
+        conn,
+        [
+            f"identity.{name}"
+            for name in ("records", "identifiers", "record_identifiers", "people", "members", "edges", "ambiguous")
+        ],
     )
 
 

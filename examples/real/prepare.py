@@ -4,6 +4,7 @@ Usage: python prepare.py DATA_DIR OUT_DIR. The shares are fixed below and drawn 
 """
 
 import csv
+import gzip
 import hashlib
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 SAID_YES, SAID_NO = 0.60, 0.15  # the rest said nothing: nothing may be sent to them
 REACHABLE = 0.90  # share of customers with an address
 GIVEN_AT = "2026-01-15T09:00:00+00:00"
+MUSIC_GIVEN_AT = "1996-12-01T09:00:00+00:00"  # before the first purchase of the file: what was learned of them then was permitted then
 
 
 def draw(kind: str, name: str) -> float:
@@ -36,7 +38,7 @@ def write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> 
 
 
 def main(data: Path, out: Path) -> None:
-    """Write the three files."""
+    """Write the five files."""
     out.mkdir(parents=True, exist_ok=True)
     table = pq.read_table(data / "identity" / "historical_figures_with_errors_50k.parquet", columns=["unique_id"])
     records = [str(one) for one in table.column("unique_id").to_pylist()]
@@ -46,6 +48,15 @@ def main(data: Path, out: Path) -> None:
         customers = [f"hill-{number}" for number in range(1, sum(1 for _ in handle))]
     rows = [(name, word, GIVEN_AT) for name in customers if (word := said(name))]
     write(out / "hillstrom_consents.csv", ("customer_id", "status", "given_at"), rows)
+    with gzip.open(data / "events" / "ecom.csv.gz", "rt", encoding="utf-8") as handle:
+        visitors = sorted({line.partition(",")[0] for line in handle} - {"user_id"})
+    rows = [(name, word, GIVEN_AT) for name in visitors if (word := said(name))]
+    write(out / "ecom_consents.csv", ("user_id", "status", "given_at"), rows)
+    with (data / "cdnow" / "CDNOW_master.txt").open(encoding="utf-8") as handle:
+        next(handle)
+        buyers = sorted({line.split()[0] for line in handle if line.strip()})
+    rows = [(name, word, MUSIC_GIVEN_AT) for name in buyers if (word := said(f"cdnow-{name}"))]
+    write(out / "cdnow_consents.csv", ("customer", "status", "given_at"), rows)
     reachable = [(name, f"{name}@example.org") for name in customers if draw("address", name) < REACHABLE]
     write(out / "hillstrom_contacts.csv", ("customer_id", "email"), reachable)
 

@@ -88,6 +88,12 @@ class DecisionRows:
         await self._events.count_filtered(conn, source, sum(one.outcome == "filtered" for one in results.values()))
         return [results[place] for place in range(len(rows))]
 
+    async def settle(self) -> None:
+        """Fresh statistics for the next batches and the first readers."""
+        await self._events.analyse()
+        async with self._kernel.db.transaction() as conn:
+            await store.analyse(conn)
+
     async def _subjects(self, conn: Conn, records: Sequence[NewRecord]) -> list[RecordId | IdentifierId]:
         """A record where the row tells something of the person, else the identifier that it names."""
         telling = [place for place, record in enumerate(records) if record.traits or not record.identifiers]

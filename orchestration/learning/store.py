@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
+from kernel import analyse as grown
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import IdentifierId, PersonId, RecordId
@@ -74,21 +75,29 @@ class Kept:
 
 async def add_logged(conn: Conn, rows: Sequence[Logged]) -> list[bool]:
     """Store imported decisions; False for one that is there already."""
-    cursor = conn.cursor()
-    await cursor.executemany(
+    got = await conn.execute(
         "INSERT INTO learning.logged (source, key, subject, placement, arm, propensity, outcomes, at, imported_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1",
-        [
-            (r.source, r.key, r.subject, r.placement, r.arm, r.propensity, Jsonb(dict(r.outcomes)), r.at, r.imported_at)
-            for r in rows
-        ],
-        returning=True,
-    )
-    fresh: list[bool] = []
-    while True:
-        fresh.append(await cursor.fetchone() is not None)
-        if not cursor.nextset():
-            return fresh
+        "SELECT source, key, subject, placement, arm, propensity, outcomes::jsonb, at, imported_at "
+        "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::timestamptz[],"
+        " %s::timestamptz[]) AS w(source, key, subject, placement, arm, propensity, outcomes, at, imported_at) "
+        "ON CONFLICT DO NOTHING RETURNING source, key",
+        (
+            [r.source for r in rows], [r.key for r in rows], [r.subject for r in rows], [r.placement for r in rows],
+            [r.arm for r in rows], [r.propensity for r in rows], [json.dumps(dict(r.outcomes)) for r in rows],
+            [r.at for r in rows], [r.imported_at for r in rows],
+        ),
+    )  # fmt: skip
+    fresh = {(row["source"], row["key"]) for row in await got.fetchall()}
+    answers: list[bool] = []
+    for row in rows:  # of two equal rows the first is the one that was stored
+        answers.append((row.source, row.key) in fresh)
+        fresh.discard((row.source, row.key))
+    return answers
+
+
+async def analyse(conn: Conn) -> None:
+    """After a bulk load: let Postgres look at imported decisions again."""
+    await grown.analyse(conn, ["learning.logged"])
 
 
 async def logged(conn: Conn, placement: str) -> list[Logged]:

@@ -54,6 +54,13 @@ CREATE TABLE learning.weekly (
     PRIMARY KEY (placement, week)
 );
 GRANT SELECT, INSERT, UPDATE ON learning.weekly TO candor_app;
+
+-- After a bulk load of consents or decisions we ANALYZE rather than wait for autovacuum. Older servers lack the grant: there it is a warning.
+DO $$ BEGIN
+    IF current_setting('server_version_num')::int >= 170000 THEN
+        EXECUTE 'GRANT MAINTAIN ON consent.acts, consent.versions, learning.logged TO candor_app';
+    END IF;
+END $$;
 """
 
 

@@ -1,11 +1,11 @@
-"""`candor report lift`: what messages brought, against the people who were held out."""
+"""`candor report lift`: what messages brought, against the people who were held out; visits and funnels are in `report_visits`."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output
+from orchestration.service.cli import output, report_visits
 from orchestration.service.cli.runtime import Commands, Json, in_house
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def register(app: Commands) -> None:
     """Add the commands of this group."""
     app.callback()(_group)
     app.add("lift")(report_lift)
+    report_visits.register(app)
 
 
 def _group() -> None:
