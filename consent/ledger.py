@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,25 +47,28 @@ class Ledger:
         self.path = folder / NAME
         self._vault = vault
 
-    def write(self, request: RequestId, person: PersonId, at: datetime) -> None:
-        """Add a line, on disk when this returns; a request that has one of this person keeps it."""
-        if any(line.request == request and self._who(line.salt, person) == line.who for line in self.lines()):
+    def write(self, request: RequestId, people: Iterable[PersonId], at: datetime) -> None:
+        """Add a line for each of these ids, on disk when this returns; a request that has one of an id keeps it."""
+        theirs = [line for line in self.lines() if line.request == request]
+        added = b""
+        for person in people:
+            pepper = self._pepper(person)
+            if any(_hash(line.salt, pepper) == line.who for line in theirs):
+                continue
+            salt = secrets.token_bytes(32)
+            words = {
+                "v": 1, "at": at.isoformat(), "request": request, "salt": salt.hex(), "who": _hash(salt, pepper).hex(),
+            }  # fmt: skip
+            added += json.dumps(words, sort_keys=True).encode() + b"\n"
+        if not added:
             return
-        salt = secrets.token_bytes(32)
-        words = {
-            "v": 1,
-            "at": at.isoformat(),
-            "request": request,
-            "salt": salt.hex(),
-            "who": self._who(salt, person).hex(),
-        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             whole = self._whole()
             os.ftruncate(handle, len(whole))  # drops a line that a crash cut short: nothing was destroyed after it
             os.lseek(handle, 0, os.SEEK_END)
-            os.write(handle, json.dumps(words, sort_keys=True).encode() + b"\n")
+            os.write(handle, added)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -90,15 +93,23 @@ class Ledger:
                 raise LedgerDamaged(f"expected an erasure in line {number} of {NAME}, got something else") from None
         return found
 
-    def among(self, people: Sequence[PersonId]) -> list[PersonId]:
-        """Which of these people were erased once."""
-        lines = self.lines()
-        return [p for p in people if any(hmac.compare_digest(self._who(line.salt, p), line.who) for line in lines)]
+    def among(self, people: Sequence[PersonId], *, settled: Container[str] = ()) -> list[PersonId]:
+        """Which of these people were erased once. Lines of requests in ``settled`` need not be looked at."""
+        lines = [line for line in self.lines() if line.request not in settled]
+        return [person for person in people if _named(lines, self._pepper(person))] if lines else []
 
     def _whole(self) -> bytes:
         """The file up to its last complete line."""
         held = self.path.read_bytes() if self.path.exists() else b""
         return held[: held.rfind(b"\n") + 1]
 
-    def _who(self, salt: bytes, person: PersonId) -> bytes:
-        return hashlib.sha256(salt + self._vault.pepper("erasure-ledger", person)).digest()
+    def _pepper(self, person: PersonId) -> bytes:
+        return self._vault.pepper("erasure-ledger", person)
+
+
+def _named(lines: Iterable[Line], pepper: bytes) -> bool:
+    return any(hmac.compare_digest(_hash(line.salt, pepper), line.who) for line in lines)
+
+
+def _hash(salt: bytes, pepper: bytes) -> bytes:
+    return hashlib.sha256(salt + pepper).digest()

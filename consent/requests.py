@@ -30,6 +30,7 @@ from kernel.ids import IdentifierId, KeyId, PersonId, RecordId, RequestId, is_id
 from kernel.kernel import Kernel
 
 _REPLAY: Final = "system:erasure-ledger"
+_FINISH: Final = "system:start"
 # How a right that is a no is recorded: the purpose it is about, and by which mechanism.
 _DENIALS: Final[Mapping[Right, tuple[str, str]]] = {
     Right.RESTRICTION: (EVERYTHING, "restriction"),
@@ -211,16 +212,41 @@ class Rights:
             await self._note(conn, Tag.REQUEST_RUN, request, actor, {"right": request.right, "counts": dict(counts)})
             return Outcome(await self._get(conn, request_id), counts, package)
 
-    async def replay(self) -> list[PersonId]:
-        """After a restore: erase again whoever the ledger names and the database holds. Those erased again."""
+    async def finish(self) -> list[RequestId]:
+        """End erasures that a crash broke off after the rows were gone and before the keys were; asked at every start."""
         async with self._kernel.db.reading() as conn:
-            back = await asyncio.to_thread(self.ledger.among, await self._identity.people(conn))
+            begun = await rows.broken_off(conn)
+        for request in begun:
+            await self.run(request, actor=_FINISH)
+        return begun
+
+    async def replay(self) -> list[PersonId]:
+        """After a restore: erase again whoever the ledger names and the database holds. Those erased again.
+
+        Lines whose request this database holds as fulfilled are settled, unless its person lives: then it is a half of two dumps.
+        """
+        await self.finish()
+        back = await self.came_back()
         for person in back:
             request = await self.open(Right.ERASURE, person, actor=_REPLAY)
             if request.state is State.OPEN:
                 await self.approve(request.id, actor=f"{_REPLAY}:approval")
             await self.run(request.id, actor=_REPLAY)
+        if back:
+            entry = NewEntry(Tag.SYSTEM_RESTORED, {}, {"erased_again": len(back)}, actor=_REPLAY)
+            async with self._kernel.db.transaction() as conn:
+                await self._audit.append(conn, [entry])
         return back
+
+    async def came_back(self) -> list[PersonId]:
+        """Living people whom the erasure ledger names."""
+        lines = await asyncio.to_thread(self.ledger.lines)
+        async with self._kernel.db.reading() as conn:
+            people = await self._identity.people(conn)
+            erased = await rows.fulfilled(conn, [line.request for line in lines])
+            alive = await self._identity.current(conn, sorted(set(erased.values())))
+        settled = {request for request, person in erased.items() if person not in alive}
+        return await asyncio.to_thread(self.ledger.among, people, settled=settled)
 
     # erasure
 
@@ -233,8 +259,10 @@ class Rights:
         # Before anything is destroyed; should we die after it, a restore can only bring back what is erased again.
         async with self._kernel.db.reading() as conn:
             live = await self._of_now(conn, request)
-        for person in dict.fromkeys((request.person, live.person)):
-            await asyncio.to_thread(self.ledger.write, request.id, person, self._kernel.clock.now())
+            names = (await self._identity.former(conn, [live.person]))[live.person]
+        # Under every id she ever had: a dump of before a merge holds her under one that is retired now.
+        everyone = dict.fromkeys((request.person, *names))
+        await asyncio.to_thread(self.ledger.write, request.id, everyone, self._kernel.clock.now())
         request = live
         keys, counts = await self._erase_rows(request, actor)
         destroyed = await self._kernel.vault.destroy(keys)

@@ -121,6 +121,22 @@ async def set_plan(conn: Conn, request_id: RequestId, keys: Sequence[KeyId], cou
     )
 
 
+async def broken_off(conn: Conn) -> list[RequestId]:
+    """Erasures whose rows are gone and whose keys are still to be destroyed."""
+    cursor = await conn.execute(
+        "SELECT id FROM consent.requests WHERE closed_at IS NULL AND plan IS NOT NULL AND counts IS NOT NULL ORDER BY id"
+    )
+    return [RequestId(row["id"]) async for row in cursor]
+
+
+async def fulfilled(conn: Conn, ids: Sequence[str]) -> dict[str, PersonId]:
+    """Whom each of these erasures was about, of those that are done."""
+    cursor = await conn.execute(
+        "SELECT id, person FROM consent.requests WHERE id = ANY(%s) AND state = %s", (list(ids), State.FULFILLED)
+    )
+    return {row["id"]: PersonId(row["person"]) async for row in cursor}
+
+
 def _request(row: Mapping[str, Any]) -> Request:
     return Request(
         id=row["id"],

@@ -99,6 +99,7 @@ async def open_house(
     """Engines up, schema at its head, rooms built and registered; everything is closed at the end."""
     async with open_kernel(settings.kernel, migrations(), clock=clock, engines=engines) as kernel:
         house = build(settings, kernel)
+        await house.rights.finish()
         try:
             yield house
         finally:  # what waits in a group is committed before the pools close

@@ -116,18 +116,18 @@ async def test_the_ledger_holds_no_identifier_and_knows_whom(house: House, holde
     assert "ada" not in text
     assert set(json.loads(text)) == {"v", "at", "request", "salt", "who"}
     assert house.rights.ledger.among([person, other]) == [person]
-    house.rights.ledger.write(outcome.request.id, person, datetime.now(UTC))
+    house.rights.ledger.write(outcome.request.id, [person], datetime.now(UTC))
     assert len(house.rights.ledger.lines()) == 1
 
 
 async def test_a_line_cut_short_is_dropped_and_a_damaged_one_stops_us(house: House, tmp_path) -> None:
     ledger = Ledger(tmp_path, house.kernel.vault)
     at = house.kernel.clock.now()
-    ledger.write("req_1", PersonId("per_1"), at)  # type: ignore[arg-type]
+    ledger.write("req_1", [PersonId("per_1")], at)  # type: ignore[arg-type]
     with ledger.path.open("ab") as file:
         file.write(b'{"v":1,"at"')
     assert len(ledger.lines()) == 1
-    ledger.write("req_2", PersonId("per_2"), at)  # type: ignore[arg-type]
+    ledger.write("req_2", [PersonId("per_2")], at)  # type: ignore[arg-type]
     assert [line.request for line in ledger.lines()] == ["req_1", "req_2"]
     ledger.path.write_text("nonsense\n" + ledger.path.read_text())
     with pytest.raises(LedgerDamaged, match="line 1"):
@@ -233,7 +233,7 @@ async def test_restored_people_are_erased_again(house: House, holder: Holder, ad
     """A dump from before the erasure comes back: the person lives in it, the ledger beside it does not forget."""
     person, _, _ = await house.person("ada@example.org", "1")
     other, _, _ = await house.person("ben@example.org", "2")
-    house.rights.ledger.write("req_of_the_future", person, house.kernel.clock.now())  # type: ignore[arg-type]
+    house.rights.ledger.write("req_of_the_future", [person], house.kernel.clock.now())  # type: ignore[arg-type]
     assert await house.rights.replay() == [person]
     assert await house.may(person, "service") == "person.erased"
     assert await house.may(other, "service") == "basis.contract"

@@ -3,7 +3,6 @@
 Enters: the ledger, the log. Leaves: `Found`.
 """
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from orchestration.pipeline.facts import Found
@@ -14,10 +13,10 @@ if TYPE_CHECKING:
 
 async def nobody_came_back(house: "House") -> Found:
     """Nobody whom the erasure ledger names is alive in the database."""
+    back = await house.rights.came_back()
     async with house.kernel.db.reading() as conn:
-        people = await house.identity.people(conn)
-    back = await asyncio.to_thread(house.rights.ledger.among, people)
-    return Found(not back, {"people": len(people), "came_back": len(back)})
+        people = (await house.identity.counts.census(conn)).people
+    return Found(not back, {"people": people, "came_back": len(back)})
 
 
 async def chain_verifies(house: "House") -> Found:
