@@ -36,6 +36,7 @@ from sendgrid.helpers.mail.exceptions import ApiKeyIncludedException
 from channels.connector import Message
 from channels.email.errors import Unsendable
 from channels.email.settings import SendGridSettings
+from channels.rendering import has_control
 from kernel.canonical import Json
 
 RESERVED: Final = frozenset(
@@ -112,10 +113,19 @@ def _check(message: Message) -> None:
     ):
         raise Unsendable("bad_header")
     subject = message.subject
-    if not subject.strip() or len(subject) > _SUBJECT_CHARS or not subject.isprintable():
+    if not subject.strip() or len(subject) > _SUBJECT_CHARS or has_control(subject):
         raise Unsendable("bad_subject")
-    if not message.text or not message.sender_name.isprintable():
+    if not message.text or has_control(message.sender_name) or not _encodable(message):
         raise Unsendable("bad_content")
+
+
+def _encodable(message: Message) -> bool:
+    """Half a surrogate pair has no UTF-8, and no JSON."""
+    try:
+        f"{message.sender_name}{message.subject}{message.text}{message.html}".encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def broken_limit(body: Mapping[str, Json], *, now: float) -> str | None:
