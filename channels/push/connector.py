@@ -63,6 +63,7 @@ class PushConnector:
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
             "TTL": str(self._ttl(message)),
+            "User-Agent": "Candor",
             "Urgency": self._settings.urgency,
             "Topic": topic(delivery_id),
         }

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from websockets import ConnectionClosed
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 REASONS = {200: "OK", 201: "Created", 404: "Not Found", 410: "Gone"}
@@ -44,7 +45,7 @@ class PushService:
         self.posted: list[Posted] = []
         self.script: deque[Answer] = deque()
         self.channels: dict[str, tuple[str, str]] = {}  # path -> (user agent, channel)
-        self.acks: asyncio.Queue[str] = asyncio.Queue()
+        self.acks: list[tuple[str, int | None]] = []  # channel, code: 100 delivered, 101 could not be decrypted
         self._agents: dict[str, ServerConnection] = {}
         self._waiting: dict[str, list[str]] = {}
         self._http: asyncio.Server | None = None
@@ -130,6 +131,10 @@ class PushService:
     # browsers
 
     async def _talk(self, browser: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await self._listen(browser)
+
+    async def _listen(self, browser: ServerConnection) -> None:
         agent = ""
         async for raw in browser:
             said = json.loads(raw)
@@ -162,7 +167,7 @@ class PushService:
                     )
                 case "ack":
                     for one in said.get("updates", []):
-                        self.acks.put_nowait(one["channelID"])
+                        self.acks.append((one["channelID"], one.get("code")))
                 case "ping" | None:
                     await browser.send("{}")
         if self._agents.get(agent) is browser:
