@@ -38,6 +38,7 @@ from channels.store import Place
 from channels.suppression import Suppressions
 from channels.web.pages import Pages
 from channels.web.standing import Elsewhere, Standing
+from channels.web.stream import Streams
 from consent.service import Consent
 from events.service import Events
 from identity.service import Identity
@@ -96,6 +97,7 @@ class Channels:
         self._reporting = Reporting(kernel, identity, consent, noting, self._receiving)
         self.sendgrid = SendGridWebhook(kernel, self.settings.sendgrid, self._posted)
         self.pages = Pages(kernel, identity)
+        self.streams = Streams(kernel, identity, self.pages, self.settings)
         self._holding = Holding(kernel, identity, self._mover, self.connectors)
         self.suppression_rows = SuppressionRows(self._suppressions)
 

@@ -95,6 +95,20 @@ class ChannelsSettings(Section):
     push: Annotated[PushSettings, Field(description="Web Push: who signs, which push services, how long.")] = (
         PushSettings()
     )
+    web_streams_per_visitor: Annotated[
+        int, Field(ge=1, le=1000, description="Open streams that one visitor may hold in one process.")
+    ] = 6
+    web_streams_per_address: Annotated[
+        int,
+        Field(ge=1, le=100_000, description="Open streams that one network address may hold in one process."),
+    ] = 200
+    web_ping_seconds: Annotated[
+        float, Field(gt=0, le=15, description="A silent stream says that it lives this often, seconds.")
+    ] = 12.0
+    web_look_seconds: Annotated[
+        float,
+        Field(gt=0, le=15, description="Open streams look this often for changes that other processes made, seconds."),
+    ] = 0.5
 
     @model_validator(mode="after")
     def _the_lease_outlives_the_batch(self) -> Self:

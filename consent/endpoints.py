@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
-from consent import requests_endpoints, signals
+from consent import requests_endpoints, signals, visitor_endpoints
 from consent.acts import Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
@@ -52,6 +52,7 @@ _HEADERS: Final = {
 _log = get_logger("consent.endpoints")
 router = APIRouter(tags=["consent"])
 router.include_router(requests_endpoints.router)
+router.include_router(visitor_endpoints.router)
 
 
 class _House:

@@ -57,3 +57,26 @@ class IdempotencyMismatch(InvalidInput):
 
     code = "consent.idempotency_mismatch"
     remedy = "Use a new Idempotency-Key for a new request."
+
+
+class NoticeUnknown(InvalidInput):
+    """A visitor's yes names no notice that staff published here, or one that does not list what she agreed to."""
+
+    code = "consent.notice_unknown"
+    remedy = (
+        "Publish the words first: candor consent notice VERSION --text TEXT --lists PURPOSE; then name that version."
+    )
+
+
+class NoticeChanged(Conflict):
+    """A notice keeps its words: acts refer to it."""
+
+    code = "consent.notice_changed"
+    remedy = "Publish the changed words under another version."
+
+
+class NotOfTheWeb(InvalidInput):
+    """A page cannot ask about a purpose of other channels: the visitor's web id is no contact of them."""
+
+    code = "consent.not_of_the_web"
+    remedy = "Ask on the page for marketing.web, marketing.personalize, marketing, analytics, sharing or a purpose of your own on the web."

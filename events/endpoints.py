@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Security
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 
+from audit.access import cors
 from audit.access.endpoints import Guard, admit, credential
 from audit.access.principal import Principal, Scope
 from audit.access.service import Access
@@ -24,12 +25,6 @@ from events.service import Events
 from kernel.canonical import Json
 from kernel.errors import Problem
 
-_PREFLIGHT: Final = {
-    "Access-Control-Allow-Origin": "*",  # no cookie is ever read; a key works only from its own origin
-    "Access-Control-Allow-Methods": "POST",
-    "Access-Control-Allow-Headers": "authorization, content-type, content-encoding",
-    "Access-Control-Max-Age": "86400",
-}
 _BEARER: Final = HTTPBearer(auto_error=False, scheme_name="key", description="A key or session token.")
 # The short paths are those of Segment's browser library.
 _CALLS: Final = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
@@ -86,7 +81,7 @@ async def batch(request: Request, principal: Collector) -> Response:
 @router.options("/v1/{call}", include_in_schema=False)
 async def preflight(call: str) -> Response:  # noqa: ARG001 - the same for every call
     """A browser asks whether it may send from another origin."""
-    return Response(status_code=204, headers=_PREFLIGHT)
+    return Response(status_code=204, headers=cors.PREFLIGHT)
 
 
 async def _collect(request: Request, principal: Principal, calls: Batch, kind: str | None) -> Response:
@@ -105,9 +100,7 @@ async def _collect(request: Request, principal: Principal, calls: Batch, kind: s
     if kind is not None and results[0].status == "rejected":
         problem = Problem(results[0].pointer or "", results[0].reason or "")
         raise EventRejected(f"expected a {kind} call as in the Segment spec, got one with a fault", problems=[problem])
-    headers = {}
-    if principal.origin is not None:
-        headers = {"Access-Control-Allow-Origin": principal.origin, "Vary": "Origin"}
+    headers = cors.answer(principal.origin)
     return JSONResponse({"success": True, "results": [_result(one) for one in results]}, headers=headers)
 
 

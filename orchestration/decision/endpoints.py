@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from audit.access import cors
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
 from audit.entries import NewEntry
 from audit.service import Audit, LineageEntry
 from audit.tags import Tag
 from channels.service import Channels
-from channels.web import cors
 from identity.identifiers import Identifier
 from kernel.canonical import Json, canonical
 from kernel.errors import NotFound

@@ -106,7 +106,7 @@ class Placing:
         (found,) = await self._identity.resolve_hot([[visitor.identifier]])
         if found.person is None and not found.candidates and visitor.source is not None:
             # The one collection door asks the gate; without a permission nothing is kept but a count.
-            call: dict[str, Json] = {"type": "track", "event": FIRST_SEEN, "anonymousId": visitor.anonymous_id,
+            call: dict[str, Json] = {"type": "track", "event": FIRST_SEEN, "anonymousId": visitor.identifier.value,
                     "properties": {"placement": placement}}  # fmt: skip
             context = CollectContext(
                 source=visitor.source, kind="track", gpc=visitor.gpc, user_agent=visitor.user_agent, browser=True,

@@ -10,18 +10,19 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from audit.access import cors
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
 from channels.service import Channels
-from channels.web import cors
-from channels.web.visitor import Visitor, anonymous_id
+from channels.web.visitor import Visitor
 from consent import signals
+from identity.visitor import visitor as named
 from kernel.canonical import Json
 from orchestration.decision.placing import Placed, Placing
 
 router = APIRouter(tags=["web"])
 Given = Annotated[
-    str | None, Header(alias="Candor-Visitor", description="The visitor's anonymousId; kept out of addresses and logs.")
+    str | None, Header(alias=cors.VISITOR, description="The visitor's anonymousId; kept out of addresses and logs.")
 ]
 GivenInQuery = Annotated[
     str | None, Query(alias="anonymousId", description="The same, for a client that cannot send the header.")
@@ -66,7 +67,7 @@ async def preflight() -> Response:
 
 def _visitor(request: Request, principal: Principal, given: str | None) -> Visitor:
     return Visitor(
-        anonymous_id=anonymous_id(given),
+        identifier=named(given),
         source=principal.source,
         actor=principal.actor,
         gpc=signals.gpc(request.headers.items()),

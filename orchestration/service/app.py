@@ -12,6 +12,7 @@ import audit.endpoints
 import channels.email.endpoints
 import channels.endpoints
 import channels.push.endpoints
+import channels.web.endpoints
 import consent.endpoints
 import events.endpoints
 import explain.endpoints
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ROUTERS = (
     orchestration.decision.placing_endpoints.router,
+    channels.web.endpoints.router,
     events.endpoints.router,
     identity.endpoints.router,
     consent.endpoints.router,

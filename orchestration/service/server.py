@@ -66,10 +66,15 @@ async def serve(
     scheme = "https" if settings.tls_certificate else "http"
     told(f"{scheme}://{settings.bind}:{listening.getsockname()[1]}")
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        server.should_exit = True
+        house.channels.streams.drain()  # streams last as long as their page; nothing waits for them
+
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, setattr, server, "should_exit", True)
+        loop.add_signal_handler(name, end)
     async with working(house):
-        watch = asyncio.create_task(_watch(server, stop)) if stop else None
+        watch = asyncio.create_task(_watch(stop, end)) if stop else None
         try:
             await server._serve([listening])  # noqa: SLF001 - serve() would replace our signal handlers
         finally:
@@ -91,6 +96,6 @@ def _bound(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def _watch(server: uvicorn.Server, stop: asyncio.Event) -> None:
+async def _watch(stop: asyncio.Event, end: Callable[[], None]) -> None:
     await stop.wait()
-    server.should_exit = True
+    end()

@@ -23,6 +23,7 @@ def register(app: Commands) -> None:
     app.add("history")(history)
     app.add("record")(record)
     app.add("withdraw")(withdraw)
+    app.add("notice")(notice)
 
 
 def check(person: Person, purpose: Purpose, channel: Channel = None, as_json: Json = False) -> None:
@@ -119,3 +120,23 @@ def withdraw(person: Person, purpose: Purpose, channel: Channel = None) -> None:
 
     made = in_house(work)
     output.say(f"withdrawn: {', '.join(made)}" if made else "it was off already; nothing to do.")
+
+
+def notice(
+    version: Annotated[str, typer.Argument(help="The name under which pages and forms refer to the words.")],
+    text: Annotated[str, typer.Option(help="The words that people are shown when they are asked.")],
+    lists: Annotated[list[str], typer.Option(help="A purpose that the words name; repeatable.")],
+    language: Annotated[str, typer.Option(help="Language of the words.")] = "en",
+) -> None:
+    """Publish the words of a notice: a yes that a visitor gives on a page must name one."""
+
+    async def work(house: "House") -> str:
+        from consent.visitors import announce
+
+        async with house.kernel.db.transaction() as conn:
+            made = await announce(
+                conn, house.consent, house.audit, text, version=version, language=language, lists=lists, actor=actor()
+            )
+        return made.text_hash
+
+    output.say(f"published: {version} ({in_house(work)})")

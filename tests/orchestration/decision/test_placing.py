@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from channels.web.visitor import NotAVisitor, Visitor, anonymous_id
+from channels.web.visitor import Visitor
 from events.log import Source
-from identity.identifiers import Identifier
+from identity.visitor import NotAVisitor
+from identity.visitor import visitor as named
 from kernel.errors import InvalidInput, NotFound
 from orchestration.decision.placing import FIRST_SEEN, Placing
 
@@ -59,7 +60,7 @@ class Page:
         )
 
     def visitor(self, source="site", **more) -> Visitor:
-        return Visitor(anonymous_id=str(uuid.uuid4()), source=source, actor="api_x", **more)
+        return Visitor(identifier=named(str(uuid.uuid4())), source=source, actor="api_x", **more)
 
     async def agreed(self, *purposes: str) -> Visitor:
         visitor = self.visitor()
@@ -275,12 +276,12 @@ async def test_a_placement_of_another_channel_and_an_unknown_one_are_told_apart(
 )
 def test_only_an_id_that_nobody_can_guess_names_a_visitor(given) -> None:
     with pytest.raises(NotAVisitor):
-        anonymous_id(given)
+        named(given)
 
 
 async def test_the_browsers_signal_is_heard_before_anything_is_read(page) -> None:
     visitor = await page.agreed("sharing", "marketing.web")
-    signalled = Visitor(anonymous_id=visitor.anonymous_id, source="site", actor="api_x", gpc=True)
+    signalled = Visitor(identifier=visitor.identifier, source="site", actor="api_x", gpc=True)
     placed = await page.one(signalled)
     async with page.shop.kernel.db.reading() as conn:
         found = await page.shop.consent.check(conn, placed.standing.person, "sharing", None)
@@ -311,5 +312,5 @@ async def test_the_web_id_of_somebody_known_is_hers(page) -> None:
     visitor = await page.agreed()
     placed = await page.one(visitor)
     async with page.shop.kernel.db.reading() as conn:
-        found = await page.shop.identity.resolve(conn, [[Identifier("anonymous_id", visitor.anonymous_id)]])
+        found = await page.shop.identity.resolve(conn, [[visitor.identifier]])
     assert found[0].person == placed.standing.person

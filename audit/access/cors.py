@@ -5,12 +5,11 @@ Enters: the origin that a key is bound to. Leaves: headers. No cookie is ever re
 
 from typing import Final
 
-from channels.web.visitor import HEADER
-
+VISITOR: Final = "Candor-Visitor"  # the header of the visitor's anonymous id: never in an address, which others keep
 PREFLIGHT: Final = {
     "Access-Control-Allow-Origin": "*",  # a question carries no key; the key works only from its own origin
     "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": f"authorization, content-type, {HEADER.lower()}, last-event-id, cache-control",
+    "Access-Control-Allow-Headers": f"authorization, content-type, content-encoding, {VISITOR.lower()}, last-event-id",
     "Access-Control-Max-Age": "86400",
 }
 PUBLIC: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
