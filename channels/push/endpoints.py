@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from audit.access import cors
 from audit.access.endpoints import needs
 from audit.access.principal import Principal, Scope
 from channels.links import REPORT
@@ -20,13 +21,12 @@ from channels.push.errors import BadReport, BadSubscription
 from channels.push.subscription import checked
 from channels.push.words import PURPOSE, Registrant, Said
 from channels.service import Channels
-from channels.web import cors
-from channels.web.visitor import KIND as ANONYMOUS
-from channels.web.visitor import anonymous_id
 from consent import signals
 from events.errors import KeyWithoutSource
 from events.service import Events
 from identity.identifiers import MAX_ENDPOINT, Identifier
+from identity.visitor import KIND as ANONYMOUS
+from identity.visitor import visitor
 from kernel.ids import DeliveryId
 
 router = APIRouter(tags=["push"])
@@ -191,7 +191,7 @@ async def _registrant(request: Request, body: Subject, principal: Principal) -> 
         raise KeyWithoutSource("expected a key that is bound to a source, got one that is not")
     named: list[Identifier] = []
     if Scope.COLLECT not in principal.scopes:
-        named.append(Identifier(ANONYMOUS, anonymous_id(body.anonymousId)))
+        named.append(visitor(body.anonymousId))
     else:
         source = await cast("Events", request.app.state.house.events).source(principal.source)
         if body.userId is not None:
