@@ -315,6 +315,10 @@ class Events:
         members = await self._identity.members(conn, people)
         return {"events": await store.count_events(conn, [r for held in members.values() for r in held.records])}
 
+    async def total(self, conn: Conn) -> int:
+        """How many events are stored, everybody's."""
+        return await store.count_all(conn)
+
     # within
 
     async def _flush(self, conn: Conn, requests: list[_Request]) -> list[list[ItemResult] | Exception]:

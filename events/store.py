@@ -253,6 +253,12 @@ async def records_since(conn: Conn, since: datetime, until: datetime) -> list[Re
     return [RecordId(r["record_id"]) async for r in cursor]
 
 
+async def count_all(conn: Conn) -> int:
+    """How many events there are."""
+    row = await (await conn.execute("SELECT count(*) AS n FROM events.events")).fetchone()
+    return int(row["n"]) if row is not None else 0
+
+
 async def erase(conn: Conn, records: Sequence[RecordId], subjects_: Sequence[bytes]) -> tuple[int, list[KeyId]]:
     """Remove what names these records or blind indexes; rows touched, and keys of letters that sealed nothing else.
 

@@ -19,6 +19,7 @@ import explain.endpoints
 import identity.endpoints
 import orchestration.decision.endpoints
 import orchestration.decision.placing_endpoints
+import profiles.endpoints
 from orchestration.service import problems
 from orchestration.service.checks import ready
 from orchestration.service.middleware import Envelope
@@ -31,6 +32,7 @@ ROUTERS = (
     channels.web.endpoints.router,
     events.endpoints.router,
     identity.endpoints.router,
+    profiles.endpoints.router,
     consent.endpoints.router,
     orchestration.decision.endpoints.router,
     channels.endpoints.router,

@@ -144,14 +144,15 @@ def request(url: str, method: str, path: str, *, secret: str | None = None, body
 
 
 async def shoot(
-    folder: Path, url: str, requests: Sequence[str], *, rps: float, seconds: float, connections: int = 256, keep: bool = False
+    folder: Path, url: str, requests: Sequence[str], *, rps: float, seconds: float, connections: int = 256, keep: bool = False,
+    patience: float = 10.0,
 ) -> Shots:  # fmt: skip
     """Send the requests in turn, `rps` of them a second, from a process of its own; `keep` the answers' bodies."""
     where = urlsplit(url)
     plan, result = folder / "plan.json", folder / "result.json"
     form = {
         "host": where.hostname, "port": where.port, "rps": rps, "seconds": seconds, "connections": connections,
-        "requests": list(requests), "keep": keep,
+        "requests": list(requests), "keep": keep, "patience": patience,
     }  # fmt: skip
     await asyncio.to_thread(plan.write_text, json.dumps(form), encoding="utf-8")
     child = await asyncio.create_subprocess_exec(

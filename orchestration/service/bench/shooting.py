@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import httptools
 import uvloop
 
-PATIENCE: Final = 10.0  # seconds for the last answers
+PATIENCE: Final = 10.0  # seconds for the last answers, unless the plan says otherwise
 
 
 class Shot:
@@ -92,6 +92,7 @@ class Range:
         self._count = max(1, round(float(plan["rps"]) * float(plan["seconds"])))
         self._most = int(plan["connections"])
         self._keep = bool(plan["keep"])
+        self._patience = float(plan.get("patience", PATIENCE))
         self._idle: list[Line] = []
         self._open = 0
         self._waiting: deque[Shot] = deque()
@@ -112,7 +113,7 @@ class Range:
         gc.disable()
         self._start = time.perf_counter() + 0.05  # the loop's own clock counts whole milliseconds
         self._loop.call_later(0.05, self._due)
-        late = self._count * self._pause + PATIENCE
+        late = self._count * self._pause + self._patience
         await asyncio.wait([self._done], timeout=late)
         missing = self._left
         if missing > 0:
