@@ -18,7 +18,9 @@ from kernel.kernel import Kernel
 from profiles.service import Profiles
 
 router = APIRouter(prefix="/v1/people", tags=["people"])
-_Purpose = Annotated[str, Query(description="A purpose of the tree: whatever it may not see is absent.", max_length=100)]
+_Purpose = Annotated[
+    str, Query(description="A purpose of the tree: whatever it may not see is absent.", max_length=100)
+]
 
 
 class Seen(BaseModel):
@@ -73,4 +75,3 @@ async def profile(
         profile_version=seen.profile_version,
         feature_set=seen.feature_set,
     )
-

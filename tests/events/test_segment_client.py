@@ -1,8 +1,11 @@
 """An unmodified Segment client delivers every event to a live server (features V1)."""
 
 import asyncio
+import json
+import shutil
 import socket
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +18,7 @@ from audit.access.service import Access
 from events.endpoints import router
 from kernel.clock import SystemClock
 from orchestration.service import problems
+from tests.support.peers import peer
 
 pytestmark = pytest.mark.anyio
 
@@ -77,3 +81,37 @@ async def test_the_segment_python_client_delivers_two_hundred_events(rooms, serv
     history = await rooms.history("login_id:u3")
     assert {e.properties["n"] for e in history} == set(range(3, 195, 10))
     assert all(0 <= (e.received_at - e.event_time).total_seconds() < 30 for e in history)
+
+
+async def test_a_thousand_events_of_the_python_client_are_stored_once_though_they_are_sent_twice(rooms, server):
+    url, key = server
+    failures = []
+
+    def send():
+        client = Client(key, host=url, on_error=lambda error, _: failures.append(error), max_queue_size=2_000)
+        for n in range(1_000):
+            client.track(f"u{n % 20}", "Product Viewed", {"n": n}, message_id=f"m-{n}")
+        client.shutdown()
+
+    for _ in range(2):
+        await asyncio.to_thread(send)
+    assert failures == []
+    assert await rooms.count("events.events") == 1_000
+    assert await rooms.count("events.dead_letters") == 0
+
+
+async def test_a_thousand_events_of_the_node_client_are_stored_once_though_they_are_sent_twice(rooms, server):
+    package = peer("segment")
+    url, key = server
+    script = Path(__file__).with_name("segment_client.cjs")
+    for _ in range(2):
+        node = await asyncio.create_subprocess_exec(
+            shutil.which("node"), script, package.parent, url, key, "1000",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        told, faults = await asyncio.wait_for(node.communicate(), 90)
+        assert node.returncode == 0, faults.decode()
+        assert json.loads(told) == {"failed": 0}
+    assert await rooms.count("events.events") == 1_000
+    assert await rooms.count("events.dead_letters") == 0
+    assert {e.properties["n"] for e in await rooms.history("login_id:u3")} == set(range(3, 1_000, 20))

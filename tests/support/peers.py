@@ -30,6 +30,8 @@ class Peer:
 PEERS = {
     # Twilio's own OpenAPI documents, served: says which part of a body is not as they say.
     "prism": Peer("@stoplight/prism-cli", "5.14.2", "node_modules/.bin/prism"),
+    # Segment's own client for servers, unmodified.
+    "segment": Peer("@segment/analytics-node", "3.1.0", "node_modules/@segment/analytics-node/package.json"),
 }
 
 

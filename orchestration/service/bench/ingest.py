@@ -53,7 +53,9 @@ class Ingest:
         return not (self.flat_out.errors or self.steady.errors or self.probes_lost) and self.accepted == self.durable
 
 
-async def measure(*, events: int, batch: int, steady: float, seconds: float, known: int, visitors: int, seed: int = 1) -> Ingest:
+async def measure(
+    *, events: int, batch: int, steady: float, seconds: float, known: int, visitors: int, seed: int = 1
+) -> Ingest:
     """`events` flat out, then `steady` events a second for `seconds`; `known` people have consents, `visitors` are anonymous."""
     async with rig() as bench:
         async with bench.house() as house:
@@ -111,7 +113,11 @@ def _batches(
 
 def _call(draw: random.Random, known: int, visitors: int, message: str, at: str) -> dict[str, Any]:
     product = draw.randrange(500)
-    who = {"userId": f"u{draw.randrange(known)}"} if draw.random() < 0.3 else {"anonymousId": f"v{draw.randrange(visitors)}"}
+    who = (
+        {"userId": f"u{draw.randrange(known)}"}
+        if draw.random() < 0.3
+        else {"anonymousId": f"v{draw.randrange(visitors)}"}
+    )
     return {
         "type": "track", "event": draw.choice(_NAMES), **who, "messageId": message, "timestamp": at,
         "properties": {"product_id": f"p{product}", "category": f"c{product % 12}", "price": 5 + product % 90, "currency": "EUR"},
@@ -167,7 +173,7 @@ def _accepted(shots: Shots) -> int:
     return sum(
         sum(one["status"] == "accepted" for one in json.loads(body)["results"])
         for status, body in zip(shots.status, shots.bodies, strict=True)
-        if status == 200  # noqa: PLR2004
+        if status == 200
     )
 
 
