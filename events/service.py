@@ -225,8 +225,8 @@ class Events:
         that nothing leaks into the past. ``since`` and ``names`` narrow it down. Equal times have one order, whatever the
         order of arrival.
         """
-        members = await self._identity.members(conn, people)
-        owner = {record: person for person, held in members.items() for record in held.records}
+        held = await self._identity.owned(conn, people)
+        owner = {record: person for person, records in held.items() for record in records}
         rows = await store.events_of_records(
             conn,
             list(owner),

@@ -71,11 +71,11 @@ async def refused_with(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId,
     """Other live people tied to these by a refused pair."""
     found: dict[PersonId, set[PersonId]] = {}
     cursor = await conn.execute(
-        "SELECT w.id AS person_id, o.person_id AS other FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
-        "  SELECT o.person_id FROM identity.members m JOIN identity.ambiguous a ON a.record_a = m.record_id"
-        "  JOIN identity.members o ON o.record_id = a.record_b WHERE m.person_id = w.id"
-        "  UNION SELECT o.person_id FROM identity.members m JOIN identity.ambiguous a ON a.record_b = m.record_id"
-        "  JOIN identity.members o ON o.record_id = a.record_a WHERE m.person_id = w.id) AS o",
+        "SELECT DISTINCT w.id AS person_id, o.person_id AS other FROM unnest(%b::text[]) AS w(id)"
+        " CROSS JOIN LATERAL (SELECT record_id FROM identity.members WHERE person_id = w.id OFFSET 0) AS m"
+        " CROSS JOIN LATERAL ((SELECT record_b AS record_id FROM identity.ambiguous WHERE record_a = m.record_id OFFSET 0)"
+        "  UNION ALL (SELECT record_a FROM identity.ambiguous WHERE record_b = m.record_id OFFSET 0)) AS a"
+        " CROSS JOIN LATERAL (SELECT person_id FROM identity.members WHERE record_id = a.record_id OFFSET 0) AS o",
         (list(people),),
     )
     async for r in cursor:

@@ -222,6 +222,11 @@ class Identity:
         """Identifiers of each person without their values, the one last observed first; a person without any is absent."""
         return await graph_store.contacts(conn, people) if people else {}
 
+    async def owned(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, tuple[RecordId, ...]]:
+        """The records of each person and nothing else: for readers that ask for no one who may be the same."""
+        found = await graph_store.members(conn, people) if people else {}
+        return {person: tuple(record for record, _ in rows) for person, rows in found.items()}
+
     async def members(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, Membership]:
         """What makes up each person; an unknown, retired or erased one is absent."""
         if not people:

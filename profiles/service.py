@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from consent import gate
-from consent.gate import ConsentState, Permission
+from consent.gate import ConsentState
 from consent.service import Consent
+from consent.tables import Tables
 from events.service import Events
 from identity.people import Contact
 from identity.records import SourceRecord
@@ -90,7 +90,7 @@ class Profiles:
         self._hot = HotStore(kernel.cache)
         self._folder = kernel.settings.data_dir / "features"
         self._rebuilt: dict[str, tuple[Batch, dict[PersonId, int]]] = {}
-        self._plain: tuple[int, dict[str, Permission]] | None = None
+        self._tables = Tables()
         # What people said they do not care for; the room that keeps it is higher up, so wiring hooks it in.
         self.declined: Declined | None = None
         # Contacts that no channel can use any more (a push subscription that ended); hooked in by wiring likewise.
@@ -340,7 +340,7 @@ class Profiles:
         found = self.features.evaluate(seen, now)
         if odd is not None:
             odd.update(found.odd)
-        permissions = self._permissions(state, now)
+        permissions = self._tables.of(state, now)
         return HotProfile(
             person=seen.person,
             purpose=seen.purpose,
@@ -358,14 +358,6 @@ class Profiles:
             segments=found.segments,
             origins=found.origins,
         )
-
-    def _permissions(self, state: ConsentState, now: datetime) -> Mapping[str, Permission]:
-        """The gate's whole table; worked out once for all of whom no act is held, because nothing tells them apart."""
-        if state.acts or not state.known or state.erased_at is not None:
-            return gate.table(state, now)
-        if self._plain is None or self._plain[0] != id(state.rules):
-            self._plain = (id(state.rules), dict(gate.table(state, now)))
-        return self._plain[1]
 
 
 def _raw_record(record: SourceRecord) -> RawRecord:
