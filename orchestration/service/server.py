@@ -39,11 +39,12 @@ class AddressInUse(Conflict):
 
 
 async def serve(
-    house: "House", *, stop: asyncio.Event | None = None, told: Callable[[str], None] = lambda _: None
-) -> None:
+    house: "House", *, stop: asyncio.Event | None = None, told: Callable[[str], None] = lambda _: None,
+    apart: bool = False,
+) -> None:  # fmt: skip
     """Serve until `stop` is set or the process is asked to end; requests under way are finished first.
 
-    `told` hears the address once connections are taken.
+    `told` hears the address once connections are taken. `apart`: see `workers.working`.
 
     Raises:
         OpenBind: an address that others reach, without TLS.
@@ -73,7 +74,7 @@ async def serve(
 
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, end)
-    async with working(house):
+    async with working(house, apart=apart):
         watch = asyncio.create_task(_watch(stop, end)) if stop else None
         try:
             await server._serve([listening])  # noqa: SLF001 - serve() would replace our signal handlers

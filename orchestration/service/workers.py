@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kernel.errors import CandorError
 from kernel.log import get_logger
+from orchestration.service.helper import Helper
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
@@ -18,13 +19,16 @@ log = get_logger("workers")
 
 
 @asynccontextmanager
-async def working(house: "House") -> AsyncIterator[None]:
-    """Run the three loops while the block runs; at its end they finish what they hold, then stop."""
+async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]:
+    """Run the three loops while the block runs; at its end they finish what they hold, then stop.
+
+    `apart`: explanations are made by a process of their own, which finds this house by the settings of the environment.
+    """
     stop = asyncio.Event()
     loops = [
         asyncio.create_task(house.audit.run_sequencer(stop), name="sequencer"),
         asyncio.create_task(house.channels.run_dispatcher(stop), name="dispatcher"),
-        asyncio.create_task(explaining(house, stop), name="explaining"),
+        asyncio.create_task(Helper().run(stop) if apart else explaining(house, stop), name="explaining"),
     ]
     try:
         yield

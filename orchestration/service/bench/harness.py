@@ -41,12 +41,35 @@ class BenchFailed(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Shots:
-    """A load, seen whole: the figures, and status and body of each answer in the order of `number` (places in the plan's requests)."""
+    """A load, seen whole: status and body of each answer, `number` of its request in the plan; times in seconds."""
 
-    figures: Figures
-    status: Sequence[int]
-    number: Sequence[int]
-    bodies: Sequence[str]
+    asked: int
+    seconds: float
+    errors: Mapping[str, int]
+    took: Sequence[float]
+    late: Sequence[float]
+    status: Sequence[int] = ()
+    number: Sequence[int] = ()
+    bodies: Sequence[str] = ()
+
+    @property
+    def figures(self) -> Figures:
+        """What it says."""
+        return Figures(
+            asked=self.asked,
+            answered=len(self.took),
+            errors=self.errors,
+            seconds=round(self.seconds, 3),
+            rps=round(len(self.took) / self.seconds, 1) if self.seconds > 0 else 0.0,
+            latency=spread(self.took),
+            late=spread(self.late),
+        )
+
+    def __add__(self, other: "Shots") -> "Shots":
+        """Two loads as one, without their answers."""
+        errors = {name: self.errors.get(name, 0) + other.errors.get(name, 0) for name in {*self.errors, *other.errors}}
+        took, late = [*self.took, *other.took], [*self.late, *other.late]
+        return Shots(self.asked + other.asked, self.seconds + other.seconds, errors, took, late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +80,16 @@ class Served:
     process: psutil.Process
 
     def cpu(self) -> float:
-        """CPU seconds that it has used, with its children."""
-        return _cpu([self.process, *self.process.children(recursive=True)])
+        """CPU seconds that the process itself has used."""
+        return _cpu([self.process])
+
+    def beside_cpu(self) -> float:
+        """CPU seconds of its children: explanations are made there, at the lowest priority."""
+        return _cpu(self.process.children(recursive=True))
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self.process.kill()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +192,7 @@ async def shoot(
     if await child.wait() != 0:
         raise BenchFailed(f"expected the load generator to finish, got exit code {child.returncode}")
     told = json.loads(await asyncio.to_thread(result.read_text, encoding="utf-8"))
-    took: list[float] = told["took"]
-    figures = Figures(
-        asked=told["asked"],
-        answered=len(took),
-        errors=told["errors"],
-        seconds=round(told["seconds"], 3),
-        rps=round(len(took) / told["seconds"], 1) if told["seconds"] > 0 else 0.0,
-        latency=spread(took),
-        late=spread(told["late"]),
-    )
-    return Shots(figures, told["status"], told["number"], told["bodies"])
+    return Shots(**told)
 
 
 def _isolated(folder: Path, sections: Mapping[str, Mapping[str, Any]]) -> Settings:

@@ -31,6 +31,7 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "channel": ("channel", "Connectors."),
     "report": ("report", "What it brought."),
     "audit": ("audit", "The log: verify, checkpoint, tail."),
+    "bench": ("bench", "Measure this machine."),
 }
 
 

@@ -20,7 +20,8 @@ def up() -> None:
     from orchestration.service.server import serve
 
     in_house(
-        lambda house: serve(house, told=lambda at: output.say(f"Candor serves {at}  (Ctrl+C stops it)")), serving=True
+        lambda house: serve(house, told=lambda at: output.say(f"Candor serves {at}  (Ctrl+C stops it)"), apart=True),
+        serving=True,
     )
 
 

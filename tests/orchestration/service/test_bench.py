@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,19 @@ def test_a_bench_reads_nothing_of_the_callers_installation(tmp_path: Path, monke
     assert told["CANDOR_KERNEL__DATA_DIR"] == str(tmp_path)
     assert "CANDOR_DATABASE_URL" not in told
     assert "elsewhere" not in json.dumps(told)
+
+
+@pytest.mark.slow
+def test_bench_decide_says_what_it_measured_and_loses_nothing():
+    """A second of ten decisions: the shape of the answer, and every answered decision found after both were killed. Nothing is timed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestration.service.cli.main", "bench", "decide",
+         "--rps", "10", "--seconds", "1", "--people", "20", "--arms", "10", "--json"],
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert (told["decide"]["asked"], told["decide"]["answered"], told["decide"]["errors"]) == (10, 10, {})
+    assert (told["kept"], told["lost"], told["arms"], told["people"]) == (10, 0, 10, 20)
+    assert told["floor"]["answered"] == told["floor"]["asked"] == 10
+    assert set(told["decide"]["latency"]) == {"n", "mean", "p50", "p90", "p99", "max"}
+    assert done.returncode == (0 if told["decide"]["latency"]["p99"] <= 25 else 1)

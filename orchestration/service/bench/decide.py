@@ -1,0 +1,137 @@
+"""`candor bench decide`: decisions over HTTP at a fixed rate, the bare floor beside them, and whether every answered one is kept.
+
+Enters: rate, seconds, people, arms. Leaves: a `Report`. The floor is measured before and after the decisions, so that a machine that gets slower under the run
+is slower for both. Afterwards server and Postgres are killed, Postgres is started again, and each decision that was answered is looked for.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from orchestration.service.bench import floor, harness, seeding, store
+from orchestration.service.bench.figures import Figures
+from orchestration.service.bench.harness import Rig, Served, Shots
+
+WARM_SECONDS: Final = 3.0
+BAR_P99_MS: Final = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU milliseconds a request: of the serving process, of Postgres and the hot store, of the helper that explains meanwhile."""
+
+    server_ms: float
+    engines_ms: float
+    beside_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The run. `ratio` is the decisions' p50 over the floor's; `lost` counts answered decisions that are not in Postgres after both were killed."""
+
+    asked_rps: float
+    people: int
+    arms: int
+    decide: Figures
+    decide_cost: Cost
+    floor: Figures
+    floor_cost: Cost
+    ratio: float
+    kept: int
+    lost: int
+    withheld: int
+
+    @property
+    def ok(self) -> bool:
+        """The bar: p99 within 25 ms, no error, nothing lost."""
+        return self.decide.latency.p99 <= BAR_P99_MS and not self.decide.errors and self.lost == 0
+
+
+async def run(
+    *, rps: float, seconds: float, people: int = 2_000, arms: int = 50, told: Callable[[str], None] = lambda _: None
+) -> Report:
+    """Measure on engines of its own."""
+    async with harness.rig() as rig:
+        told(f"seeding {people} people, {arms} arms, a ranker of 300 trees with 31 leaves")
+        async with rig.house() as house:
+            world = await seeding.seed(house, count=people, arms=arms)
+            model = house.settings.kernel.data_dir / "models"
+        owner = rig.engines.addresses().owner
+        assert owner is not None  # the engines are ours
+        store.prepare(owner)
+        (file,) = sorted(model.glob("*"))
+        told("the floor")
+        below, below_cost = await _floor(rig, str(file), world, rps=rps, seconds=seconds / 2)
+        told("decisions")
+        async with rig.serve() as served:
+            asked = requests(served.url, world)
+            await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=WARM_SECONDS)
+            shots, cost = await _shoot(rig, served, asked, rps=rps, seconds=seconds)
+            served.kill()
+            if rig.engines.postgres is not None:
+                rig.engines.postgres.halt("immediate")
+        if rig.engines.postgres is not None:
+            rig.engines.postgres.start()
+        kept, lost, withheld = await kept_of(rig, shots)
+        told("the floor again")
+        again, again_cost = await _floor(rig, str(file), world, rps=rps, seconds=seconds / 2)
+        floor_ = (below + again).figures
+        return Report(
+            asked_rps=rps,
+            people=people,
+            arms=world.arms,
+            decide=shots.figures,
+            decide_cost=cost,
+            floor=floor_,
+            floor_cost=Cost(
+                round((below_cost.server_ms + again_cost.server_ms) / 2, 2),
+                round((below_cost.engines_ms + again_cost.engines_ms) / 2, 2),
+            ),
+            ratio=round(shots.figures.latency.p50 / floor_.latency.p50, 2) if floor_.latency.p50 else 0.0,
+            kept=kept,
+            lost=lost,
+            withheld=withheld,
+        )
+
+
+def requests(url: str, world: seeding.World) -> list[str]:
+    """One decision for each person: every other by her id, the rest by her address."""
+    return [
+        harness.request(
+            url, "POST", "/v1/decisions", secret=world.secret,
+            body={"placement": world.placement, "context": {"page": 1}}
+            | ({"person": person} if place % 2 else {"identifiers": {"email": email}}),
+        )
+        for place, (person, email) in enumerate(zip(world.people, world.emails, strict=True))
+    ]  # fmt: skip
+
+
+async def kept_of(rig: Rig, shots: Shots) -> tuple[int, int, int]:
+    """Of the decisions that were answered: kept with a log entry, not kept; and how many chose nothing."""
+    answers = [json.loads(body) for body, status in zip(shots.bodies, shots.status, strict=True) if status == 200]
+    named = {str(one["decision_id"]) for one in answers}
+    async with rig.house() as house:
+        async with house.kernel.db.reading() as conn:
+            rows = await house.decisions.history(conn)
+        there = {row.id for row in rows if row.entry_id}
+    return len(named & there), len(answers) - len(named & there), sum(one["variant"] is None for one in answers)
+
+
+async def _floor(rig: Rig, model: str, world: seeding.World, *, rps: float, seconds: float) -> tuple[Shots, Cost]:
+    addresses = rig.engines.addresses()
+    words = ["-m", "orchestration.service.bench.floor", addresses.database, addresses.redis, model]
+    async with rig.process(words, name="floor", said=floor.SAID) as (process, url):
+        served = Served(url.strip(), process)
+        body = {"person": world.people[0], "placement": world.placement}
+        asked = [harness.request(served.url, "POST", "/floor", body=body)]
+        await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=WARM_SECONDS / 2)
+        return await _shoot(rig, served, asked, rps=rps, seconds=seconds)
+
+
+async def _shoot(rig: Rig, served: Served, asked: list[str], *, rps: float, seconds: float) -> tuple[Shots, Cost]:
+    before = (served.cpu(), rig.engines_cpu(), served.beside_cpu())
+    shots = await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=seconds, keep=True)
+    after = (served.cpu(), rig.engines_cpu(), served.beside_cpu())
+    count = max(1, len(shots.took))
+    return shots, Cost(*(round((then - now) / count * 1000, 2) for now, then in zip(before, after, strict=True)))

@@ -1,0 +1,91 @@
+"""`candor bench …`: measures this machine. Nothing of your installation is read or touched: engines of its own, in a folder that is gone afterwards."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.service.cli import output
+from orchestration.service.cli.runtime import Commands, Json
+
+if TYPE_CHECKING:
+    from orchestration.service.bench.decide import Cost, Report
+    from orchestration.service.bench.figures import Figures
+
+Rps = Annotated[float, typer.Option("--rps", min=0.1, max=100_000, help="Requests a second, due on time whatever the answers do.")]  # fmt: skip
+Seconds = Annotated[float, typer.Option("--seconds", min=0.1, max=3600, help="How long.")]
+COLUMNS = (
+    "",
+    "asked",
+    "answered",
+    "errors",
+    "rps",
+    "p50 ms",
+    "p90 ms",
+    "p99 ms",
+    "max ms",
+    "late p99",
+    "CPU ms",
+    "engines' CPU ms",
+)
+
+
+def register(app: Commands) -> None:
+    """Add the commands of this group."""
+    app.callback()(_group)
+    app.add("decide")(decide)
+
+
+def _group() -> None:
+    """Measure this machine."""
+
+
+def decide(
+    rps: Rps = 100.0,
+    seconds: Seconds = 30.0,
+    people: Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="People to decide for.")] = 2_000,
+    arms: Annotated[int, typer.Option("--arms", min=2, max=200, help="Candidates of the placement.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Decisions over HTTP under a steady load, with the bare floor beside them.
+
+    Latency counts from the moment a request was due. Afterwards the server and Postgres are killed, and every answered decision is looked for.
+    Exit code 1 when the 99th percentile is over 25 ms, a request failed, or a decision is lost.
+    """
+    from orchestration.service.bench.decide import run
+
+    report = asyncio.run(run(rps=rps, seconds=seconds, people=people, arms=arms, told=output.say))
+    if as_json:
+        output.emit_json(report)
+    else:
+        _show(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _show(report: "Report") -> None:
+    output.table(
+        f"Decisions at {report.asked_rps:g} a second, {report.arms} arms, {report.people} people",
+        COLUMNS,
+        [
+            _row("decide", report.decide, report.decide_cost),
+            _row("bare floor", report.floor, report.floor_cost),
+        ],
+    )
+    output.facts(
+        "",
+        [
+            ("p50 over the floor's", report.ratio),
+            ("kept after both were killed", f"{report.kept} of {report.decide.answered}, lost {report.lost}"),
+            ("chose nothing", report.withheld),
+        ],
+    )
+
+
+def _row(name: str, figures: "Figures", cost: "Cost") -> tuple[object, ...]:
+    spread = figures.latency
+    wrong = ", ".join(f"{kind} {count}" for kind, count in figures.errors.items()) or 0
+    return (
+        name, figures.asked, figures.answered, wrong, figures.rps, spread.p50, spread.p90, spread.p99, spread.max,
+        figures.late.p99, cost.server_ms, cost.engines_ms, cost.beside_ms,
+    )  # fmt: skip
