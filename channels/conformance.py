@@ -34,13 +34,13 @@ def sample(to: str, at: datetime) -> Message:
     )
 
 
-async def broken_promises(connector: Connector, *, to: str, at: datetime) -> list[str]:
-    """What the connector does not keep. Sends ten messages to `to`."""
+async def broken_promises(connector: Connector, *, to: str, at: datetime, like: Message | None = None) -> list[str]:
+    """What the connector does not keep. Sends ten messages to `to`, made like `like` when the sender must be a real one."""
     broken: list[str] = []
     if not connector.name or not connector.channel:
         broken.append("a connector names itself and its channel")
     deadline = at + timedelta(seconds=10)
-    message = replace(sample(to, at), channel=connector.channel)
+    message = replace(like or sample(to, at), delivery_id=new_id("dlv"), channel=connector.channel)
 
     first = await connector.send(message, message.delivery_id, deadline)
     if first.answer not in {Answer.ACCEPTED, Answer.UNCERTAIN}:

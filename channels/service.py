@@ -9,13 +9,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from audit.service import Audit
 from channels import connectors as made
-from channels import forms, receipts_store, store
+from channels import forms, receipts_store, rehearsing, store
 from channels.caps import CapRule
 from channels.clearance import Clearance
-from channels.connector import AddressBook, Closed, Connector
+from channels.connector import AddressBook, Closed, Connector, Fault
 from channels.content import Content
 from channels.deliveries import Delivery, DispatchReport, NewDelivery, No, StepTaken, Withheld
 from channels.dispatching import Dispatcher
@@ -32,6 +34,7 @@ from channels.noting import Noting
 from channels.push.push import Push
 from channels.push.reporting import Reporting
 from channels.receiving import Heard, NewReceipt, Receiving, unmatched
+from channels.rehearsing import Rehearsal, rehearse
 from channels.reservation import Reservations, windows_of
 from channels.settings import ChannelsSettings
 from channels.store import Place
@@ -106,6 +109,17 @@ class Channels:
         for one in self.connectors.values():
             if isinstance(one, Closed):
                 await one.close()
+
+    def faults(self) -> dict[str, list[Fault]]:
+        """What is wrong with the configuration of each channel's connector; empty lists when messages can leave."""
+        return {channel: rehearsing.faults(one) for channel, one in self.connectors.items()}
+
+    async def rehearse(self, name: str | None = None) -> list[Rehearsal]:
+        """Try every connector, or the one of this channel or name, without reaching anybody; none when no name fits."""
+        wanted = [one for one in self.connectors.values() if name in {None, one.name, one.channel}]
+        with TemporaryDirectory(prefix="candor-rehearsal-") as folder:
+            now = self._kernel.clock.now()
+            return [await rehearse(one, self.settings, Path(folder), now) for one in wanted]
 
     # in the decision's commit
 

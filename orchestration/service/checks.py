@@ -62,6 +62,10 @@ async def doctor(house: "House") -> list[Check]:
     )
     found.append(await _try("log", _log_state(house), needed=False))
     found.append(await _try("catalogue", _catalogue_state(house), needed=False))
+    for channel, wrong in house.channels.faults().items():
+        name = house.channels.connectors[channel].name
+        remedy = " ".join(fault.remedy for fault in wrong)
+        found.append(Check(f"channel {channel}", not wrong, "; ".join([name, *(f.what for f in wrong)]), remedy))
     faults = await house.learning.faults()
     found.append(
         Check(

@@ -157,3 +157,10 @@ def test_settings_that_would_leak_or_fail_are_refused_when_they_are_read(wrong: 
 
 def test_the_key_never_shows() -> None:
     assert "SG.x" not in repr(SendGridSettings.model_validate({"api_key": "SG.x"}))
+
+
+def test_no_tracker_is_led_to_the_links_that_are_keys() -> None:
+    """SendGrid rewrites links when clicks are tracked; ours open doors, and are marked so that it leaves them alone."""
+    what = made(3)
+    for link in ("why", "preferences", "one_click"):
+        assert f'<a clicktracking="off" href="https://c.example/{link}/' in what.html
