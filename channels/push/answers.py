@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from channels.connector import Answer, Outcome
 
+VAPID_REFUSED: Final = "vapid_refused"
 _LONGEST_WAIT: Final = (
     86_400.0  # a service that asks for more is asked again tomorrow; the message's own expiry ends it
 )

@@ -5,19 +5,24 @@ means that the push service took it; only the browser's own report says that it 
 repeat of one delivery replaces what still waits at the service instead of joining it.
 """
 
+import secrets
 import unicodedata
 from collections import OrderedDict
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
-from channels.connector import Answer, Message, Outcome
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+
+from channels.connector import Answer, Connector, Fault, Message, Outcome
 from channels.push.answers import judge
 from channels.push.encryption import TooLong, encrypt, padded, topic
 from channels.push.origins import Origins
-from channels.push.outward import Nothing, Outward, Unknown
+from channels.push.outward import Nothing, Nowhere, Outward, Unknown, Way
 from channels.push.settings import PushSettings
-from channels.push.subscription import read_address
-from channels.push.vapid import Signer
+from channels.push.subscription import AUTH_BYTES, Address, encode, read_address
+from channels.push.vapid import Signer, answers_nobody, public_of
 from kernel.clock import Clock
 from kernel.ids import DeliveryId
 from kernel.log import get_logger
@@ -34,13 +39,14 @@ class PushConnector:
     name: Final = "webpush"
     channel: Final = "push"
 
-    def __init__(self, clock: Clock, settings: PushSettings, signer: Signer) -> None:
+    def __init__(self, clock: Clock, settings: PushSettings, signer: Signer, way: Way | None = None) -> None:
         self._clock = clock
         self._settings = settings
         self._signer = signer
         self._origins = Origins(settings.origins, settings.private_origins)
-        self._outward = Outward()
+        self._way = way or Outward()
         self._done: OrderedDict[DeliveryId, Outcome] = OrderedDict()
+        self._refused: str | None = None
 
     async def send(self, message: Message, delivery_id: DeliveryId, deadline: datetime) -> Outcome:
         """Encrypt and post, once a delivery."""
@@ -70,7 +76,7 @@ class PushConnector:
         seconds = min(self._settings.timeout, (deadline - message.at).total_seconds())
         if seconds <= 0:
             return Outcome(answer=Answer.DEFERRED, reason="no_time")
-        said = await self._outward.post(place, headers, body, seconds=seconds)
+        said = await self._way.post(place, headers, body, seconds=seconds)
         if isinstance(said, Nothing):
             return Outcome(answer=Answer.REJECTED if said.final else Answer.DEFERRED, reason=said.reason)
         if isinstance(said, Unknown):
@@ -78,6 +84,7 @@ class PushConnector:
         judged = judge(said.status, said.headers, self._clock.now(), otherwise=f"push:{delivery_id}")
         if judged.alarm:
             self._signer.forget()
+            self._refused = place.origin
             _log.error(
                 "vapid_refused", service=place.origin, status=said.status, vapid=address.vapid, delivery=delivery_id
             )
@@ -90,9 +97,48 @@ class PushConnector:
         del delivery_id, reserved_at
         return False
 
+    def faults(self) -> Sequence[Fault]:
+        """What keeps push services from taking our messages."""
+        found: list[Fault] = []
+        if self._settings.subject is None or answers_nobody(self._settings.subject):
+            found.append(
+                Fault(
+                    "nobody can answer at channels.push.subject; Apple's push service refuses such a one",
+                    "Set CANDOR_CHANNELS__PUSH__SUBJECT to a mailto: or https: address that somebody reads.",
+                )
+            )
+        if self._refused is not None:
+            found.append(
+                Fault(
+                    f"{self._refused} refused our VAPID signature",
+                    "Look at the clock of this machine, at channels.push.subject, and whether keys were restored with `candor keys vapid`.",
+                )
+            )
+        return found
+
+    def rehearsal(self, folder: Path) -> Connector:
+        """Everything but the network: the document is encrypted for a browser that does not exist, signed with a key thrown away."""
+        del folder
+        key = generate_private_key(SECP256R1())
+
+        async def thrown_away(name: str) -> EllipticCurvePrivateKey:
+            del name
+            return key
+
+        lasts = timedelta(hours=1)
+        signer = Signer(self._clock, self._settings.subject or "", thrown_away, lasts=lasts, reused=lasts)
+        return PushConnector(self._clock, self._settings, signer, Nowhere())
+
+    @property
+    def nobody(self) -> str:
+        """A `to` that is an address in form and reaches nobody; for a rehearsal."""
+        origin = next((one for one in self._settings.origins if "*" not in one), "https://push.invalid")
+        public = public_of(generate_private_key(SECP256R1()))
+        return Address(f"{origin}/nobody", public, encode(secrets.token_bytes(AUTH_BYTES)), "none", 1).text()
+
     async def close(self) -> None:
         """End the connections."""
-        await self._outward.close()
+        await self._way.close()
 
     def _ttl(self, message: Message) -> int:
         """Seconds that the message is worth keeping: never past its own expiry."""

@@ -5,11 +5,12 @@ have). A name is resolved once a send and the connection goes to that very addre
 resolver that answers differently the second time changes nothing. Follows spec channels.A13, A26.
 """
 
+import secrets
 import ssl
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 
@@ -40,6 +41,34 @@ class Unknown:
     """The message may have arrived; no answer did."""
 
     reason: str
+
+
+class Way(Protocol):
+    """How a push leaves."""
+
+    async def post(
+        self, place: Place, headers: Mapping[str, str], body: bytes, *, seconds: float
+    ) -> Reply | Nothing | Unknown:
+        """Post once."""
+        ...
+
+    async def close(self) -> None:
+        """End what is kept open."""
+        ...
+
+
+class Nowhere:
+    """The way of a rehearsal: answers as a push service does, and reaches none."""
+
+    async def post(
+        self, place: Place, headers: Mapping[str, str], body: bytes, *, seconds: float
+    ) -> Reply | Nothing | Unknown:
+        """Taken, under a name of its own."""
+        del headers, body, seconds
+        return Reply(201, {"location": f"{place.origin}/rehearsed/{secrets.token_hex(16)}"})
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 class Outward:

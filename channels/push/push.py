@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from audit.service import Audit
+from channels.push import store
+from channels.push.answers import VAPID_REFUSED
 from channels.push.connector import PushConnector
 from channels.push.keyring import Keyring
 from channels.push.settings import PushSettings
@@ -23,6 +25,7 @@ class Push:
         self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, events: Events, profiles: Profiles,
         settings: PushSettings,
     ) -> None:  # fmt: skip
+        self._kernel = kernel
         self.settings = settings
         self.keyring = Keyring(kernel, audit)
         self.subscriptions = Subscriptions(kernel, audit, identity, consent, events, profiles, self.keyring, settings)
@@ -41,6 +44,12 @@ class Push:
     def on(self) -> bool:
         """Whether browsers may subscribe."""
         return bool(self.connectors)
+
+    async def refused(self) -> int:
+        """Pushes of the last day that push services refused for our signature; their subscriptions stay."""
+        since = self._kernel.clock.now() - timedelta(days=1)
+        async with self._kernel.db.reading() as conn:
+            return await store.refused_since(conn, VAPID_REFUSED, since)
 
     async def close(self) -> None:
         """End what the connector keeps open."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from kernel.db import Conn
-from kernel.ids import DeliveryId, IdentifierId, KeyId, RecordId
+from kernel.ids import IdentifierId, KeyId, RecordId
 
 _LOCK: Final = 0x7661706964  # "vapid": one maker of keys at a time
 
@@ -141,12 +141,12 @@ async def of_records(conn: Conn, records: Sequence[RecordId]) -> list[Subscripti
     return [SubscriptionRow(**{**row, "secrets": bytes(row["secrets"])}) for row in await got.fetchall()]
 
 
-async def refused_since(conn: Conn, reason: str, since: datetime) -> tuple[int, DeliveryId | None]:
-    """How many pushes were rejected for this reason since then, and one of them."""
+async def refused_since(conn: Conn, reason: str, since: datetime) -> int:
+    """How many pushes were rejected for this reason since then."""
     got = await conn.execute(
-        "SELECT count(*) AS n, max(delivery_id) AS newest FROM channels.deliveries"
+        "SELECT count(*) AS n FROM channels.deliveries"
         " WHERE channel = 'push' AND state = 'rejected' AND reason = %s AND changed_at >= %s",
         (reason, since),
     )
     row = await got.fetchone()
-    return (0, None) if row is None else (int(row["n"]), row["newest"])
+    return 0 if row is None else int(row["n"])

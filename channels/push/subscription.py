@@ -20,7 +20,7 @@ from identity.identifiers import Identifier
 KIND: Final = "push"
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 _POINT_BYTES: Final = 65
-_AUTH_BYTES: Final = 16
+AUTH_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ def checked(endpoint: str, p256dh: str, auth: str) -> Subscription:
     point, secret = decode(p256dh), decode(auth)
     if len(point) != _POINT_BYTES or point[:1] != b"\x04":
         raise BadSubscription(f"expected keys.p256dh of {_POINT_BYTES} bytes in base64url, got {len(point)}")
-    if len(secret) != _AUTH_BYTES:
-        raise BadSubscription(f"expected keys.auth of {_AUTH_BYTES} bytes in base64url, got {len(secret)}")
+    if len(secret) != AUTH_BYTES:
+        raise BadSubscription(f"expected keys.auth of {AUTH_BYTES} bytes in base64url, got {len(secret)}")
     try:
         EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point)
     except ValueError:

@@ -66,6 +66,16 @@ async def doctor(house: "House") -> list[Check]:
         name = house.channels.connectors[channel].name
         remedy = " ".join(fault.remedy for fault in wrong)
         found.append(Check(f"channel {channel}", not wrong, "; ".join([name, *(f.what for f in wrong)]), remedy))
+    if house.channels.push.on:
+        refused = await house.channels.push.refused()
+        found.append(
+            Check(
+                "push signatures",
+                not refused,
+                f"pushes of the last day refused for their VAPID signature: {refused}",
+                "Look at the clock of this machine and at channels.push.subject; see `candor keys vapid`.",
+            )
+        )
     faults = await house.learning.faults()
     found.append(
         Check(

@@ -13,6 +13,7 @@ from orchestration.service.cli.runtime import Commands, Json, actor, in_house, s
 
 if TYPE_CHECKING:
     from audit.access.principal import NewApiKey
+    from channels.push.vapid import VapidKey
     from orchestration.wiring import House
 
 COLLECTING = {"collect", "browser"}
@@ -23,6 +24,7 @@ def register(app: Commands) -> None:
     app.add("create")(create)
     app.add("list")(list_keys)
     app.add("revoke")(revoke)
+    app.add("vapid")(vapid)
 
 
 def create(
@@ -104,3 +106,38 @@ def revoke(key: Annotated[str, typer.Argument(help="Id of the key, as `candor ke
     """End a key now."""
     in_house(lambda house: house.access.revoke_key(key, actor=actor()))
     output.say(f"{key} is revoked.")
+
+
+def vapid(
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make a new key; browsers subscribe under it at their next visit.")
+    ] = False,
+    retire: Annotated[
+        str | None, typer.Option(help="Destroy this key; only when nobody is subscribed under it any more.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The keys that sign pushes; the first is made when there is none. The last one listed is current."""
+
+    async def work(house: "House") -> "list[VapidKey]":
+        keyring = house.channels.push.keyring
+        if retire is not None:
+            await keyring.retire(retire, actor=actor())
+        await (keyring.rotate(actor=actor()) if rotate else keyring.current())
+        return await keyring.keys()
+
+    keys = in_house(work)
+    if as_json:
+        output.emit_json(keys)
+        return
+    rows = [
+        (
+            k.vapid_id,
+            f"{k.made_at:%Y-%m-%d}",
+            str(k.live),
+            "current" if k.current else "kept for its subscriptions",
+            k.public,
+        )
+        for k in keys
+    ]
+    output.table("VAPID keys", ("id", "made", "subscriptions", "state", "public"), rows)
