@@ -125,6 +125,16 @@ class Rehearsed(Protocol):
 
 
 @runtime_checkable
+class Unreached(Protocol):
+    """A connector whose `to` is no e-mail address and that knows one which reaches nobody; a rehearsal is sent there."""
+
+    @property
+    def nobody(self) -> str:
+        """An address in form."""
+        ...
+
+
+@runtime_checkable
 class Closed(Protocol):
     """A connector that holds connections."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from channels.conformance import broken_promises, sample
-from channels.connector import Answer, Closed, Connector, Fault, Inspected, Outcome, Rehearsed
+from channels.connector import Answer, Closed, Connector, Fault, Inspected, Outcome, Rehearsed, Unreached
 from channels.settings import ChannelsSettings
 
 NOBODY: Final = "check@candor.invalid"  # RFC 2606: this domain can never exist
@@ -42,13 +42,14 @@ async def rehearse(connector: Connector, settings: ChannelsSettings, folder: Pat
     if not isinstance(connector, Rehearsed):
         return found
     stage = connector.rehearsal(folder)
+    to = connector.nobody if isinstance(connector, Unreached) else NOBODY
     try:
         like = replace(
-            sample(NOBODY, now), channel=connector.channel,
+            sample(to, now), channel=connector.channel,
             sender_name=settings.sender_name, sender_address=settings.sender_address,
         )  # fmt: skip
         outcome = await stage.send(like, like.delivery_id, now + _PATIENCE)
-        broken = await broken_promises(stage, to=NOBODY, at=now, like=like) if outcome.answer is Answer.ACCEPTED else []
+        broken = await broken_promises(stage, to=to, at=now, like=like) if outcome.answer is Answer.ACCEPTED else []
         await stage.forget(like.delivery_id, like.reserved_at)
     finally:
         if isinstance(stage, Closed):

@@ -7,6 +7,9 @@ import pytest
 from channels.conformance import broken_promises
 from channels.connector import Answer, Outcome
 from channels.outbox.connector import OutboxConnector
+from channels.push.connector import PushConnector
+from channels.push.settings import PushSettings
+from kernel.clock import FrozenClock
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -21,6 +24,12 @@ async def test_the_outbox_conforms(tmp_path) -> None:
     assert await broken_promises(OutboxConnector(tmp_path), to="ada@example.org", at=AT) == []
     assert list(tmp_path.rglob("*.eml")) == []
     assert list(tmp_path.rglob("*.part")) == []
+
+
+@pytest.mark.anyio
+async def test_pushes_conform_on_a_stage_that_reaches_nobody(tmp_path) -> None:
+    push = PushConnector(FrozenClock(AT), PushSettings(subject="mailto:push@shop.example.org"), None)
+    assert await broken_promises(push.rehearsal(tmp_path), to=push.nobody, at=AT) == []
 
 
 @pytest.mark.anyio
