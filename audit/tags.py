@@ -71,6 +71,10 @@ class Tag(StrEnum):
     PUSH_DROPPED = "push.dropped", "A push subscription was dropped, for the reason in the facts."
     VAPID_MADE = "vapid.made", "A key that signs pushes was made; browsers subscribe under it from here on."
     VAPID_RETIRED = "vapid.retired", "A key that signed pushes was destroyed; nobody was subscribed under it any more."
+    SUPPRESSION_SYNCED = (
+        "suppression.synced",
+        "Opt-outs were exchanged with a provider's lists; facts hold counts, never who.",
+    )
     SUPPRESSION_LIFTED = "suppression.lifted", "A suppression was taken back."
     # explain
     EXPLANATION_MADE = "explanation.made", "A decision was explained; facts hold the digest."

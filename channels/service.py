@@ -23,6 +23,7 @@ from channels.deliveries import Delivery, DispatchReport, NewDelivery, No, StepT
 from channels.dispatching import Dispatcher
 from channels.email import webhook
 from channels.email.reports import Post
+from channels.email.syncing import ListSync, Synced
 from channels.email.webhook import SendGridWebhook
 from channels.errors import IllegalStep, UnknownDelivery
 from channels.holding import Holding
@@ -99,6 +100,7 @@ class Channels:
         self._receiving = Receiving(kernel, audit, identity, consent, self._suppressions, noting)
         self._reporting = Reporting(kernel, identity, consent, noting, self._receiving)
         self.sendgrid = SendGridWebhook(kernel, self.settings.sendgrid, self._posted)
+        self._lists = ListSync(kernel, audit, identity, consent, self._suppressions, self.settings.sendgrid)
         self.pages = Pages(kernel, identity)
         self.streams = Streams(kernel, identity, self.pages, self.settings)
         self._holding = Holding(kernel, identity, self._mover, self.connectors)
@@ -276,6 +278,14 @@ class Channels:
     ) -> int:
         """Take suppressions back, with an entry; how many there were."""
         return await self._suppressions.lift(conn, identifier_ids, channel, reason, actor=actor)
+
+    async def sync_lists(self, *, dry_run: bool = False, actor: str) -> Synced:
+        """Exchange opt-outs with SendGrid's lists, both ways; run it again after an accident.
+
+        Raises:
+            NoApiKey: no account. ListsUnreachable: broken off; what was exchanged stands.
+        """
+        return await self._lists.run(dry_run=dry_run, actor=actor)
 
     # reading
 

@@ -62,6 +62,12 @@ class Suppressions:
         barred = await store.suppressions(conn, list(hashes.values()))
         return {one for one, word in hashes.items() if bars(barred.get(word, {}), channel)}
 
+    async def barred(self, conn: Conn, contacts: Sequence[Identifier], channel: str) -> set[str]:
+        """The values of those contacts, known here or not, that may not be used on the channel."""
+        words = {self.hash_of(one.kind, one.value): one.value for one in contacts}
+        found = await store.suppressions(conn, list(words))
+        return {value for word, value in words.items() if bars(found.get(word, {}), channel)}
+
     async def suppress(self, conn: Conn, ids: Sequence[IdentifierId], channel: str, reason: str, *, actor: str) -> int:
         """From this commit on nothing leaves to these contacts on the channel; how many were not suppressed before.
 

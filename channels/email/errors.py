@@ -41,6 +41,25 @@ class NotEvents(InvalidInput):
     remedy = "Report it: SendGrid signed a body that is not a JSON array."
 
 
+class ListsUnreachable(Unavailable):
+    """SendGrid's suppression lists could not be read or written to the end."""
+
+    code = "channels.lists_unreachable"
+    remedy = (
+        "Run it again later: what was exchanged stands, and the rest follows. Check the key's right to Suppressions."
+    )
+
+
+class NoApiKey(InvalidInput):
+    """There is no account to talk to."""
+
+    code = "channels.no_api_key"
+    remedy = "Set CANDOR_CHANNELS__SENDGRID__API_KEY."
+
+    def __init__(self) -> None:
+        super().__init__("expected an API key of SendGrid in the settings, got none")
+
+
 class WebhookBusy(Unavailable):
     """More posts wait than the settings allow; SendGrid sends each of them again."""
 

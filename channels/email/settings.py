@@ -44,6 +44,10 @@ class SendGridSettings(Section):
         int | None,
         Field(ge=1, description="Unsubscribe group that messages belong to in the SendGrid account, if any."),
     ] = None
+    asm_purpose: Annotated[
+        str,
+        Field(min_length=1, description="Purpose that the unsubscribe group stands for, when the lists are synced."),
+    ] = "marketing.email"
     ip_pool: Annotated[
         str | None,
         Field(min_length=2, max_length=64, description="Name of the pool of addresses to send from, if any."),

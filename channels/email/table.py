@@ -45,6 +45,7 @@ class Table(_Strict):
     families: dict[int, Row] = Field(min_length=5)
     events: dict[str, Receipt]
     ignored: frozenset[str]
+    lists: dict[str, Receipt | None]
     drops: dict[str, Drop]
 
     def row(self, status: int, *, sandbox: bool) -> Row:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -37,6 +37,7 @@ class Got:
 
 class Provider:
     def __init__(self) -> None:
+        self.handler: Callable[[Got], Reply] | None = None  # answers instead, for those that have a state
         self.answers: list[Reply | str] = []
         self.got: list[Got] = []
         self.connections = 0
@@ -56,7 +57,9 @@ class Provider:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 self.got.append(Got(method, path, headers, body))
                 answer = Reply(202, {"X-Message-Id": f"m{len(self.got)}"})
-                if self.answers:
+                if self.handler is not None:
+                    answer = self.handler(self.got[-1])
+                elif self.answers:
                     answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
                 if answer == "reset":
                     return self._reset(writer)

@@ -6,9 +6,10 @@ import typer
 
 from kernel.errors import InvalidInput
 from orchestration.service.cli import output
-from orchestration.service.cli.runtime import Commands, Json, in_house
+from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
+    from channels.email.syncing import Synced
     from channels.rehearsing import Rehearsal
     from orchestration.wiring import House
 
@@ -18,6 +19,7 @@ def register(app: Commands) -> None:
     app.callback()(_group)
     app.add("list")(list_channels)
     app.add("test")(rehearse)
+    app.add("sync")(sync)
 
 
 def _group() -> None:
@@ -73,6 +75,25 @@ def rehearse(
         output.table("Rehearsal", ("channel", "connector", "", "outcome", "what to do"), [_row(one) for one in found])
     if not all(one.ok for one in found):
         raise typer.Exit(1)
+
+
+def sync(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only; write on neither side.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Exchange opt-outs with SendGrid's suppression lists, both ways. Nothing is ever taken off a list."""
+
+    async def work(house: "House") -> "Synced":
+        return await house.channels.sync_lists(dry_run=dry_run, actor=actor())
+
+    done = in_house(work)
+    if as_json:
+        output.emit_json(done)
+        return
+    rows = [*((f"on SendGrid's {name}", count) for name, count in done.listed.items()),
+            ("suppressed here", done.suppressed), ("withdrawn here", done.withdrawn), ("added there", done.added),
+            ("left the group there", done.left), ("no addresses", done.unreadable)]  # fmt: skip
+    output.facts("Would be exchanged" if done.dry_run else "Exchanged", rows)
 
 
 def _row(one: "Rehearsal") -> tuple[str, str, str, str, str]:
