@@ -303,6 +303,11 @@ class Audit:
         async with self._kernel.db.reading() as conn:
             return await store.pending(conn)
 
+    async def standing(self) -> tuple[int, int]:
+        """Entries with a place, and entries that wait for one."""
+        async with self._kernel.db.reading() as conn:
+            return await store.size(conn), await store.pending(conn)
+
     async def _beat(self) -> None:
         async with self._kernel.db.reading() as conn:
             last = await store.last_checkpoint(conn)

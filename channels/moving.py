@@ -12,7 +12,7 @@ from typing import Final
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from channels import store
+from channels import figures, store
 from channels.deliveries import Delivery
 from channels.ledger import FROM, UNSENT, State, Step
 from kernel.canonical import Json
@@ -74,6 +74,7 @@ class Mover:
         """The history and the log of states that deliveries have reached."""
         if not moved:
             return
+        figures.count(conn, moved)
         now = self._kernel.clock.now()
         await store.write_steps(conn, [(d.delivery_id, now, state, d.generation, why) for d, state, why in moved])
         # A person who was erased has no key any more; what became of her delivery is remembered under our own.

@@ -26,6 +26,7 @@ from channels.email.reports import Post
 from channels.email.syncing import ListSync, Synced
 from channels.email.webhook import SendGridWebhook
 from channels.errors import IllegalStep, UnknownDelivery
+from channels.figures import Backlog
 from channels.holding import Holding
 from channels.imports import SuppressionRows
 from channels.ledger import HEARD_IN, State, Step
@@ -310,6 +311,13 @@ class Channels:
         """Deliveries by state."""
         async with self._kernel.db.reading() as conn:
             return await store.states(conn)
+
+    async def backlog(self) -> Backlog:
+        """What is not finished, for `/metrics`."""
+        async with self._kernel.db.reading() as conn:
+            found, due = await store.open_states(conn), await store.oldest_due(conn)
+        waited = (self._kernel.clock.now() - due).total_seconds() if due is not None else 0.0
+        return Backlog(found, max(0.0, waited))
 
     # holder of personal data, counter of impact
 

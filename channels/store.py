@@ -273,6 +273,22 @@ async def states(conn: Conn) -> dict[str, int]:
     return {str(one["state"]): int(one["n"]) for one in await got.fetchall()}
 
 
+async def open_states(conn: Conn) -> dict[tuple[str, str], int]:
+    """Deliveries that are not finished, by channel and state."""
+    got = await conn.execute(
+        "SELECT channel, state, count(*) AS n FROM channels.deliveries "
+        "WHERE state IN ('reserved', 'intent', 'uncertain', 'deferred') GROUP BY channel, state"
+    )
+    return {(str(one["channel"]), str(one["state"])): int(one["n"]) for one in await got.fetchall()}
+
+
+async def oldest_due(conn: Conn) -> datetime | None:
+    """When the delivery was due that waits longest for a worker."""
+    got = await conn.execute("SELECT min(deliver_after) AS due FROM channels.deliveries WHERE state = 'reserved'")
+    one = await got.fetchone()
+    return None if one is None else one["due"]
+
+
 async def blank(conn: Conn, ids: Sequence[DeliveryId]) -> None:
     """Remove sealed contents."""
     await conn.execute("UPDATE channels.deliveries SET content = NULL WHERE delivery_id = ANY(%s)", (list(ids),))

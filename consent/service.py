@@ -13,7 +13,7 @@ from typing import Final
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from consent import gate, imports, precedence, purposes, store
+from consent import figures, gate, imports, precedence, purposes, store
 from consent.acts import ActView, ConsentAct, NewAct, Notice, Status, check
 from consent.errors import UnknownSubject
 from consent.gate import ConsentState
@@ -85,6 +85,7 @@ class Consent:
         kept = await store.insert_acts(conn, rows)
         fresh = [row for row in rows if kept[row.id] == row.id]
         await self._audit.append(conn, [_entry(row, subjects[row.act.subject]) for row in fresh])
+        figures.count(conn, fresh)
         await self.touch(conn, {person for row in fresh for person in subjects[row.act.subject].people})
         return [kept[row.id] for row in rows]
 

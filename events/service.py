@@ -36,6 +36,7 @@ from events.settings import EventsSettings
 from events.store import EventRow
 from identity.identifiers import KINDS, Identifier
 from identity.service import Identity
+from kernel import metrics
 from kernel.batcher import GroupCommit
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
@@ -44,6 +45,8 @@ from kernel.kernel import Kernel
 
 _MANY: Final = 2_000  # people at a time: bounded memory
 _BREATH: Final = 200  # items prepared before other tasks get a turn: about 10 ms
+
+_EVENTS = metrics.counter("candor_events_total", "Calls to collect, by what became of each.", ["outcome"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,10 @@ class Events:
             TooBusy: too many calls wait for a commit; nothing was taken.
             Unavailable: Postgres is not there; whatever was not answered may be sent again, repeats are recognised.
         """
+        with metrics.stage("capture"):
+            return await self._collect(calls, ctx)
+
+    async def _collect(self, calls: Sequence[Json], ctx: CollectContext) -> list[ItemResult]:
         source = await self.source(ctx.source)
         if self._queued and self._queued + len(calls) > self.settings.queue_items:
             raise TooBusy(f"expected at most {self.settings.queue_items} calls waiting for a commit, got more")
@@ -159,6 +166,8 @@ class Events:
             answers = await self._commits.submit(_Request(source, received_at, tuple(items)))
         finally:
             self._queued -= len(calls)
+        for status, number in Counter(answer.status for answer in answers).items():
+            _EVENTS.labels(status).inc(number)
         return [replace(answer, message_id=_message_id(call)) for answer, call in zip(answers, calls, strict=True)]
 
     async def take(self, conn: Conn, arrivals: Sequence[Arrival]) -> list[Status]:

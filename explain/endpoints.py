@@ -18,6 +18,7 @@ from audit.tags import Tag
 from consent.service import Consent
 from explain import rendering
 from explain.service import WHY, Explain, Feedback
+from kernel import metrics
 from kernel.errors import CandorError, IntegrityError, NotFound, Unavailable
 from kernel.kernel import Kernel
 from kernel.log import get_logger
@@ -71,7 +72,8 @@ async def why(request: Request, token: str) -> HTMLResponse:
         return _excused(house, fault)
     path = f"/why/{token}"
     view = house.explain.person_view(explanation, None if not explanation.redacted else house.language, page=path)
-    return HTMLResponse(rendering.why(view, path=path, sender=house.sender), headers=_HEADERS)
+    with metrics.stage("render"):
+        return HTMLResponse(rendering.why(view, path=path, sender=house.sender), headers=_HEADERS)
 
 
 @router.post("/why/{token}/not-interested", response_class=HTMLResponse)

@@ -205,6 +205,11 @@ class Explain:
             if last > after:
                 await store.advance_feed(conn, last, decisions)
 
+    async def waiting(self) -> int:
+        """How many decisions wait for their explanation."""
+        async with self._kernel.db.reading() as conn:
+            return await store.queued(conn)
+
     async def refused(self) -> Mapping[str, str]:
         """Decisions whose explanation did not add up, with the error's code."""
         async with self._kernel.db.reading() as conn:

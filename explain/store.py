@@ -100,6 +100,13 @@ async def waiting(conn: Conn, limit: int) -> list[DecisionId]:
     return [DecisionId(row["decision_id"]) for row in await got.fetchall()]
 
 
+async def queued(conn: Conn) -> int:
+    """How many decisions wait."""
+    got = await conn.execute("SELECT count(*) AS n FROM explain.queue WHERE refused IS NULL")
+    row = await got.fetchone()
+    return 0 if row is None else int(row["n"])
+
+
 async def done(conn: Conn, decision_id: str) -> None:
     """Take a decision off the queue."""
     await conn.execute("DELETE FROM explain.queue WHERE decision_id = %s", (decision_id,))

@@ -37,6 +37,12 @@ SELECT current_user AS role,
 """
 
 
+_OLDEST = """
+SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) AS seconds
+FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+"""
+
+
 class DatabaseUnavailable(Unavailable):
     """Postgres does not answer, or broke off."""
 
@@ -150,6 +156,12 @@ class Database:
         """One round trip; raises ``DatabaseUnavailable`` when there is no answer."""
         async with self.reading() as conn:
             await conn.execute("SELECT 1")
+
+    async def oldest_transaction(self) -> float:
+        """Seconds since the oldest transaction began that rows must be kept for, as far as our role may see; 0 with none."""
+        async with self.reading() as conn:
+            row = await (await conn.execute(_OLDEST)).fetchone()
+        return float(row["seconds"]) if row is not None else 0.0
 
     def stats(self) -> dict[str, int]:
         """Pool figures for ``/metrics``."""

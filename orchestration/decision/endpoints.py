@@ -18,6 +18,7 @@ from audit.service import Audit, LineageEntry
 from audit.tags import Tag
 from channels.service import Channels
 from identity.identifiers import Identifier
+from kernel import metrics
 from kernel.canonical import Json, canonical
 from kernel.errors import NotFound
 from kernel.ids import is_id
@@ -111,7 +112,9 @@ async def decide(request: Request, body: DecideBody, principal: Principal = need
         asked = DecisionRequest(
             placement=placement, trigger=body.trigger, seed=body.seed, actor=principal.actor, **body.about()
         )
-        made.append(await _answer(house, await house.decisions.decide(asked)))
+        chosen = await house.decisions.decide(asked)
+        with metrics.stage("render"):
+            made.append(await _answer(house, chosen))
     return {"decisions": made} if body.placements else made[0]
 
 

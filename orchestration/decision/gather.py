@@ -17,6 +17,7 @@ from channels.web.standing import WEB
 from consent.reasons import Reason
 from identity.identifiers import parse_contact
 from identity.service import Identity
+from kernel import metrics
 from kernel.errors import Conflict, NotFound
 from kernel.ids import IdentifierId, KeyId, PersonId, is_id
 from kernel.kernel import Kernel
@@ -106,7 +107,8 @@ class Gatherer:
         """
         shelved = await self._shelf.current()
         placement = shelved.catalogue.placement(request.placement)
-        hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
+        with metrics.stage("profile"):
+            hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
         active = await self._models.active(placement.name)
         at = self._kernel.clock.now()
         found = arms(

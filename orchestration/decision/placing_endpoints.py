@@ -17,6 +17,7 @@ from channels.service import Channels
 from channels.web.visitor import Visitor
 from consent import signals
 from identity.visitor import visitor as named
+from kernel import metrics
 from kernel.canonical import Json
 from orchestration.decision.placing import Placed, Placing
 
@@ -40,7 +41,8 @@ async def placement(
     """What one placement shows to this visitor; the same until it expires or her consent moves."""
     who = _visitor(request, principal, visitor or anonymous)
     (placed,) = await _placing(request).place(who, [placement])
-    return JSONResponse(_told(request, placed), headers=cors.answer(principal.origin))
+    with metrics.stage("render"):
+        return JSONResponse(_told(request, placed), headers=cors.answer(principal.origin))
 
 
 @router.get("/v1/placements")
@@ -55,7 +57,9 @@ async def placements(
     who = _visitor(request, principal, visitor or anonymous)
     wanted = [name.strip() for part in names for name in part.split(",") if name.strip()]
     placed = await _placing(request).place(who, wanted)
-    return JSONResponse({"placements": [_told(request, one) for one in placed]}, headers=cors.answer(principal.origin))
+    with metrics.stage("render"):
+        told: list[Json] = [_told(request, one) for one in placed]
+        return JSONResponse({"placements": told}, headers=cors.answer(principal.origin))
 
 
 @router.options("/v1/placements", include_in_schema=False)

@@ -21,11 +21,12 @@ from channels.web.standing import WEB, Standing
 from consent.service import Consent
 from explain.facts import DecisionFacts, Verdict
 from identity.service import Identity
+from kernel import metrics
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, is_id, new_id
 from kernel.kernel import Kernel
-from orchestration.decision import evidence, facts, store
+from orchestration.decision import evidence, facts, figures, store
 from orchestration.decision.commit import CATALOGUE, FENCE, STANDING, WITHHELD, Committed, Committer, Pending, Refused
 from orchestration.decision.engine import Outcome, decide, withhold
 from orchestration.decision.errors import StandingMoved
@@ -78,7 +79,15 @@ class Decisions:
             StandingMoved: another request decided for this page first; nothing was written.
             Unavailable: Postgres does not answer; nothing was written.
         """
-        person = await self._gatherer.person(request)
+        with metrics.stage("decide"):
+            made = await self._decide(request)
+        if not made.dry_run:
+            figures.count(made)
+        return made
+
+    async def _decide(self, request: DecisionRequest) -> Decision:
+        with metrics.stage("profile"):
+            person = await self._gatherer.person(request)
         seed = request.seed if request.seed is not None else secrets.token_hex(16)
         decision_id = new_id("dec")
         refused: dict[str, str] = {}

@@ -105,6 +105,12 @@ class Learning:
             if digest is not None and trained[digest] < limit
         ]
 
+    async def ages(self) -> dict[str, float]:
+        """Seconds since the model that rules each placement was trained."""
+        now = self.kernel.clock.now()
+        async with self.kernel.db.reading() as conn:
+            return {name: (now - at).total_seconds() for name, at in (await store.trained(conn)).items()}
+
     # learning
 
     async def placements(self) -> list[str]:

@@ -208,6 +208,15 @@ async def active(conn: Conn) -> dict[str, str | None]:
     return {str(row["placement"]): row["digest"] for row in await got.fetchall()}
 
 
+async def trained(conn: Conn) -> dict[str, datetime]:
+    """When the model was trained that rules each placement; placements that rules rank are absent."""
+    got = await conn.execute(
+        "SELECT p.placement, m.trained_at FROM (SELECT DISTINCT ON (placement) placement, digest FROM learning.promotions "
+        "ORDER BY placement, seq DESC) AS p JOIN learning.models AS m USING (digest)"
+    )
+    return {str(row["placement"]): row["trained_at"] for row in await got.fetchall()}
+
+
 async def promotions(conn: Conn, placement: str) -> list[Promotion]:
     """The history of a placement, newest first."""
     got = await conn.execute(

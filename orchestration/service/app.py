@@ -20,7 +20,7 @@ import identity.endpoints
 import orchestration.decision.endpoints
 import orchestration.decision.placing_endpoints
 import profiles.endpoints
-from orchestration.service import problems
+from orchestration.service import problems, watching
 from orchestration.service.checks import ready
 from orchestration.service.middleware import Envelope
 
@@ -73,6 +73,7 @@ def create_app(house: "House") -> FastAPI:
     app.state.house = house
     problems.install(app)
     app.add_middleware(Envelope)
-    for router in (*ROUTERS, health):
+    app.state.watcher = watching.Watcher(house)
+    for router in (*ROUTERS, health, watching.router):
         app.include_router(router)
     return app

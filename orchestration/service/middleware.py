@@ -4,12 +4,11 @@ Enters: an ASGI request. Leaves: the application's answer with an id and safe he
 declared or not; the 500 problem for an exception that nobody expected, whose cause is in the log only.
 """
 
-import time
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kernel import metrics
 from kernel.ids import new_id
 from kernel.log import get_logger
 from orchestration.service import problems
@@ -21,7 +20,11 @@ LARGER = {
 CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 HUNG_UP = 499  # for the log only: the client left before the answer
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 log = get_logger("http")
+_requests = metrics.counter("candor_http_requests_total", "Requests that were answered; 499: the client left before.", ["method", "route", "status"])  # fmt: skip
+_seconds = metrics.histogram("candor_http_request_seconds", "Time to answer a request, streams left out.", ["route"])
 
 
 class Envelope:
@@ -34,19 +37,18 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.perf_counter()
         request_id = new_id("rqs")
         scope.setdefault("state", {})["request_id"] = request_id
-        answer = _Answer(send, request_id, started)
-        status = await self._answered(scope, _Body(scope, receive), answer)
-        log.info(
-            "request",
-            request_id=request_id,
-            method=scope["method"],
-            route=getattr(scope.get("route"), "path", "-"),
-            status=status,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-        )
+        with metrics.timed(request_id=request_id) as timings:
+            answer = _Answer(send, request_id, timings)
+            status = await self._answered(scope, _Body(scope, receive), answer)
+            timings.route = route = getattr(scope.get("route"), "path", "-")
+        took = timings.total
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        _requests.labels(method, route, str(status)).inc()
+        if not answer.streams:  # a stream lasts as long as its page
+            _seconds.labels(route).observe(took)
+        log.info("request", request_id=request_id, method=method, route=route, status=status, ms=round(took * 1000, 1))
 
     async def _answered(self, scope: Scope, body: "_Body", answer: "_Answer") -> int:
         """Let the application answer, or answer for it; the status."""
@@ -90,11 +92,12 @@ class _Body:
 class _Answer:
     """The way out: adds the headers to whatever answers."""
 
-    def __init__(self, send: Send, request_id: str, started: float) -> None:
+    def __init__(self, send: Send, request_id: str, timings: metrics.Timings) -> None:
         self._send = send
         self._request_id = request_id
-        self._started = started
+        self._timings = timings
         self.status = 0
+        self.streams = False
 
     def unless(self, body: _Body) -> Send:
         """Sends what the application says, unless its words are about a body that was cut."""
@@ -115,5 +118,6 @@ class _Answer:
             if headers.get("content-type", "").startswith("text/html"):
                 headers.setdefault("Content-Security-Policy", CSP)
                 headers.setdefault("Cache-Control", "no-store")
-            headers["Server-Timing"] = f"total;dur={(time.perf_counter() - self._started) * 1000:.1f}"
+            self.streams = headers.get("content-type", "").startswith("text/event-stream")
+            headers["Server-Timing"] = self._timings.header()
         await self._send(message)

@@ -24,6 +24,7 @@ OWNERS = {  # library -> the files that may import it, as patterns of the path i
     "sendgrid": r"channels/email/.*",
     "alembic": r"kernel/.*|.*/migrations/\w+\.py",
     "typer": r"orchestration/service/cli/.*",
+    "prometheus_client": r"kernel/metrics\.py",
     "uvicorn": r"orchestration/(service|demo)/.*",
 }
 

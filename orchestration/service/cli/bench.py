@@ -27,6 +27,7 @@ COLUMNS = (
     "late p99",
     "CPU ms",
     "engines' CPU ms",
+    "helper's CPU ms",
 )
 
 

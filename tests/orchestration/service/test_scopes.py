@@ -22,6 +22,7 @@ PUBLIC = {
     "GET /openapi.json": "what the API is",
     "GET /healthz": "the balancer asks; says nothing of anybody",
     "GET /readyz": "the balancer asks; says nothing of anybody",
+    "GET /metrics": "this machine asks; from elsewhere the route itself asks for the scope operate",
     "GET /.well-known/gpc.json": "browsers ask",
     "GET /static/candor.css": "the look of public pages",
     "GET /candor.js": "the script of pages, the same for everybody",

@@ -1,0 +1,110 @@
+"""`/metrics`: the counts of this process, and what the stores say at this moment.
+
+Enters: a request from this machine, or with the scope operate. Leaves: Prometheus text (docs/metrics.md lists every name). What has to be counted in
+Postgres is asked at most every `EVERY` seconds, however often the page is read; a store that is down is a figure, not an error. No figure is about a person.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import APIRouter, Request, Security
+from fastapi.responses import Response
+from fastapi.security import HTTPBearer
+
+from audit.access.endpoints import Guard
+from audit.access.principal import Scope
+from kernel import metrics
+from kernel.errors import CandorError
+
+if TYPE_CHECKING:
+    from orchestration.wiring import House
+
+EVERY: Final = 10.0
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
+
+router = APIRouter(tags=["operations"])
+_guard = Guard(Scope.OPERATE)
+
+_up = metrics.gauge("candor_up", "1 while the part answers: postgres, keys, cache.", ["part"])
+_pool = metrics.gauge("candor_pool_connections", "Connections to Postgres: size of the pool, idle ones, requests waiting for one.", ["pool", "what"])  # fmt: skip
+_oldest = metrics.gauge("candor_oldest_transaction_seconds", "Age of the oldest transaction that Postgres must keep rows for; it holds back cleaning up.")  # fmt: skip
+_open = metrics.gauge("candor_deliveries_open", "Deliveries that are not finished.", ["channel", "state"])
+_uncertain = metrics.gauge("candor_deliveries_uncertain", "Deliveries of which nobody knows whether they were sent.")
+_queue = metrics.gauge("candor_queue_age_seconds", "How long the oldest delivery has been due and not claimed; 0 with none.")  # fmt: skip
+_entries = metrics.gauge("candor_log_entries", "Entries with a place in the log.")
+_pending = metrics.gauge("candor_log_pending_entries", "Entries that wait for a place and the next checkpoint.")
+_age = metrics.gauge("candor_model_age_seconds", "Age of the model that ranks a placement.", ["placement"])
+_explaining = metrics.gauge("candor_explanations_waiting", "Decisions that wait for their explanation.")
+_seconds = metrics.histogram("candor_scrape_seconds", "Time to gather what the stores say.")
+
+
+class Watcher:
+    """Looks at the house for the gauges. One per application."""
+
+    def __init__(self, house: "House") -> None:
+        self._house = house
+        self._looked = float("-inf")
+        self._turn = asyncio.Lock()
+
+    async def text(self) -> bytes:
+        """The page."""
+        async with self._turn:
+            if time.monotonic() - self._looked >= EVERY:
+                with _seconds.time():
+                    await self._look()
+                self._looked = time.monotonic()
+        kernel = self._house.kernel
+        _up.labels("cache").set(kernel.cache.available)
+        for name, database in (("data", kernel.db), ("keys", kernel.keys_db)):
+            stats = database.stats()
+            for side in ("readers", "writers"):
+                for what, key in (("size", "pool_size"), ("idle", "pool_available"), ("waiting", "requests_waiting")):
+                    _pool.labels(f"{name}_{side}", what).set(stats.get(f"{side}_{key}", 0))
+        return metrics.render()
+
+    async def _look(self) -> None:
+        house = self._house
+        for part, database in (("postgres", house.kernel.db), ("keys", house.kernel.keys_db)):
+            try:
+                await database.check()
+            except CandorError:
+                _up.labels(part).set(0)
+            else:
+                _up.labels(part).set(1)
+        try:
+            _oldest.set(await house.kernel.db.oldest_transaction())
+            backlog = await house.channels.backlog()
+            size, waiting = await house.audit.standing()
+            ages = await house.learning.ages()
+            _explaining.set(await house.explain.waiting())
+        except CandorError:
+            return  # candor_up says it; the figures of before stay
+        _open.clear()
+        for (channel, state), count in backlog.open.items():
+            _open.labels(channel, state).set(count)
+        _uncertain.set(sum(count for (_, state), count in backlog.open.items() if state == "uncertain"))
+        _queue.set(backlog.oldest_due_seconds)
+        _entries.set(size)
+        _pending.set(waiting)
+        _age.clear()
+        for placement, seconds in ages.items():
+            _age.labels(placement).set(seconds)
+
+
+@router.get("/metrics", response_class=Response)
+async def figures(
+    request: Request, _described: Annotated[object, Security(HTTPBearer(auto_error=False, scheme_name="key"))] = None
+) -> Response:
+    """Figures for Prometheus: from this machine without a key, from elsewhere with the scope operate."""
+    if not from_here(request):
+        await _guard(request)
+    watcher: Watcher = request.app.state.watcher
+    return Response(await watcher.text(), media_type=metrics.CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+
+
+def from_here(request: Request) -> bool:
+    """Whether the request was made on this machine: from loopback, and not handed on by a proxy that runs here too."""
+    near = request.client is not None and request.client.host in LOOPBACK
+    return near and not any(name in request.headers for name in _FORWARDED)
