@@ -22,6 +22,7 @@ from channels.push.encryption import TEXT_BYTES, topic
 from channels.rendering import Envelope, Sender, words_of
 
 TITLE_CHARS: Final = 120  # systems show about fifty
+URL_CHARS: Final = 1500  # with our own links it leaves room for words
 _BODY_CHARS: Final = 1000  # systems show four lines at most
 _LEAST_BODY: Final = 40  # characters; with less room than this the message says nothing
 
@@ -47,6 +48,12 @@ def check(content: Content) -> None:
     if not any(words_of(text, content.slots) for text in content.paragraphs):
         raise Unrenderable("empty_content", "expected a paragraph, got none", "Write the variant in the catalogue.")
     rendering.check_action(content)
+    if content.action is not None and len(content.action.url) > URL_CHARS:
+        raise Unrenderable(
+            "bad_action_url",
+            f"expected an address of at most {URL_CHARS} characters, got {len(content.action.url)}",
+            "Shorten the action's url: it travels inside the notification.",
+        )
 
 
 def render(
