@@ -129,3 +129,8 @@ async def announce(
     facts = {"version": version, "language": language, "lists": sorted(lists)}
     await audit.append(conn, [NewEntry(Tag.NOTICE_PUBLISHED, {"notice": made.text_hash}, facts, actor=actor)])
     return made
+
+
+async def published(conn: Conn) -> list[Notice]:
+    """Every notice that is published, oldest first."""
+    return await store.notices(conn)

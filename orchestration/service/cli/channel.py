@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kernel.errors import InvalidInput
-from orchestration.service.cli import output
+from orchestration.service.cli import channel_web, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def register(app: Commands) -> None:
     app.add("list")(list_channels)
     app.add("test")(rehearse)
     app.add("sync")(sync)
+    app.add("web")(channel_web.web)
 
 
 def _group() -> None:
@@ -57,7 +58,13 @@ def rehearse(
     name: Annotated[str | None, typer.Argument(help="A channel or a connector; all of them when absent.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Send a message to nobody through each connector's sandbox, and say what became of it. Exits 1 when one would not leave."""
+    """Send a message to nobody through each connector's sandbox, and say what became of it. Exits 1 when one would not leave.
+
+    The web sends nothing: `test web` says whether a page could show something, as `candor channel web` does.
+    """
+    if name == "web":
+        channel_web.web(as_json)
+        return
 
     async def work(house: "House") -> "list[Rehearsal]":
         return await house.channels.rehearse(name)

@@ -38,6 +38,10 @@ def create(
         str | None,
         typer.Option(help="Declare the source: the purpose it collects for, for example service or marketing.email."),
     ] = None,
+    also_for: Annotated[
+        list[str] | None,
+        typer.Option(help="With --collect-under: another purpose that may use what the source collects; repeatable."),
+    ] = None,
     origin: Annotated[str | None, typer.Option(help="The web origin a browser key is bound to.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never when left out.")] = None,
     as_json: Json = False,
@@ -54,7 +58,7 @@ def create(
         )
 
     async def work(house: "House") -> "NewApiKey":
-        await _declare(house, source, collect_under)
+        await _declare(house, source, collect_under, also_for or [])
         return await house.access.create_key(
             scopes,
             name=name or "+".join(sorted(scopes)),
@@ -72,7 +76,7 @@ def create(
     print(made.secret)
 
 
-async def _declare(house: "House", source: str | None, purpose: str | None) -> None:
+async def _declare(house: "House", source: str | None, purpose: str | None, also_for: list[str]) -> None:
     """Declare the source under the legal basis that the purpose has here; without a purpose, expect it declared."""
     from events.log import Source
 
@@ -84,7 +88,8 @@ async def _declare(house: "House", source: str | None, purpose: str | None) -> N
     rules = house.consent.rules
     basis = rules.purposes.expect(purpose).basis_in(rules.jurisdiction)
     async with house.kernel.db.transaction() as conn:
-        await house.events.register_source(conn, Source(source, purpose, basis))
+        also = tuple(rules.purposes.expect(one).key for one in also_for)
+        await house.events.register_source(conn, Source(source, purpose, basis, also_for=also))
 
 
 def list_keys(as_json: Json = False) -> None:
