@@ -244,10 +244,10 @@ async def notices_named(conn: Conn, versions_: Sequence[str]) -> Mapping[str, No
 
 async def notices(conn: Conn) -> list[Notice]:
     """Every notice that is held, oldest first."""
-    cursor = await conn.execute("SELECT version, text_hash, language, listed FROM consent.notices ORDER BY first_used, version")
-    return [
-        Notice(row["text_hash"], row["version"], row["language"], frozenset(row["listed"])) async for row in cursor
-    ]
+    cursor = await conn.execute(
+        "SELECT version, text_hash, language, listed FROM consent.notices ORDER BY first_used, version"
+    )
+    return [Notice(row["text_hash"], row["version"], row["language"], frozenset(row["listed"])) async for row in cursor]
 
 
 async def silenced(conn: Conn, contacts: Sequence[bytes]) -> set[bytes]:

@@ -43,7 +43,9 @@ async def shop(house: "House") -> APIRouter:
             conn, house.consent, house.audit, WORDS, version=NOTICE, language="en", lists=PURPOSES, actor="demo"
         )
         await house.events.register_source(conn, Source("shop_pages", PURPOSES[0], "consent", also_for=PURPOSES[1:]))
-    key = await house.access.create_key({Scope.BROWSER}, actor="demo", name="demo shop", source="shop_pages", origin=base)
+    key = await house.access.create_key(
+        {Scope.BROWSER}, actor="demo", name="demo shop", source="shop_pages", origin=base
+    )
     page = (_FOLDER / "shop.html").read_text(encoding="utf-8")
     page = page.replace("{script}", SNIPPET.tag(base, key.secret, notice=NOTICE)).replace("{notice}", escape(WORDS))
     router = APIRouter(include_in_schema=False)

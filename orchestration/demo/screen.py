@@ -129,6 +129,7 @@ def _where(story: Story, base_url: str, *, serving: bool) -> Iterator[str | Text
         yield f"  check the proof       candor verify {story.receipt}"
     yield f"  the messages          {story.outbox}"
     if serving:
+        yield f"  a page of the shop    {base_url}/demo/shop"
         yield f"  the API               {base_url}/openapi.json"
         yield f"  the signed checkpoint {base_url}/audit/checkpoint"
 

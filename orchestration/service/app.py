@@ -3,6 +3,7 @@
 Enters: an open `House`. Leaves: a FastAPI app with OpenAPI 3.1 at /openapi.json. Routes live in the rooms; this page only says which.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
@@ -60,8 +61,8 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse(body, status_code=200 if able else 503)
 
 
-def create_app(house: "House") -> FastAPI:
-    """The application over an open house."""
+def create_app(house: "House", more: Sequence[APIRouter] = ()) -> FastAPI:
+    """The application over an open house; `more` are routes that only this process has, as the demo's pages."""
     app = FastAPI(
         title="Candor",
         version="0.1.0",
@@ -74,6 +75,6 @@ def create_app(house: "House") -> FastAPI:
     problems.install(app)
     app.add_middleware(Envelope)
     app.state.watcher = watching.Watcher(house)
-    for router in (*ROUTERS, health, watching.router):
+    for router in (*ROUTERS, health, watching.router, *more):
         app.include_router(router)
     return app

@@ -6,10 +6,11 @@ The socket is bound here, before anything runs: an address in use is an error wi
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import uvicorn
+from fastapi import APIRouter
 
 from kernel.errors import Conflict, InvalidInput
 from orchestration.service.app import create_app
@@ -40,11 +41,11 @@ class AddressInUse(Conflict):
 
 async def serve(
     house: "House", *, stop: asyncio.Event | None = None, told: Callable[[str], None] = lambda _: None,
-    apart: bool = False,
+    apart: bool = False, more: Sequence[APIRouter] = (),
 ) -> None:  # fmt: skip
     """Serve until `stop` is set or the process is asked to end; requests under way are finished first.
 
-    `told` hears the address once connections are taken. `apart`: see `workers.working`.
+    `told` hears the address once connections are taken. `apart`: see `workers.working`. `more`: routes of this process only.
 
     Raises:
         OpenBind: an address that others reach, without TLS.
@@ -55,7 +56,7 @@ async def serve(
         raise OpenBind(f"expected TLS for the address {settings.bind}, got none")
     listening = _bound(settings.bind, settings.port)
     config = uvicorn.Config(
-        create_app(house),
+        create_app(house, more),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -37,7 +37,7 @@
   const ask = (path, headers, options) =>
     request(path, { headers: { Authorization: "Bearer " + key, "Candor-Visitor": me.id, ...headers }, ...options });
 
-  // Tries again a few times: what is repeated is known as the same.
+  // What is repeated is known as the same.
   const post = async (path, type, words, tries = 0) => {
     const body = words();
     if (!body) return; // consent ended meanwhile
@@ -55,7 +55,7 @@
     try {
       if (me) localStorage.setItem("candor", JSON.stringify(me));
       else localStorage.removeItem("candor");
-    } catch (blocked) {} // this page remembers, the next one asks again
+    } catch (blocked) {}
   };
 
   const tell = async (id, choices, notice) => {
@@ -76,18 +76,18 @@
     emit("consent", now);
     if (!me) {
       quit();
-      return tell(was.id, now); // a no must hold on the server, too
+      return tell(was.id, now);
     }
-    return told();
+    return told(true);
   };
 
-  const told = async () => {
+  const told = async (eager) => {
     const mine = me;
     if (!mine.told && (await tell(mine.id, mine.choices, said("notice"))) && me === mine) {
       mine.told = true;
       remember();
     }
-    if (me === mine) return place();
+    if (me === mine) return place(eager);
   };
 
   const allowed = (purpose) => {
@@ -125,7 +125,7 @@
     if (!timer) timer = setTimeout(flush, 50);
   };
 
-  // As plain text with the key inside, it needs no preflight and outlives the page.
+  // As plain text it needs no preflight, and outlives the page.
   const flush = () => {
     clearTimeout(timer);
     timer = 0;
@@ -136,11 +136,12 @@
 
   // Placements
 
-  const place = () => {
+  const place = (eager) => {
     boxes.forEach((_, element) => element.isConnected || boxes.delete(element));
     for (const element of document.querySelectorAll("[data-candor-placement]"))
       if (!boxes.has(element)) boxes.set(element, { placement: element.dataset.candorPlacement });
     if (!me || !boxes.size || !allowed(said("purpose", "marketing.web"))) return;
+    if (eager) boxes.forEach((box) => (box.late = true)); // she said yes just now
     return fill([...boxes.keys()]).then(() => void listen());
   };
 
@@ -150,7 +151,7 @@
     elements.forEach((element) => (boxes.get(element).turn = mine));
     const each = (act) => elements.forEach((element) => {
       const box = boxes.get(element);
-      if (me && box.turn === mine) act(element, box); // else a newer question was asked meanwhile
+      if (me && box.turn === mine) act(element, box); // else asked again meanwhile
     });
     try {
       const names = elements.map((element) => encodeURIComponent(boxes.get(element).placement));
@@ -162,7 +163,7 @@
       }));
       each((element, box) => show(element, box, answers[box.placement], Date.now() - asked));
     } catch (down) {
-      each((element, box) => restore(element, box, "unavailable")); // what may not be right any more goes
+      each((element, box) => restore(element, box, "unavailable"));
     }
   };
 
@@ -179,8 +180,9 @@
     const looked = (took > budget && bottom > 0 && top < innerHeight) || element.contains(document.activeElement);
     if (looked && !box.late) return restore(element, box, "late");
     const kept = box.kept || [...element.childNodes];
-    element.style.minHeight = height + "px"; // the box never shrinks, and what would make it grow is not shown
-    element.replaceChildren(build(answer));
+    box.level = box.level || (element.querySelector("h1,h2,h3,h4,h5,h6") || { tagName: "p" }).tagName;
+    element.style.minHeight = getComputedStyle(element).height; // what would make the box grow is not shown
+    element.replaceChildren(build(answer, box.level));
     box.kept = kept;
     if (element.getBoundingClientRect().height > height + 0.5 && !("candorGrow" in element.dataset))
       return restore(element, box, "no_room");
@@ -189,7 +191,7 @@
     watch(element, box, answer);
   };
 
-  const build = ({ content, why_url }) => {
+  const build = ({ content, why_url }, level) => {
     const part = document.createElement("div");
     const german = /^de/.test(content.locale || document.documentElement.lang);
     const add = (tag, role, text, href) => {
@@ -204,7 +206,7 @@
     if (content.locale) part.lang = content.locale;
     if (content.is_advertisement) add("small", "label", german ? "Werbung" : "Advertisement");
     const heading = content.heading || content.subject;
-    if (heading) add("h3", "heading", heading);
+    if (heading) add(level, "heading", heading);
     for (const text of content.body.split(/\n\s*\n/)) if (text.trim()) add("p", "text", text.trim());
     const { action } = content;
     if (action && /^https?:/.test(new URL(action.url, location).protocol)) add("a", "action", action.label, action.url);
@@ -223,7 +225,7 @@
       const { intersectionRatio, intersectionRect } = entries.pop();
       if (intersectionRatio < 0.5 && intersectionRect.height < innerHeight / 2) return;
       eye.disconnect();
-      // One id for one decision: seen again, on another page as well, it counts once.
+      // One id a decision: seen again, it counts once.
       if (box.shown === answer) send("track", { event: "Content Viewed", ...about(box) }, "seen-" + answer.decision_id);
     }, { threshold: [0, 0.25, 0.5] });
     eye.observe(element);
@@ -244,7 +246,7 @@
     if (candorRate) return rate(candorFor || (box && box.placement), candorRate);
     if (!box || !box.shown || link.className !== "candor-action") return;
     send("track", { event: "Content Clicked", ...about(box) });
-    flush(); // the page may be gone in a moment
+    flush();
   };
 
   // What changes while the page is open
@@ -277,7 +279,7 @@
     if (said.event === "ready" || (said.event === "decision" && detail.channel !== "web")) return;
     const stale = [...boxes.keys()].filter((element) => {
       const box = boxes.get(element);
-      box.late = true; // an answer to news is never too late
+      box.late = true;
       if (said.event !== "decision") return true;
       return box.placement === detail.placement && (!box.shown || box.shown.decision_id !== detail.decision_id);
     });

@@ -67,9 +67,11 @@ async def _look(house: "House") -> Snippet:
     if not placements:
         missing.append("a placement on the web: candor import catalogue FILE")
     if not keys:
-        missing.append("a key for the page: candor keys create --scope browser --source SITE --collect-under marketing.web --origin ORIGIN")
+        missing.append(
+            "a key for the page: candor keys create --scope browser --source SITE --collect-under marketing.web --origin ORIGIN"
+        )
     if wanted and not any(wanted & one.listed for one in notices):
-        missing.append(f"words for the question: candor consent notice VERSION --text TEXT --lists {sorted(wanted)[0]}")
+        missing.append(f"words for the question: candor consent notice VERSION --text TEXT --lists {min(wanted)}")
     base = house.kernel.settings.base_url.rstrip("/")
     return Snippet(
         url=f"{base}{SNIPPET.path}",

@@ -38,6 +38,7 @@ def demo(
     logging(settings, quiet="error")
 
     async def run() -> None:
+        from orchestration.demo.endpoints import shop
         from orchestration.demo.screen import show
         from orchestration.demo.story import tell
         from orchestration.service.server import serve
@@ -49,7 +50,7 @@ def demo(
             output.out.print(f"\nOther commands see this world with:  export CANDOR_DATA_DIR={folder}", soft_wrap=True)
             if not leave:
                 output.out.print("Serving. Ctrl+C stops it.")
-                await serve(house)
+                await serve(house, more=[await shop(house)])
 
     asyncio.run(run())
 

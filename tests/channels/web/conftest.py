@@ -50,7 +50,8 @@ BODY = """
 <button id="no" data-candor-consent="none">No</button>
 <button id="up" data-candor-rate="up" data-candor-for="hero">Good</button>
 """
-STYLE = "[data-candor-placement] {min-height: 260px} body {font: 16px/1.4 sans-serif}"
+# Boxes with padding, measured in both ways.
+STYLE = "[data-candor-placement] {min-height: 260px; padding: 10px; border: 1px solid} #side {box-sizing: border-box} body {font: 16px/1.4 sans-serif}"
 
 
 def free_port() -> int:
@@ -119,9 +120,9 @@ class Web:
     def page(self, body: str = BODY, **more: object) -> str:
         return self.site.write("/", self.tag(**more), body)
 
-    async def serve(self) -> None:
+    async def serve(self, app=None) -> None:
         config = uvicorn.Config(
-            create_app(self.house), host="127.0.0.1", port=self.port, log_config=None, lifespan="off"
+            app or create_app(self.house), host="127.0.0.1", port=self.port, log_config=None, lifespan="off"
         )
         self.server = uvicorn.Server(config)
         self.running = asyncio.create_task(self.server._serve())
