@@ -28,6 +28,7 @@ from channels.email.webhook import SendGridWebhook
 from channels.errors import IllegalStep, UnknownDelivery
 from channels.figures import Backlog
 from channels.holding import Holding
+from channels.keeping import Keeping
 from channels.imports import SuppressionRows
 from channels.ledger import HEARD_IN, State, Step
 from channels.links import Links
@@ -105,6 +106,7 @@ class Channels:
         self.pages = Pages(kernel, identity)
         self.streams = Streams(kernel, identity, self.pages, self.settings)
         self._holding = Holding(kernel, identity, self._mover, self.connectors)
+        self.keeping = Keeping(self.connectors)
         self.suppression_rows = SuppressionRows(self._suppressions)
 
     async def close(self) -> None:

@@ -80,3 +80,24 @@ class NotOfTheWeb(InvalidInput):
 
     code = "consent.not_of_the_web"
     remedy = "Ask on the page for marketing.web, marketing.personalize, marketing, analytics, sharing or a purpose of your own on the web."
+
+
+class RetentionInvalid(InvalidInput):
+    """The retention schedule does not hold together."""
+
+    code = "consent.retention_invalid"
+    remedy = "Correct the file; consent/data/retention.yaml shows the form, `candor retention run --dry-run` lists the kinds."
+
+
+class HeldBack(Conflict):
+    """Somebody placed a hold on what an erasure would remove."""
+
+    code = "consent.held_back"
+    remedy = "Look with `candor retention holds`; lift the hold, or deny the request with its ground."
+
+
+class HoldNotFound(NotFound):
+    """No hold of this id stands."""
+
+    code = "consent.hold_not_found"
+    remedy = "List those that stand with `candor retention holds`."

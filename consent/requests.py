@@ -17,6 +17,7 @@ from audit.tags import Tag
 from consent import clocks, lifecycle, store
 from consent import requests_store as rows
 from consent.errors import FourEyes, IdempotencyMismatch, RequestNotFound, RequestState
+from consent.holds import Holds
 from consent.ledger import Ledger
 from consent.lifecycle import Denial, Request, Right, State
 from consent.purposes import EVERYTHING, SALE_SHARE
@@ -66,6 +67,7 @@ class Rights:
         self._consent = consent
         self._registered: dict[str, PersonalDataHolder] = {}
         self.ledger = Ledger(kernel.settings.data_dir, kernel.vault)
+        self.holds = Holds(kernel, audit, identity, consent)
 
     def register(self, holder: PersonalDataHolder) -> None:
         """From now on requests include what this room holds."""
@@ -218,6 +220,7 @@ class Rights:
             begun = await rows.broken_off(conn)
         for request in begun:
             await self.run(request, actor=_FINISH)
+        await self._consent.shredder.finish()
         return begun
 
     async def replay(self) -> list[PersonId]:
@@ -259,6 +262,8 @@ class Rights:
         # Before anything is destroyed; should we die after it, a restore can only bring back what is erased again.
         async with self._kernel.db.reading() as conn:
             live = await self._of_now(conn, request)
+            if actor != _REPLAY and request.counts is None:  # what has begun is ended, what was done is done again
+                await self.holds.forbid(conn, live.person)
             names = (await self._identity.former(conn, [live.person]))[live.person]
         # Under every id she ever had: a dump of before a merge holds her under one that is retired now.
         everyone = dict.fromkeys((request.person, *names))

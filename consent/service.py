@@ -22,6 +22,7 @@ from consent.invalidation import Invalidation
 from consent.precedence import Rules
 from consent.purposes import SALE_SHARE, Basis
 from consent.settings import ConsentSettings
+from consent.shredding import Shredder
 from consent.store import ActRow
 from consent.views import Check, HistoryLine
 from identity.identifiers import Identifier
@@ -49,6 +50,7 @@ class Consent:
         self._invalidation = Invalidation(kernel.cache)
         self.on_touched: list[Callable[[Conn, Iterable[PersonId]], Awaitable[None]]] = []
         self.settings = settings or ConsentSettings()
+        self.shredder = Shredder(kernel)
         self.rules = Rules(purposes.load(self.settings.purposes_file), precedence.load(), self.settings.jurisdiction)
 
     @property

@@ -30,6 +30,10 @@ class ConsentSettings(Section):
     purposes_file: Annotated[
         Path | None, Field(description="YAML file of purposes of your own, in the form of consent/data/purposes.yaml.")
     ] = None
+    retention_file: Annotated[
+        Path | None,
+        Field(description="YAML retention schedule of your own. Absent: the shipped consent/data/retention.yaml."),
+    ] = None
     gpc_last_update: Annotated[
         str,
         Field(

@@ -20,6 +20,7 @@ from events.arrivals import arrive
 from events.calls import Limits
 from events.errors import SourceDiffers, TooBusy, UndeclaredSource, UnknownSource
 from events.ingest import Ingest
+from events.keeping import Keeping
 from events.log import (
     FILTERED,
     Arrival,
@@ -39,7 +40,7 @@ from identity.service import Identity
 from kernel import metrics
 from kernel.batcher import GroupCommit
 from kernel.canonical import Json
-from kernel.db import Conn, after_commit
+from kernel.db import Conn
 from kernel.ids import DecisionId, EventId, PersonId, RecordId
 from kernel.kernel import Kernel
 
@@ -74,6 +75,7 @@ class Events:
         self.limits = Limits(self.settings.event_bytes, self.settings.properties)
         self._ingest = Ingest(kernel, audit, identity, consent)
         self.on_events_stored = self._ingest.on_stored
+        self.keeping = Keeping(kernel, identity, consent, self.on_events_stored)
         self._sources: dict[str, Source] = {}
         self._further: dict[str, tuple[str, ...]] = {}
         self._days_until: date | None = None
@@ -311,12 +313,7 @@ class Events:
         held = (await self._identity.identifiers(conn, [person])).get(person, [])
         indexes = [self._kernel.vault.blind_index(one.kind, one.value) for one in held]
         rows, keys = await store.erase(conn, members.records, indexes)
-
-        async def destroy() -> None:
-            await self._kernel.vault.destroy(keys)
-
-        if keys:
-            after_commit(conn, destroy)
+        await self._consent.shredder.doom(conn, keys)
         return rows
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:

@@ -121,3 +121,36 @@ async def strangers(conn: Conn, records: Sequence[RecordId]) -> int:
     )
     row = await cursor.fetchone()
     return int(row["n"]) if row is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class OldRow:
+    """A row of a source: its person, the id of its newest version, the ids of all its versions."""
+
+    person: PersonId
+    newest: RecordId
+    records: tuple[RecordId, ...]
+
+
+async def old_rows(conn: Conn, before: datetime, purposes: Sequence[str], after: str, limit: int) -> list[OldRow]:
+    """Rows whose newest version was recorded before a moment under one of these purposes, by that version's id."""
+    cursor = await conn.execute(
+        "SELECT o.record_id, o.person_id, array_agg(v.record_id ORDER BY v.version) AS versions FROM"
+        " (SELECT r.record_id, r.row_index, m.person_id FROM identity.records r"
+        "  JOIN identity.members m ON m.record_id = r.record_id"
+        "  WHERE r.current AND r.erased_at IS NULL AND r.recorded_at < %b AND r.purpose = ANY(%b::text[])"
+        "   AND r.record_id > %b ORDER BY r.record_id LIMIT %b) AS o"
+        " JOIN identity.records v ON v.row_index = o.row_index AND v.erased_at IS NULL"
+        " GROUP BY o.record_id, o.person_id ORDER BY o.record_id",
+        (before, list(purposes), after, limit),
+    )
+    return [OldRow(PersonId(r["person_id"]), RecordId(r["record_id"]), tuple(r["versions"])) async for r in cursor]
+
+
+async def owners(conn: Conn, records: Sequence[RecordId]) -> dict[RecordId, PersonId]:
+    """The living person of each of these records; one without is absent."""
+    cursor = await conn.execute(
+        "SELECT record_id, person_id FROM identity.members WHERE record_id = ANY(%b::text[]) ORDER BY record_id",
+        (list(records),),
+    )
+    return {RecordId(r["record_id"]): PersonId(r["person_id"]) async for r in cursor}

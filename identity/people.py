@@ -75,7 +75,7 @@ class Change:
     """One line of the change feed: records that went from one person to another, and why.
 
     ``kind``: created · joined · merged (person retired into other) · split (part left to a new person) · moved (part left
-    to an existing person) · erased.
+    to an existing person) · erased · expired (records past their time went, the person stays).
     """
 
     kind: str

@@ -15,6 +15,7 @@ from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
 from identity import graph_store, holding, publishing, review_store, store, views
+from identity.aging import Aging
 from identity.collecting import Collector
 from identity.counts import Counts
 from identity.errors import AmbiguousContact, PersonNotFound
@@ -49,7 +50,7 @@ class Identity:
 
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
-    ``counts``: figures of the graph. ``linkage``: the files of the last linkage run.
+    ``counts``: figures of the graph. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -64,6 +65,7 @@ class Identity:
         self._hot = HotIndex(kernel.cache, self.settings)
         self.linkage = LinkageFiles(kernel.settings.data_dir)
         self.counts = Counts(self.settings)
+        self.aging = Aging(kernel.clock, self.settings, self._hot, self.linkage, self._tell)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored
 

@@ -32,6 +32,7 @@ from profiles import store, survivorship
 from profiles.consent_filter import see
 from profiles.features import FeatureSet
 from profiles.hot import HotProfile, granted_on, pack, reach, stale_from, unpack, version_of
+from profiles.keeping import Keeping
 from profiles.profile import UnifiedProfile
 from profiles.raw import RawProfile, RawRecord
 from profiles.settings import ProfilesSettings
@@ -89,6 +90,7 @@ class Profiles:
         self.survivorship = survivorship.load(self.settings.survivorship_file)
         self._hot = HotStore(kernel.cache)
         self._folder = kernel.settings.data_dir / "features"
+        self.keeping = Keeping(self._folder)
         self._rebuilt: dict[str, tuple[Batch, dict[PersonId, int]]] = {}
         self._tables = Tables()
         # What people said they do not care for; the room that keeps it is higher up, so wiring hooks it in.

@@ -189,6 +189,11 @@ async def tables(conn: Conn) -> list[FeatureTable]:
     ]
 
 
+async def drop_tables(conn: Conn, files: Sequence[str]) -> None:
+    """Forget these tables."""
+    await conn.execute("DELETE FROM profiles.feature_tables WHERE file = ANY(%s)", (list(files),))
+
+
 async def changed(conn: Conn, file: str, digest: str, rows: int, at: datetime) -> None:
     """Note that rows were taken out."""
     await conn.execute(

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0018_learning_rewards"
-down_revision = "0014_identity_reviews"
+down_revision = "0015_consent_retention"
 branch_labels = None
 depends_on = None
 

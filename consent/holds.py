@@ -1,0 +1,129 @@
+"""Holds: whose things must not be removed yet, by retention or by an erasure, and why.
+
+What enters: a person, a ground, perhaps a day until when. What leaves: ``Hold``s, and everybody who is held back. Beside holds that staff placed, retention leaves
+alone whoever has a request open (what was asked about must be there when it is answered) and whoever had her data restricted (GDPR Art. 18: it
+stays, unused).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from audit.entries import NewEntry
+from audit.service import Audit
+from audit.tags import Tag
+from consent import gate
+from consent import retention_store as rows
+from consent.errors import HeldBack, HoldNotFound
+from consent.reasons import Reason
+from consent.retention_store import Hold
+from consent.service import Consent
+from identity.service import Identity
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.ids import PersonId, RecordId, new_id
+from kernel.kernel import Kernel
+
+
+class Ground(StrEnum):
+    """Why: GDPR Art. 17(3) and 18(2)."""
+
+    LEGAL_CLAIM = "legal_claim"
+    AUTHORITY = "authority"
+    LEGAL_OBLIGATION = "legal_obligation"
+    PUBLIC_INTEREST = "public_interest"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who is held back: every id of theirs, every record, and how many for which reason."""
+
+    people: frozenset[PersonId] = frozenset()
+    records: frozenset[RecordId] = frozenset()
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+class Holds:
+    """Stands at ``Rights.holds``."""
+
+    def __init__(self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent) -> None:
+        self._kernel = kernel
+        self._audit = audit
+        self._identity = identity
+        self._consent = consent
+
+    async def place(
+        self, who: str, ground: Ground, *, actor: str, reference: str = "", until: datetime | None = None
+    ) -> Hold:
+        """Hold a person's things back. ``who``: a person id or ``kind:value``.
+
+        Raises:
+            NotFound: nobody is known under ``who``.
+        """
+        now = self._kernel.clock.now()
+        async with self._kernel.db.transaction() as conn:
+            person = await self._identity.lookup(conn, who)
+            hold = Hold(new_id("hld"), person, ground, reference, actor, now, until)
+            await rows.insert_hold(conn, hold)
+            facts: dict[str, Json] = {"ground": ground, "until": until.isoformat() if until else None}
+            await self._audit.append(
+                conn, [NewEntry(Tag.HOLD_PLACED, {"hold": hold.id, "person": person}, facts, actor=actor)]
+            )
+        return hold
+
+    async def lift(self, hold_id: str, *, actor: str) -> Hold:
+        """End a hold.
+
+        Raises:
+            HoldNotFound: no such hold stands.
+        """
+        async with self._kernel.db.transaction() as conn:
+            hold = await rows.lift(conn, hold_id, actor, self._kernel.clock.now())
+            if hold is None:
+                raise HoldNotFound("expected the id of a hold that stands, got another")
+            refs = {"hold": hold.id, "person": hold.person}
+            await self._audit.append(conn, [NewEntry(Tag.HOLD_LIFTED, refs, {"ground": hold.ground}, actor=actor)])
+        return hold
+
+    async def listed(self) -> list[Hold]:
+        """Holds that stand, oldest first."""
+        async with self._kernel.db.reading() as conn:
+            return await rows.standing(conn, self._kernel.clock.now())
+
+    async def forbid(self, conn: Conn, person: PersonId) -> None:
+        """Nothing, when the person may be erased.
+
+        Raises:
+            HeldBack: a hold on one of her ids stands.
+        """
+        names = (await self._identity.former(conn, [person]))[person]
+        standing = await rows.standing(conn, self._kernel.clock.now(), names)
+        if standing:
+            grounds = ", ".join(sorted({one.ground for one in standing}))
+            raise HeldBack(f"expected a person whose data nobody holds back, got one under {len(standing)} hold(s): {grounds}")  # fmt: skip
+
+    async def held(self, conn: Conn) -> Held:
+        """Everybody whom retention must leave alone."""
+        now = self._kernel.clock.now()
+        by_reason = {
+            "hold": [one.person for one in await rows.standing(conn, now)],
+            "open_request": await rows.asking(conn),
+            "restricted": await self._restricted(conn, now),
+        }
+        named = sorted({person for people in by_reason.values() for person in people})
+        live = await self._identity.current(conn, named)
+        alive = sorted(set(live.values()))
+        former = await self._identity.former(conn, alive)
+        members = await self._identity.members(conn, alive)
+        return Held(
+            frozenset({*named, *(name for names in former.values() for name in names)}),
+            frozenset(record for held in members.values() for record in held.records),
+            {reason: len(people) for reason, people in by_reason.items() if people},
+        )
+
+    async def _restricted(self, conn: Conn, now: datetime) -> list[PersonId]:
+        subjects = await self._identity.subjects(conn, await rows.restricted_subjects(conn))
+        people = sorted({person for one in subjects.values() for person in one.people})
+        states = await self._consent.states(conn, people) if people else {}
+        return [p for p in people if gate.permission(states[p], "service", None, now).reason == Reason.RESTRICTED]
