@@ -10,9 +10,7 @@ from kernel.ids import DeliveryId, PersonId
 
 # What may still be sent keeps its words, however old.
 _OPEN: Final = [State.RESERVED.value, State.INTENT.value]
-_OLD: Final = (
-    "content IS NOT NULL AND changed_at < %s AND reserved_at < %s AND NOT (state = ANY(%s)) AND person <> ALL(%s::text[])"
-)
+_OLD: Final = "content IS NOT NULL AND changed_at < %s AND reserved_at < %s AND NOT (state = ANY(%s)) AND person <> ALL(%s::text[])"
 
 
 async def count(conn: Conn, before: datetime, people: Sequence[PersonId]) -> int:

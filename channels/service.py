@@ -28,8 +28,8 @@ from channels.email.webhook import SendGridWebhook
 from channels.errors import IllegalStep, UnknownDelivery
 from channels.figures import Backlog
 from channels.holding import Holding
-from channels.keeping import Keeping
 from channels.imports import SuppressionRows
+from channels.keeping import Keeping
 from channels.ledger import HEARD_IN, State, Step
 from channels.links import Links
 from channels.moving import Move, Mover

@@ -1,7 +1,8 @@
 """Source records past their time: a row goes when nothing was heard of it, whoever heard nothing at all of a person erases her.
 
-What enters: a term. What leaves: counts. A row is in use while an event or a consent act of it came since the moment; who has other records keeps them; who would
-be left without any is erased like on request, through the same doors, with her line in the erasure ledger.
+What enters: a term. What leaves: counts. A row is in use while its person was heard of under the purposes of the rule: by an event, by a consent act, by a newer
+record of any source. Who has other records keeps them; who would be left without any is erased like on request, through the same doors, with
+her line in the erasure ledger.
 """
 
 from collections import defaultdict
@@ -13,7 +14,7 @@ from consent import retention_store as rows
 from consent.lifecycle import Right, State
 from consent.requests import Rights
 from consent.service import Consent
-from identity.census_store import OldRow
+from identity.people import OldRow
 from identity.service import Identity
 from kernel.db import Conn
 from kernel.holders import Term
@@ -28,8 +29,10 @@ _PAGE: Final = 2_000
 class RecordUser(Protocol):
     """A room above that keeps things of a record."""
 
-    async def used(self, conn: Conn, records: Sequence[RecordId], since: datetime) -> set[RecordId]:
-        """Those of which something came in since."""
+    async def heard(
+        self, conn: Conn, people: Sequence[PersonId], purposes: Sequence[str], since: datetime
+    ) -> set[PersonId]:
+        """Those of whom something came in since, under one of these purposes."""
         ...
 
     async def drop(self, conn: Conn, records: Sequence[RecordId]) -> int:
@@ -100,14 +103,14 @@ class Aging:
             await log(conn, found)
 
     async def _unused(self, conn: Conn, page: Sequence[OldRow], term: Term) -> list[OldRow]:
-        """Rows of nobody who is held back, of which nothing was heard since."""
+        """Rows of nobody who is held back, of whom nothing was heard since."""
         asked = [row for row in page if row.person not in term.people]
-        records = [record for row in asked for record in row.records]
-        used: set[RecordId] = set()
+        people = sorted({row.person for row in asked})
+        heard = await self._identity.aging.heard(conn, people, term.purposes, term.before)
         for user in self.users:
-            used |= await user.used(conn, records, term.before)
-        members = await self._identity.members(conn, sorted({row.person for row in asked}))
-        subjects = {s for held in members.values() for s in (*held.identifiers, *held.records)}
-        said = await rows.acted(conn, sorted(subjects), term.before)
-        spoke = {person for person, held in members.items() if said & {*held.identifiers, *held.records}}
-        return [row for row in asked if row.person not in spoke and used.isdisjoint(row.records)]
+            heard |= await user.heard(conn, people, term.purposes, term.before)
+        members = await self._identity.members(conn, people)
+        subjects = {str(s) for held in members.values() for s in (*held.identifiers, *held.records)}
+        said = await rows.acted(conn, sorted(subjects), term.purposes, term.before)
+        heard |= {person for person, held in members.items() if said & {*held.identifiers, *held.records}}
+        return [row for row in asked if row.person not in heard]

@@ -5,10 +5,12 @@ alone whoever has a request open (what was asked about must be there when it is 
 stays, unused).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from audit.entries import NewEntry
 from audit.service import Audit
@@ -22,8 +24,11 @@ from consent.service import Consent
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
+from kernel.errors import InvalidInput
 from kernel.ids import PersonId, RecordId, new_id
 from kernel.kernel import Kernel
+
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9/.:_-]{0,80}")
 
 
 class Ground(StrEnum):
@@ -33,6 +38,23 @@ class Ground(StrEnum):
     AUTHORITY = "authority"
     LEGAL_OBLIGATION = "legal_obligation"
     PUBLIC_INTEREST = "public_interest"
+
+
+def parse(ground: str, reference: str) -> Ground:
+    """The ground by its name, if the reference is one: letters, digits and signs of a file number, at most 80.
+
+    Raises:
+        InvalidInput: another ground; a reference that could hold words about somebody.
+    """
+    if ground not in set(Ground):
+        raise InvalidInput(f"expected a ground among {', '.join(Ground)}, got another word", code="consent.bad_ground", remedy="Name one of them.")  # fmt: skip
+    if not _REFERENCE.fullmatch(reference):
+        raise InvalidInput(
+            "expected a file number of at most 80 letters, digits and / . : _ -, got something else",
+            code="consent.bad_reference",
+            remedy="Give the number of the file, without names or spaces.",
+        )
+    return Ground(ground)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,9 @@ class Retention:
     @property
     def kinds(self) -> Mapping[str, str]:
         """Every kind of thing there is, with the moment from which its age is counted."""
-        found = {SOURCE_RECORDS: "rows of sources, since their newest version was recorded and anything was heard of them"}
+        found = {
+            SOURCE_RECORDS: "rows of sources, since their newest version was recorded and anything was heard of them"
+        }
         for keeper in self._keepers:
             found |= keeper.keeps
         return found

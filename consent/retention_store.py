@@ -71,11 +71,12 @@ async def restricted_subjects(conn: Conn) -> list[IdentifierId | RecordId]:
     return [row["subject"] async for row in cursor]
 
 
-async def acted(conn: Conn, subjects: Sequence[IdentifierId | RecordId], since: datetime) -> set[str]:
-    """Which of these somebody said a word on since."""
+async def acted(conn: Conn, subjects: Sequence[str], purposes: Sequence[str], since: datetime) -> set[str]:
+    """On which of these somebody said a word since, about one of these purposes or about all there are."""
     cursor = await conn.execute(
-        "SELECT DISTINCT subject FROM consent.acts WHERE subject = ANY(%s) AND recorded_at >= %s",
-        (list(subjects), since),
+        "SELECT DISTINCT subject FROM consent.acts WHERE subject = ANY(%s) AND recorded_at >= %s"
+        " AND (purpose = ANY(%s) OR purpose = '*')",
+        (list(subjects), since, list(purposes)),
     )
     return {row["subject"] async for row in cursor}
 

@@ -13,7 +13,7 @@ from events.ingest import EventsStored
 from identity.service import Identity
 from kernel.db import Conn
 from kernel.holders import Term
-from kernel.ids import RecordId
+from kernel.ids import PersonId, RecordId
 from kernel.kernel import Kernel
 
 
@@ -53,9 +53,14 @@ class Keeping:
             return len(keys)
         return await keeping_store.drop_faults(conn, term.before, limit)
 
-    async def used(self, conn: Conn, records: Sequence[RecordId], since: datetime) -> set[RecordId]:
-        """Which of these records something happened to since."""
-        return await keeping_store.heard(conn, records, since)
+    async def heard(
+        self, conn: Conn, people: Sequence[PersonId], purposes: Sequence[str], since: datetime
+    ) -> set[PersonId]:
+        """To which of these people something happened since, under one of these purposes."""
+        members = await self._identity.members(conn, people)
+        owner = {record: person for person, held in members.items() for record in held.records}
+        found = await keeping_store.heard(conn, list(owner), purposes, since)
+        return {owner[record] for record in found}
 
     async def drop(self, conn: Conn, records: Sequence[RecordId]) -> int:
         """Remove every event of these records, and what stands for them at the door."""

@@ -37,9 +37,7 @@ async def drop_events(
 
 async def count_letters(conn: Conn, before: datetime, kept: Sequence[bytes]) -> int:
     """Dead letters from before a moment, but those that name one of these."""
-    return await _count(
-        conn, f"SELECT count(*) AS n FROM events.dead_letters WHERE {_LETTERS}", (before, list(kept))
-    )
+    return await _count(conn, f"SELECT count(*) AS n FROM events.dead_letters WHERE {_LETTERS}", (before, list(kept)))
 
 
 async def drop_letters(conn: Conn, before: datetime, kept: Sequence[bytes], limit: int) -> list[KeyId]:
@@ -65,12 +63,12 @@ async def drop_faults(conn: Conn, before: datetime, limit: int) -> int:
     return cursor.rowcount
 
 
-async def heard(conn: Conn, records: Sequence[RecordId], since: datetime) -> set[RecordId]:
-    """Which of these records an event came of since."""
+async def heard(conn: Conn, records: Sequence[RecordId], purposes: Sequence[str], since: datetime) -> set[RecordId]:
+    """Of which of these records an event came since, under one of these purposes."""
     cursor = await conn.execute(
         "SELECT w.id FROM unnest(%b::text[]) AS w(id) WHERE EXISTS"
-        " (SELECT 1 FROM events.events e WHERE e.record_id = w.id AND e.received_at >= %b)",
-        (list(records), since),
+        " (SELECT 1 FROM events.events e WHERE e.record_id = w.id AND e.received_at >= %b AND e.purpose = ANY(%b::text[]))",
+        (list(records), since, list(purposes)),
     )
     return {RecordId(r["id"]) async for r in cursor}
 

@@ -22,6 +22,7 @@ from explain.attribution import TOLERANCE, Attribution, attribute
 from explain.errors import Altered, NotWired, Unfaithful, WrongRow
 from explain.explanation import Content, Explanation, compose, read, write
 from explain.facts import REDACTED, Decide, DecisionFacts, DecisionSource, ModelSource
+from explain.keeping import Keeping
 from explain.reasons import Controls, PersonView
 from explain.settings import ExplainSettings
 from explain.views import AuditorView
@@ -62,6 +63,7 @@ class Explain:
         """`identity` lets an erasure find what was explained about people who were merged into somebody."""
         self.settings = settings or ExplainSettings()
         self._kernel = kernel
+        self.keeping = Keeping(kernel.clock)
         self._audit = audit
         self._identity = identity
         self._decisions: DecisionSource | None = None

@@ -11,10 +11,9 @@ from datetime import datetime
 from functools import partial
 
 from identity import census_store, evidence_store, graph_store, store
-from identity.census_store import OldRow
 from identity.hot_index import HotIndex
 from identity.linkage_files import LinkageFiles
-from identity.people import Change
+from identity.people import Change, OldRow
 from identity.settings import IdentitySettings
 from kernel.clock import Clock
 from kernel.db import Conn, after_commit
@@ -40,6 +39,12 @@ class Aging:
     ) -> list[OldRow]:
         """A page of rows of sources whose newest version was recorded before a moment, by that version's id; with all versions."""
         return await census_store.old_rows(conn, before, purposes, after, limit)
+
+    async def heard(
+        self, conn: Conn, people: Sequence[PersonId], purposes: Sequence[str], since: datetime
+    ) -> set[PersonId]:
+        """Of which of these people a source told something since, under one of these purposes."""
+        return await census_store.heard(conn, people, purposes, since)
 
     async def drop(self, conn: Conn, records: Sequence[RecordId]) -> list[KeyId]:
         """Tombstone these records of people who keep others; the keys of what went, for the caller to destroy after the commit."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from identity.people import OldRow
 from kernel.db import Conn
 from kernel.ids import GraphVersion, PersonId, RecordId
 
@@ -123,15 +124,6 @@ async def strangers(conn: Conn, records: Sequence[RecordId]) -> int:
     return int(row["n"]) if row is not None else 0
 
 
-@dataclass(frozen=True, slots=True)
-class OldRow:
-    """A row of a source: its person, the id of its newest version, the ids of all its versions."""
-
-    person: PersonId
-    newest: RecordId
-    records: tuple[RecordId, ...]
-
-
 async def old_rows(conn: Conn, before: datetime, purposes: Sequence[str], after: str, limit: int) -> list[OldRow]:
     """Rows whose newest version was recorded before a moment under one of these purposes, by that version's id."""
     cursor = await conn.execute(
@@ -154,3 +146,13 @@ async def owners(conn: Conn, records: Sequence[RecordId]) -> dict[RecordId, Pers
         (list(records),),
     )
     return {RecordId(r["record_id"]): PersonId(r["person_id"]) async for r in cursor}
+
+
+async def heard(conn: Conn, people: Sequence[PersonId], purposes: Sequence[str], since: datetime) -> set[PersonId]:
+    """Of which of these people a record was stored since, under one of these purposes."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT m.person_id FROM identity.members m JOIN identity.records r ON r.record_id = m.record_id"
+        " WHERE m.person_id = ANY(%b::text[]) AND r.recorded_at >= %b AND r.purpose = ANY(%b::text[])",
+        (list(people), since, list(purposes)),
+    )
+    return {PersonId(r["person_id"]) async for r in cursor}

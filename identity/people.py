@@ -85,6 +85,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class OldRow:
+    """A row of a source: its person, the id of its newest version, the ids of all its versions."""
+
+    person: PersonId
+    newest: RecordId
+    records: tuple[RecordId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """An identifier on a record: its id, kind, the source that wrote it and the row of that source."""
 

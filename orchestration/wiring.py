@@ -16,6 +16,7 @@ from audit.service import Audit, LineageEntry
 from audit.tags import Tag
 from channels.service import Channels
 from consent.requests import Rights
+from consent.retention import Retention
 from consent.service import Consent
 from events.handlers import handlers
 from events.importer import Importer
@@ -66,6 +67,7 @@ class House:
     identity: Identity
     consent: Consent
     rights: Rights
+    retention: Retention
     events: Events
     importer: Importer
     profiles: Profiles
@@ -130,6 +132,10 @@ def build(settings: Settings, kernel: Kernel) -> House:
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
         rights.register(holder)
+    retention = Retention(kernel, audit, identity, consent, rights)
+    for room in (events, profiles, channels, explain, learning, decisions):
+        retention.register(room.keeping)
+    retention.records_used_by(events.keeping)
     rows = {
         **handlers(kernel, events, identity, consent),
         "suppressions": channels.suppression_rows,
@@ -143,6 +149,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
         identity=identity,
         consent=consent,
         rights=rights,
+        retention=retention,
         events=events,
         importer=Importer(kernel, audit, rows, batch=settings.events.import_batch),
         profiles=profiles,

@@ -32,6 +32,7 @@ from orchestration.decision.engine import Outcome, decide, withhold
 from orchestration.decision.errors import StandingMoved
 from orchestration.decision.gather import Gathered, Gatherer
 from orchestration.decision.inputs import Inputs
+from orchestration.decision.keeping import Keeping
 from orchestration.decision.models import Models
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.record import Record
@@ -56,6 +57,7 @@ class Decisions:
     ) -> None:  # fmt: skip
         self.settings = settings or DecisionSettings()
         self._kernel = kernel
+        self.keeping = Keeping(kernel.clock)
         self._audit = audit
         self._identity = identity
         self._consent = consent

@@ -31,6 +31,7 @@ from orchestration.learning.book import RewardBook
 from orchestration.learning.counting import Counting
 from orchestration.learning.errors import NotBetter, NothingToRollBack, TooLittleToLearn, UnknownModel
 from orchestration.learning.gbm import GbmModel
+from orchestration.learning.keeping import Keeping
 from orchestration.learning.logging_rows import DecisionRows
 from orchestration.learning.registry import Registry
 from orchestration.learning.rewards_store import RewardRun
@@ -75,6 +76,7 @@ class Learning:
         table = rewards.load(self.settings.rewards_file)
         self.rewards = RewardBook(kernel.db, kernel.clock, audit, self._shelf, counting, table, self.settings)
         self._folder = kernel.settings.data_dir / "training"
+        self.keeping = Keeping(identity, self._folder)
         self._prepared: dict[str, TrainingSet] = {}
         self.decision_rows: RowHandler = DecisionRows(kernel, identity, events)
 

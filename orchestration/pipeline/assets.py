@@ -125,6 +125,12 @@ def decision_store(house: HouseResource) -> dg.MaterializeResult[None]:
 
 
 @dg.asset(group_name="keeping", kinds={"postgres"})
+def retention(house: HouseResource) -> dg.MaterializeResult[None]:
+    """What is past its time goes, by the schedule, but for what is held back."""
+    return shown(house.run(keeping.retention))
+
+
+@dg.asset(group_name="keeping", kinds={"postgres"})
 def erasure_replay(house: HouseResource) -> dg.MaterializeResult[None]:
     """Whoever the erasure ledger names and a restore brought back is erased again."""
     return shown(house.run(keeping.erasure_replay))
@@ -141,5 +147,5 @@ WALK = [
     ranker, evaluation, decision_store,
 ]  # fmt: skip
 LEARNED = [training_set, ranker, evaluation]  # made by the weekly job, not every night
-KEEPING = [erasure_replay, checkpoint_verification]
+KEEPING = [retention, erasure_replay, checkpoint_verification]
 EVERYTHING = [*WALK, *KEEPING]

@@ -50,6 +50,7 @@ CHECKS = [
     check(assets.ranker, learning.young_enough, grave=False),
     check(assets.evaluation, learning.supported, grave=False),
     check(assets.decision_store, profiles.hot_equals_postgres),
+    check(assets.retention, keeping.nothing_overdue),
     check(assets.erasure_replay, keeping.nobody_came_back),
     check(assets.checkpoint_verification, keeping.chain_verifies),
 ]

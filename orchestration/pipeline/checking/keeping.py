@@ -5,10 +5,23 @@ Enters: the ledger, the log. Leaves: `Found`.
 
 from typing import TYPE_CHECKING
 
-from orchestration.pipeline.facts import Found
+from orchestration.pipeline.facts import Fact, Found
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
+
+
+async def nothing_overdue(house: "House") -> Found:
+    """Nothing is left that is past its time and held back by nobody, and no kind of thing lacks a rule."""
+    report = await house.retention.preview()
+    due = sum(line.due for line in report.lines)
+    figures: dict[str, Fact] = {
+        "rules": len(report.lines),
+        "overdue": due,
+        "held_back": sum(line.held for line in report.lines),
+        "kinds_without_a_rule": len(report.unruled),
+    }
+    return Found(due == 0 and not report.unruled, figures)
 
 
 async def nobody_came_back(house: "House") -> Found:

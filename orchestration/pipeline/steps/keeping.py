@@ -5,10 +5,22 @@ Enters: the erasure ledger, the log, the retention schedule. Leaves: counts. Eac
 
 from typing import TYPE_CHECKING
 
-from orchestration.pipeline.facts import Facts
+from orchestration.pipeline.facts import Fact, Facts, key
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
+
+
+async def retention(house: "House") -> Facts:
+    """Remove what is past its time, by the schedule; one figure a rule that found anything."""
+    report = await house.retention.run()
+    facts: dict[str, Fact] = {
+        "rules": len(report.lines),
+        "gone": sum(line.gone for line in report.lines),
+        "held_back": sum(line.held for line in report.lines),
+        "kinds_kept_for_ever": len(report.unruled),
+    }
+    return facts | {key(line.kind, *filter(None, [line.purpose])): line.gone for line in report.lines if line.gone}
 
 
 async def erasure_replay(house: "House") -> Facts:

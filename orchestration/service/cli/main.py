@@ -26,6 +26,7 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "consent": ("consent", "Purposes, permissions, acts."),
     "rights": ("rights", "Subject requests: access, erasure and the others."),
     "learn": ("learn", "Train, evaluate, promote."),
+    "retention": ("retention", "What is kept how long: remove what is past its time, hold back what must stay."),
     "pipeline": ("pipeline", "The batch walk."),
     "campaign": ("campaign", "Decide and send for everyone a placement is meant for."),
     "channel": ("channel", "Connectors."),

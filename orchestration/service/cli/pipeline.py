@@ -29,7 +29,7 @@ def run(
     """Walk from records to a ranker and a warm decision store, or make chosen assets; then tell what their checks found.
 
     In order: source_records, linkage_model, edges, identity_graph, consent_state, raw_profiles, unified_profiles, features, training_set, ranker,
-    evaluation, decision_store, erasure_replay, checkpoint_verification. Ends with 1 when a grave check does not hold; a warning is a result.
+    evaluation, decision_store, retention, erasure_replay, checkpoint_verification. Ends with 1 when a grave check does not hold; a warning is a result.
     """
 
     async def work(house: "House") -> "Walk":

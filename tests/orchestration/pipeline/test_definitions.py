@@ -31,6 +31,7 @@ GRAPH = {
     "ranker": ["training_set"],
     "evaluation": ["ranker"],
     "decision_store": ["evaluation", "unified_profiles"],
+    "retention": [],
     "erasure_replay": [],
     "checkpoint_verification": [],
 }
@@ -40,7 +41,7 @@ GROUPS = {
     "profiles": {"raw_profiles", "unified_profiles", "features"},
     "learning": {"training_set", "ranker", "evaluation"},
     "decision": {"decision_store"},
-    "keeping": {"erasure_replay", "checkpoint_verification"},
+    "keeping": {"retention", "erasure_replay", "checkpoint_verification"},
 }
 # asset -> check -> whether what is made from the asset waits for it
 CHECKS = {
@@ -56,6 +57,7 @@ CHECKS = {
     "ranker": {"additive": True, "beats_the_others": False, "young_enough": False},
     "evaluation": {"supported": False},
     "decision_store": {"hot_equals_postgres": True},
+    "retention": {"nothing_overdue": True},
     "erasure_replay": {"nobody_came_back": True},
     "checkpoint_verification": {"chain_verifies": True},
 }
