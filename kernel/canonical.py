@@ -5,7 +5,7 @@ What enters: a ``Json`` value. What leaves: the one byte string that every confo
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -44,6 +44,22 @@ def canonical(value: Json) -> bytes:
         # The library's text may quote the value, which may be personal: say the kind of fault only.
         msg = f"expected a value with a canonical JSON form, got one that RFC 8785 refuses ({type(fault).__name__})"
         raise NotCanonical(msg) from None
+
+
+def canonical_of_code(value: Mapping[str, Json], *, strange: Collection[str] = ()) -> bytes:
+    """`canonical`, ten times as fast, for an object that our own code put together.
+
+    The caller vouches that it holds plain dicts with ASCII keys, lists, texts, whole numbers and no fractions; members named in `strange` hold
+    what others sent and take the slow way.
+    """
+    made: dict[str, object] = dict(value)
+    for name in strange:
+        if made.get(name):
+            made[name] = orjson.Fragment(canonical(value[name]))
+    try:
+        return orjson.dumps(made, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        return canonical(value)  # which says what is wrong
 
 
 def digest(value: Json) -> str:

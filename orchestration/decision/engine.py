@@ -60,6 +60,7 @@ class Outcome:
 
 
 GREEDY = EpsilonGreedy()
+_LOWER, _NOT_DRAWN = Rejection(Stage.SCORE, "lower_utility"), Rejection(Stage.SCORE, "not_drawn")
 
 
 def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Policy = GREEDY) -> Outcome:
@@ -79,7 +80,8 @@ def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Pol
         Option(id=name, utility=utility, epsilon=share)
         for name, utility, share in zip(names, ranking.utilities, shares, strict=True)
     ]
-    vector = policy.probabilities(options, PolicyContext(eps_min=inputs.eps_min, best=ranking.best), seed)
+    best = ranking.best
+    vector = policy.probabilities(options, PolicyContext(eps_min=inputs.eps_min, best=best), seed)
     picked = draw(vector, uniform(seed, "draw"))
     place = {name: index for index, name in enumerate(names)}
     judged: list[Judged] = []
@@ -89,11 +91,7 @@ def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Pol
             judged.append(_lost(arm, name, rejection))
             continue
         index = place[name]
-        lost = (
-            None
-            if index == picked
-            else Rejection(Stage.SCORE, "lower_utility" if picked == ranking.best else "not_drawn")
-        )
+        lost = None if index == picked else _LOWER if picked == best else _NOT_DRAWN
         judged.append(
             Judged(
                 id=name, arm=arm, rejection=lost, score=ranking.scores[index], utility=ranking.utilities[index],
@@ -107,7 +105,7 @@ def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Pol
         ranked_by=ranking.name,
         policy=policy.name,
         fallback=ranking.fallback,
-        explored=picked != ranking.best,
+        explored=picked != best,
         holdout=False,
     )
 

@@ -15,11 +15,14 @@ from orchestration.decision.record import Record
 
 def evidence(record: Record) -> dict[str, Json]:
     """The pieces by name."""
+    return {"decision": record.to_json(), **_grounds(record)}
+
+
+def _grounds(record: Record) -> dict[str, Json]:
     state = record.inputs
     ver = state.versions
     purposes = sorted({f"{arm.purpose}|{arm.channel}" for arm in state.arms} | {f"{state.personalize_under}|"})
     return {
-        "decision": record.to_json(),
         "consents": {
             key: {"answer": permit.answer, "reason": permit.reason, "act": permit.act}
             for key in purposes
@@ -57,7 +60,8 @@ def entry(record: Record, *, key_id: KeyId | None, actor: str) -> NewEntry:
     if records := sorted({one.record_id for one in state.origins if one.record_id}):
         refs["record"] = records
     facts: Mapping[str, Json] = {
-        **{name: digest(piece) for name, piece in evidence(record).items()},
+        "decision": record.digest,
+        **{name: digest(piece) for name, piece in _grounds(record).items()},
         "inputs": state.digest,
         "choice": made.choice,
         "propensity": made.propensity.hex(),

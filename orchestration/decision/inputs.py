@@ -4,12 +4,13 @@ Enters: what service gathered (catalogue, profile, permissions, reach, caps, ver
 floats travel as `float.hex`, so that a replay sees the same bits. No words of a person: ids, numbers, codes only.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from kernel.canonical import Json, digest
+from kernel.canonical import Json, canonical_of_code
 
 SHOWN = "shown_on_page"
 """The reason against an arm whose variant another placement of the same page shows (decision.D48)."""
@@ -173,9 +174,14 @@ class Inputs:
         }  # fmt: skip
 
     @cached_property
+    def canonical(self) -> bytes:
+        """The bytes of the canonical form. Fractions are written as hexadecimal text, so only `context` can hold one."""
+        return canonical_of_code(self.to_json(), strange=("context",))
+
+    @cached_property
     def digest(self) -> str:
         """`sha256:` of the canonical form."""
-        return digest(self.to_json())
+        return f"sha256:{hashlib.sha256(self.canonical).hexdigest()}"
 
 
 _SILENT = Permit(answer="undetermined", reason="no_act")

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from kernel.canonical import Json, canonical
+from kernel.canonical import Json, canonical_of_code
 from kernel.ids import DecisionId
 from orchestration.decision.engine import Judged, Outcome
 from orchestration.decision.inputs import ENGINE_VERSION, Inputs
@@ -57,16 +57,16 @@ class Record:
 
     @cached_property
     def _bytes(self) -> bytes:
-        return canonical(self.to_json())
+        return canonical_of_code(self.to_json())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:` of the canonical bytes."""
         return f"sha256:{hashlib.sha256(self.canonical()).hexdigest()}"
 
     def envelope(self) -> bytes:
         """Record and inputs together, as they are sealed into one row."""
-        return canonical({"record": self.to_json(), "inputs": self.inputs.to_json()})
+        return b'{"inputs":%b,"record":%b}' % (self.inputs.canonical, self.canonical())
 
 
 def _judged(one: Judged) -> dict[str, Json]:
