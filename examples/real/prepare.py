@@ -38,7 +38,7 @@ def write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> 
 
 
 def main(data: Path, out: Path) -> None:
-    """Write the five files."""
+    """Write the six files."""
     out.mkdir(parents=True, exist_ok=True)
     table = pq.read_table(data / "identity" / "historical_figures_with_errors_50k.parquet", columns=["unique_id"])
     records = [str(one) for one in table.column("unique_id").to_pylist()]
@@ -57,6 +57,7 @@ def main(data: Path, out: Path) -> None:
         buyers = sorted({line.split()[0] for line in handle if line.strip()})
     rows = [(name, word, MUSIC_GIVEN_AT) for name in buyers if (word := said(f"cdnow-{name}"))]
     write(out / "cdnow_consents.csv", ("customer", "status", "given_at"), rows)
+    write(out / "ecom_contacts.csv", ("user_id", "email"), [(name, f"{name}@example.org") for name in visitors])
     reachable = [(name, f"{name}@example.org") for name in customers if draw("address", name) < REACHABLE]
     write(out / "hillstrom_contacts.csv", ("customer_id", "email"), reachable)
 

@@ -73,3 +73,19 @@ class NoRewardsYet(NotFound):
 
     code = "no_rewards_yet"
     remedy = "Count them: candor learn rewards --recompute, or run the pipeline."
+
+
+class UnknownFeature(InvalidInput):
+    """A feature that is not declared."""
+
+    code = "unknown_feature"
+    remedy = (
+        "Names are those of features.yaml (CANDOR_PROFILES__FEATURES_FILE, or the shipped profiles/data/features.yaml)."
+    )
+
+
+class LeakFound(Conflict):
+    """Features know what happened after the moment they are used for; a model of them is refused."""
+
+    code = "leak_found"
+    remedy = "Make the features as of the moment: by the declared features and candor's own clock, or with the column of the time they were known."

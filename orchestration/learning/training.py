@@ -114,13 +114,15 @@ class Assembler:
         """Every example of a placement whose attribution window was over `as_of`, with its counted reward."""
         placement = catalogue.placement(name)
         left_out: Counter[str] = Counter()
-        imported = await self._imported(conn, catalogue, placement, now)
+        imported = await self._imported(conn, catalogue, placement, now, left_out)
         own = await self._own(conn, placement, now, rewards, as_of, left_out)
         features = self._profiles.features
         made = arrange(name, features.digest, features.names, [*imported, *own])
         return replace(made, left_out={why: left_out[why] for why in sorted(left_out)})
 
-    async def _imported(self, conn: Conn, catalogue: Catalogue, placement: Placement, now: datetime) -> list[Example]:
+    async def _imported(
+        self, conn: Conn, catalogue: Catalogue, placement: Placement, now: datetime, left_out: Counter[str]
+    ) -> list[Example]:
         rows = await store.logged(conn, placement.name)
         if not rows:
             return []
@@ -131,13 +133,17 @@ class Assembler:
             people = subjects[row.subject].people if row.subject in subjects else ()
             if len(people) == 1:  # an identifier that several people carry says nothing about either
                 theirs.setdefault(people[0], []).append(row)
+            else:
+                left_out["of_nobody_sure"] += 1
         examples: list[Example] = []
         people_in_order = sorted(theirs)
         for start in range(0, len(people_in_order), _CHUNK):
             part = people_in_order[start : start + _CHUNK]
             states = await self._consent.states(conn, part)
-            raw = await self._profiles.raw(conn, part)
-            for person in part:
+            may = [p for p in part if gate.permission(states[p], placement.personalize_under, None, now).granted]
+            left_out["not_permitted"] += sum(len(theirs[p]) for p in part) - sum(len(theirs[p]) for p in may)
+            raw = await self._profiles.raw(conn, may)
+            for person in may:
                 if person not in raw:
                     continue
                 for row in theirs[person]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import learn_loop, output
+from orchestration.service.cli import learn_loop, output, report_features
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def register(app: Commands) -> None:
     app.add("status")(status)
     app.add("gate")(gate)
     learn_loop.register(app)
+    report_features.register_learn(app)
 
 
 def train(placement: Placement, as_json: Json = False) -> None:

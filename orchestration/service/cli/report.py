@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output, report_visits
+from orchestration.service.cli import output, report_features, report_visits
 from orchestration.service.cli.runtime import Commands, Json, in_house
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def register(app: Commands) -> None:
     app.callback()(_group)
     app.add("lift")(report_lift)
     report_visits.register(app)
+    report_features.register_report(app)
 
 
 def _group() -> None:
