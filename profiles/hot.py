@@ -115,6 +115,16 @@ def unpack(words: bytes) -> HotProfile | None:
     )
 
 
+def still_good(words: bytes, now: datetime, feature_set: str) -> bool:
+    """Whether packed bytes are of this form and these features and hold now; nothing else of them is read."""
+    form: dict[str, Any] = orjson.loads(words)
+    return (
+        form.get("form") == FORM
+        and form["feature_set"] == feature_set
+        and datetime.fromisoformat(form["at"]) <= now < datetime.fromisoformat(form["until"])
+    )
+
+
 def version_of(profile: UnifiedProfile, feature_set: str) -> int:
     """A number for what the profile rests on: equal for the same records, events and declarations."""
     parts = [

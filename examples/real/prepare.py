@@ -44,8 +44,18 @@ def main(data: Path, out: Path) -> None:
     records = [str(one) for one in table.column("unique_id").to_pylist()]
     rows = [(name, word, GIVEN_AT) for name in records if (word := said(name))]
     write(out / "historical_consents.csv", ("unique_id", "status", "given_at"), rows)
-    with (data / "hillstrom" / "hillstrom_even.csv").open(encoding="utf-8") as handle:
-        customers = [f"hill-{number}" for number in range(1, sum(1 for _ in handle))]
+    with (data / "hillstrom" / "hillstrom_even.csv").open(encoding="utf-8", newline="") as handle:
+        table = list(csv.DictReader(handle))
+    customers = [f"hill-{number}" for number in range(1, len(table) + 1)]
+    known = ("recency", "history", "mens", "womens", "newbie", "zip_code", "channel")
+    write(
+        out / "hillstrom_customers.csv",
+        ("customer_id", "email", *known),
+        [
+            (name, f"{name}@example.org" if draw("address", name) < REACHABLE else "", *(row[key] for key in known))
+            for name, row in zip(customers, table, strict=True)
+        ],
+    )
     rows = [(name, word, GIVEN_AT) for name in customers if (word := said(name))]
     write(out / "hillstrom_consents.csv", ("customer_id", "status", "given_at"), rows)
     with gzip.open(data / "events" / "ecom.csv.gz", "rt", encoding="utf-8") as handle:
@@ -58,8 +68,6 @@ def main(data: Path, out: Path) -> None:
     rows = [(name, word, MUSIC_GIVEN_AT) for name in buyers if (word := said(f"cdnow-{name}"))]
     write(out / "cdnow_consents.csv", ("customer", "status", "given_at"), rows)
     write(out / "ecom_contacts.csv", ("user_id", "email"), [(name, f"{name}@example.org") for name in visitors])
-    reachable = [(name, f"{name}@example.org") for name in customers if draw("address", name) < REACHABLE]
-    write(out / "hillstrom_contacts.csv", ("customer_id", "email"), reachable)
 
 
 if __name__ == "__main__":

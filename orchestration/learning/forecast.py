@@ -32,18 +32,26 @@ _EVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """The same features as of a later moment: their area, and whether they would be refused for it."""
+
+    at: datetime
+    area: float
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
-    """Who was looked at, how many did it, and how well each thing tells."""
+    """Who was looked at, how many did it, and how well each feature of the moment tells, alone and all together."""
 
     event: str
     at: datetime
     until: datetime
-    features_at: datetime
     people: int
     did: int
     auc: dict[str, float]
     together: float
-    honest: float
+    probe: Probe | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +94,22 @@ def refuse_leaks(seen: Seen, names: Sequence[str], settings: LearningSettings) -
     Raises:
         LeakFound: the offered rows tell more than rows of the moment can.
     """
+    honest, offered = areas(seen, settings)
+    if offered - honest > LEAK:
+        gain = [abs(auc(seen.later[:, k], seen.did) - auc(seen.rows[:, k], seen.did)) for k in range(len(names))]
+        raise LeakFound(
+            f"expected features that were known at the moment (area {honest:.3f}), got some that know what came later "
+            f"(area {offered:.3f}); look at {names[int(np.argmax(gain))]} first"
+        )
+    return honest, offered
+
+
+def areas(seen: Seen, settings: LearningSettings) -> tuple[float, float]:
+    """The areas of all features together: as of the moment, and as offered."""
     honest = cross_fitted(seen.rows, seen.did, settings)
     if np.array_equal(seen.rows, seen.later, equal_nan=True):
         return honest, honest
-    offered = cross_fitted(seen.later, seen.did, settings)
-    if offered - honest > LEAK:
-        worst = max(
-            range(len(names)), key=lambda k: abs(auc(seen.later[:, k], seen.did) - auc(seen.rows[:, k], seen.did))
-        )
-        raise LeakFound(
-            f"expected features that were known at the moment (area {honest:.3f}), got some that know what came later "
-            f"(area {offered:.3f}); look at {names[worst]} first"
-        )
-    return honest, offered
+    return honest, cross_fitted(seen.later, seen.did, settings)
 
 
 async def look(
@@ -140,9 +151,9 @@ async def look(
 
 def forecast(
     seen: Seen, *, event: str, at: datetime, until: datetime, features_at: datetime, names: Sequence[str],
-    settings: LearningSettings,
+    settings: LearningSettings, probe: bool = False,
 ) -> Forecast:  # fmt: skip
-    """The areas, or a refusal.
+    """The areas, or a refusal. `probe`: tell what rows of `features_at` would gain, instead of refusing them.
 
     Raises:
         TooLittleToLearn: too few people, or all of them did the same. LeakFound: see `refuse_leaks`.
@@ -152,9 +163,9 @@ def forecast(
         raise TooLittleToLearn(
             f"expected at least {_LEAST} people of whom some did it again and some did not, got {len(seen.people)} and {yes}"
         )
-    honest, together = refuse_leaks(seen, names, settings)
+    honest, offered = areas(seen, settings) if probe else refuse_leaks(seen, names, settings)
     return Forecast(
-        event=event, at=at, until=until, features_at=features_at, people=len(seen.people), did=yes,
-        auc={name: auc(seen.later[:, place], seen.did) for place, name in enumerate(names)},
-        together=together, honest=honest,
+        event=event, at=at, until=until, people=len(seen.people), did=yes,
+        auc={name: auc(seen.rows[:, place], seen.did) for place, name in enumerate(names)}, together=honest,
+        probe=Probe(features_at, offered, offered - honest > LEAK) if features_at != at else None,
     )  # fmt: skip

@@ -7,7 +7,7 @@ asked again by the commit of every decision.
 from typing import TYPE_CHECKING
 
 from orchestration.decision.errors import NoCatalogue
-from orchestration.pipeline.facts import CHUNK, Fact, Facts, key
+from orchestration.pipeline.facts import Fact, Facts, key
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
@@ -24,10 +24,7 @@ async def decision_store(house: "House") -> Facts:
     async with house.kernel.db.reading() as conn:
         people = await house.identity.people(conn)
     for purpose in sorted({one.personalize_under for one in places}):
-        warm = 0
-        for start in range(0, len(people), CHUNK):
-            warm += len(await house.profiles.hot_many(people[start : start + CHUNK], purpose))
-        facts[key("warm", purpose)] = warm
+        facts[key("warm", purpose)] = await house.profiles.keep_warm(people, purpose)
     facts["index"] = await house.identity.fill_index()
     for one in places:
         active = await house.learning.active(one.name)

@@ -88,7 +88,10 @@ def forecast(
     names: Names,
     days: Annotated[float, typer.Option(min=0.1, help="How long afterwards the event counts.")] = 180.0,
     features_at: Annotated[
-        datetime | None, typer.Option(help="Take the features as of another moment, to see whether they know too much.")
+        datetime | None, typer.Option(help="Offer the features as of another moment; refused when they know too much.")
+    ] = None,
+    probe_days: Annotated[
+        float | None, typer.Option(min=0.1, help="Tell what the same features would gain as of so many days later.")
     ] = None,
     purpose: Purpose = "marketing.personalize",
     source: Source = None,
@@ -100,12 +103,14 @@ def forecast(
     """
     chosen = [one.strip() for one in names.split(",") if one.strip()]
     moment = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    offered = moment + timedelta(days=probe_days) if probe_days else _utc(features_at) or moment
     found = in_house(
-        lambda house: _forecast(house, event, moment, days, _utc(features_at) or moment, purpose, source, chosen)
+        lambda house: _forecast(house, event, moment, days, offered, purpose, source, chosen, probe=bool(probe_days))
     )
     if as_json:
         output.emit_json(found)
         return
+    probe = found.probe
     output.facts(
         f"{event} between {found.at:%Y-%m-%d} and {found.until:%Y-%m-%d}",
         [
@@ -113,16 +118,12 @@ def forecast(
                 "people",
                 f"{found.people:,} who did it before; {found.did:,} ({found.did / found.people:.1%}) did it again",
             ),
+            *((f"area of {name}", f"{value:.3f}") for name, value in found.auc.items()),
+            ("area of all", f"{found.together:.3f}, cross-fitted; as of {found.at:%Y-%m-%d} and known by then"),
             *(
-                (f"area of {name}", f"{value:.3f}" if value >= 0.5 else f"{1 - value:.3f} (the less, the sooner)")
-                for name, value in found.auc.items()
-            ),
-            ("area together", f"{found.together:.3f}, cross-fitted"),
-            (
-                "leaks",
-                "none: features are those of the moment"
-                if found.features_at == found.at
-                else f"none: {found.honest:.3f} as of the moment",
+                [("a leak", f"as of {probe.at:%Y-%m-%d} {probe.area:.3f}: {'refused' if probe.refused else 'no leak'}")]
+                if probe
+                else []
             ),
         ],
     )
@@ -146,7 +147,7 @@ async def _batch(house: "House", at: datetime | None, purpose: str, source: str 
 
 async def _forecast(
     house: "House", event: str, at: datetime, days: float, features_at: datetime, purpose: str, source: str | None,
-    names: "Sequence[str]",
+    names: "Sequence[str]", *, probe: bool,
 ) -> "Forecast":  # fmt: skip
     from orchestration.learning import forecast as foretold
 
@@ -158,7 +159,14 @@ async def _forecast(
             at=at, until=until, features_at=features_at, names=names,
         )  # fmt: skip
     return foretold.forecast(
-        seen, event=event, at=at, until=until, features_at=features_at, names=names, settings=house.learning.settings
+        seen,
+        event=event,
+        at=at,
+        until=until,
+        features_at=features_at,
+        names=names,
+        settings=house.learning.settings,
+        probe=probe,
     )
 
 

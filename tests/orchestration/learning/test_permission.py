@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from tests.orchestration.learning.test_service import past
+
 pytestmark = pytest.mark.anyio
 
 
@@ -15,3 +17,13 @@ async def test_decisions_of_people_who_took_personalisation_back_are_not_example
     await shop.withdraw("ada", "marketing.personalize")
     made = await shop.learning.training_set("open")
     assert [shop.made["bob"]] == list(made.people)
+
+
+async def test_imported_decisions_about_people_who_do_not_permit_it_are_no_examples(shop, tmp_path) -> None:
+    await past(shop, tmp_path, count=12)
+    assert len((await shop.learning.training_set("open")).people) == 12
+    for name in ("p3", "p7"):
+        await shop.withdraw(name, "marketing.personalize")
+    made = await shop.learning.training_set("open")
+    assert set(made.people) == {person for name, person in shop.made.items() if name not in {"p3", "p7"}}
+    assert made.left_out["not_permitted"] == 2
