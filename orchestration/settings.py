@@ -7,7 +7,7 @@ one that `CANDOR_CONFIG` names, which must then exist); environment wins. Leaves
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,10 @@ def load(**sections: Mapping[str, Any]) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as fault:
-        fields = [*Settings.model_fields, *(f"{section}.{field}" for section, field, _ in described())]
+        fields = [
+            *Settings.model_fields,
+            *(f"{section}.{field}".replace("__", ".") for section, field, _ in described()),
+        ]
         problems = []
         for e in fault.errors(include_input=False):
             name = ".".join(str(part) for part in e["loc"])
@@ -132,13 +135,19 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 
 def described() -> list[tuple[str, str, str]]:
-    """Section, field and meaning of every setting, in the tree's order."""
-    rows: list[tuple[str, str, str]] = []
-    for section, holder in Settings.model_fields.items():
-        model = holder.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            rows.extend((section, field, info.description or "") for field, info in model.model_fields.items())
-    return rows
+    """Section, field and meaning of every setting, in the tree's order; a field of an inner section is `inner__field`."""
+    return [
+        (section, field, meaning)
+        for section, holder in Settings.model_fields.items()
+        for field, meaning in _fields(holder.annotation)
+    ]
+
+
+def _fields(model: object) -> Iterator[tuple[str, str]]:
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        for field, info in model.model_fields.items():
+            yield field, info.description or ""
+            yield from ((f"{field}__{inner}", meaning) for inner, meaning in _fields(info.annotation))
 
 
 def _known(name: str) -> bool:

@@ -3,13 +3,17 @@
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import SecretStr
 
 from channels.conformance import broken_promises
 from channels.connector import Answer, Outcome
+from channels.email.connector import SendGridConnector
+from channels.email.settings import SendGridSettings
 from channels.outbox.connector import OutboxConnector
 from channels.push.connector import PushConnector
 from channels.push.settings import PushSettings
 from kernel.clock import FrozenClock
+from tests.support.provider import provider
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -30,6 +34,16 @@ async def test_the_outbox_conforms(tmp_path) -> None:
 async def test_pushes_conform_on_a_stage_that_reaches_nobody(tmp_path) -> None:
     push = PushConnector(FrozenClock(AT), PushSettings(subject="mailto:push@shop.example.org"), None)
     assert await broken_promises(push.rehearsal(tmp_path), to=push.nobody, at=AT) == []
+
+
+@pytest.mark.anyio
+async def test_sendgrid_conforms() -> None:
+    async with provider() as there:
+        one = SendGridConnector(SendGridSettings(api_key=SecretStr("SG.x"), base_url=there.url))
+        assert await broken_promises(one, to="ada@example.org", at=AT) == []
+        await one.close()
+    # One and eight: the second call with an id sends nothing, and what is malformed never leaves.
+    assert len(there.got) == 9
 
 
 @pytest.mark.anyio

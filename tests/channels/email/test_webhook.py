@@ -307,3 +307,51 @@ async def test_hundreds_of_events_in_one_post(mailroom: Mailroom) -> None:
     done = await mailroom.post(*told)
     assert done.taken == len(told) == 576
     assert {(await mailroom.room.show(one)).state for _, one in made} == {State.DELIVERED}
+
+
+async def test_the_same_posts_at_the_same_time_are_taken_once(world: World) -> None:
+    """SendGrid posts from many servers and repeats what was slow: overlapping posts end as one would."""
+    import anyio
+
+    mailroom = Mailroom(world, webhook_posts=2)
+    made = [await mailroom.sent(f"c{n}") for n in range(6)]
+    at = world.clock.now().timestamp()
+    told = [event(one, kind, at + 10 + n) for _, one in made for n, kind in enumerate(EIGHT)]
+    taken: list[int] = []
+
+    async def post(shift: int) -> None:
+        done = await mailroom.post(*told[shift:], *told[:shift])
+        taken.append(done.taken)
+
+    async with anyio.create_task_group() as group:
+        for shift in (0, 11, 23, 37):
+            group.start_soon(post, shift)
+    assert sum(taken) == len(told)
+    assert {(await mailroom.room.show(one)).state for _, one in made} == {State.COMPLAINED}
+    for new, _ in made:
+        assert len(await mailroom.names(new)) == 6  # sent, delivered, opened, clicked, bounced, complained
+
+
+async def test_a_post_about_a_message_that_is_leaving_is_asked_to_come_back_and_then_taken(world: World) -> None:
+    """The provider may be faster than our own record of the hand-over; nobody waits for it, and nothing is lost."""
+    import asyncio
+
+    mailroom = Mailroom(world)
+    person, contact = await world.person("1")
+    (one,) = await world.reserve(mailroom.room, delivery(person, contact))
+    told = event(one, "processed", world.clock.now().timestamp() + 1)
+    busy, leaving = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_: object) -> None:
+        leaving.set()
+        await busy.wait()
+
+    mailroom.recorder.during = slowly
+    sending = asyncio.create_task(mailroom.room.dispatch())
+    await leaving.wait()
+    with pytest.raises(WebhookBusy):
+        await mailroom.post(told)
+    busy.set()
+    await sending
+    assert (await mailroom.post(told)).taken == 1
+    assert (await mailroom.room.show(one)).state is State.ACCEPTED

@@ -40,6 +40,17 @@ def test_an_unknown_name_is_an_error_with_the_nearest_known_one(monkeypatch: pyt
     assert caught.value.remedy
 
 
+def test_an_inner_section_is_described_and_its_names_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {f"CANDOR_{section}__{field}".upper() for section, field, _ in described()}
+    assert "CANDOR_CHANNELS__SENDGRID__WEBHOOK_PUBLIC_KEYS" in names
+    monkeypatch.setenv("CANDOR_CHANNELS__SENDGRID__API_KEI", "SG.secret")
+    with pytest.raises(UnknownSetting) as caught:
+        load()
+    (fault,) = caught.value.problems
+    assert fault.reason.endswith("did you mean channels.sendgrid.api_key?")
+    assert "SG.secret" not in str(caught.value)
+
+
 def test_every_fault_is_told_and_no_value_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANDOR_PORT", "ada@example.org")
     monkeypatch.setenv("CANDOR_KERNEL__POOL_SIZE", "0")
