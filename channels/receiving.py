@@ -23,6 +23,7 @@ from channels.noting import Noted, Noting
 from channels.receipts_store import ReceiptRow
 from channels.suppression import Suppressions
 from consent.errors import UnknownPurpose, UnknownSubject
+from consent.gate import permission
 from consent.service import Consent
 from identity.service import Identity
 from kernel.canonical import Json
@@ -205,9 +206,22 @@ class Receiving:
         await self._silence(conn, present, actor)
 
     async def _noted(self, conn: Conn, works: Sequence[_Work]) -> list[Noted]:
-        engaged = {one.delivery.delivery_id for one in works if one.said.receipt in ENGAGED}
-        begun = await receipts_store.begun(conn, sorted(engaged)) if engaged else {}
-        return [_note(one, begun) for one in works if one.live is not None]
+        """What the event log is told. What a person does with a message is collected while her permission stands, and not after."""
+        engaged = [one for one in works if one.said.receipt in ENGAGED]
+        if not engaged:
+            return [_note(one, {}) for one in works]
+        begun = await receipts_store.begun(conn, sorted({one.delivery.delivery_id for one in engaged}))
+        states = await self._consent.states(conn, sorted({one.live for one in engaged if one.live is not None}))
+        now = self._kernel.clock.now()
+        return [
+            _note(one, begun)
+            for one in works
+            if one.said.receipt not in ENGAGED
+            or (
+                one.live is not None
+                and permission(states[one.live], one.delivery.purpose, one.delivery.channel, now).granted
+            )
+        ]
 
     async def _silence(self, conn: Conn, works: Sequence[_Work], actor: str) -> None:
         wishes = {

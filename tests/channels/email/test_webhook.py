@@ -355,3 +355,16 @@ async def test_a_post_about_a_message_that_is_leaving_is_asked_to_come_back_and_
     await sending
     assert (await mailroom.post(told)).taken == 1
     assert (await mailroom.room.show(one)).state is State.ACCEPTED
+
+
+async def test_what_she_does_with_a_message_is_not_collected_once_her_permission_is_gone(mailroom: Mailroom) -> None:
+    new, one = await mailroom.sent()
+    at = mailroom.world.clock.now().timestamp()
+    await mailroom.post(event(one, "open", at + 60))
+    await mailroom.world.withdraw(new.identifier_id)
+    done = await mailroom.post(
+        event(one, "open", at + 160), event(one, "click", at + 170, url="https://shop.example/a")
+    )
+    assert done.taken == 2
+    assert (await mailroom.room.show(one)).state is State.DELIVERED
+    assert sorted(e.name for e in await mailroom.names(new)) == ["Email Opened", "Email Sent"]
