@@ -32,6 +32,10 @@ PEERS = {
     "prism": Peer("@stoplight/prism-cli", "5.14.2", "node_modules/.bin/prism"),
     # Segment's own client for servers, unmodified.
     "segment": Peer("@segment/analytics-node", "3.1.0", "node_modules/@segment/analytics-node/package.json"),
+    # Segment's own client for browsers, unmodified.
+    "analytics-next": Peer(
+        "@segment/analytics-next", "1.84.3", "node_modules/@segment/analytics-next/dist/umd/index.js"
+    ),
     # A push service that checks the VAPID signature and decrypts what it is sent.
     "web-push-testing": Peer("web-push-testing", "1.2.2", "node_modules/web-push-testing/src/bin/server.js"),
 }

@@ -15,9 +15,10 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, async_p
 
 from audit.access.principal import Scope
 from channels.web.script import SNIPPET
-from consent.visitors import announce
+from consent.visitors import Visitors, announce
 from events.log import Source
 from identity.identifiers import Identifier
+from identity.visitor import visitor as named
 from kernel.clock import SystemClock
 from kernel.kernel import Kernel
 from orchestration.decision.settings import DecisionSettings
@@ -65,6 +66,8 @@ class Site:
 
     def __init__(self, candor: str) -> None:
         pages = self.pages = {}
+        self.policy = CSP.format(at=candor)
+        site = self
 
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -73,7 +76,7 @@ class Site:
                 )
                 self.send_response(200)
                 self.send_header("Content-Type", kind)
-                self.send_header("Content-Security-Policy", CSP.format(at=candor))
+                self.send_header("Content-Security-Policy", site.policy)
                 self.end_headers()
                 self.wfile.write(words.encode())
 
@@ -136,6 +139,12 @@ class Web:
             await self.running
             self.server = None
             self.house.channels.streams._draining = False
+
+    async def agree(self, visitor: str) -> None:
+        """As the page's own question would record it."""
+        desk = Visitors(self.house.consent, self.house.identity, self.house.kernel.clock)
+        async with self.house.kernel.db.transaction() as conn:
+            await desk.say(conn, named(visitor), dict.fromkeys(PURPOSES, True), notice=NOTICE, gpc=False, actor="test")
 
     async def identifier(self, visitor: str) -> str:
         async with self.house.kernel.db.transaction() as conn:

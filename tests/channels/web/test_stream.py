@@ -16,6 +16,7 @@ from channels.web.stream import Streams, TooManyStreams
 from channels.web.visitor import Visitor
 from consent.visitors import Visitors
 from identity.visitor import visitor as named
+from orchestration.service.server import serve
 from tests.channels.web.conftest import NOTICE, PURPOSES
 
 pytestmark = pytest.mark.anyio
@@ -267,3 +268,27 @@ def test_what_stands_keeps_its_bits_in_the_hot_store(propensity, variant, person
     )  # fmt: skip
     assert unpack(pack(one)) == one
     assert unpack(pack(one).replace(b'"form":1', b'"form":0')) is None
+
+
+async def test_a_server_that_is_asked_to_stop_ends_its_streams_and_stops(web, visits) -> None:
+    visitor = await visits.agreed()
+    await web.stop()
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve(web.house, stop=stop))
+    headers = {
+        "Authorization": f"Bearer {web.key}", "Origin": web.site.origin, "Candor-Visitor": visitor.identifier.value,
+    }  # fmt: skip
+    async with httpx.AsyncClient(base_url=web.at, timeout=20) as client:
+        for _ in range(200):
+            try:
+                await client.get("/healthz")
+                break
+            except httpx.ConnectError:
+                await asyncio.sleep(0.05)
+        async with client.stream("GET", "/v1/stream", headers=headers) as answer:
+            chunks = answer.aiter_text()
+            await anext(chunks)
+            stop.set()
+            assert all([isinstance(one, str) async for one in chunks])
+    await asyncio.wait_for(serving, 15)  # less than the server would wait for a request that does not end
+    assert web.house.channels.streams.count == 0
