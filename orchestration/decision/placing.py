@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from channels.web.pages import Pages
 from channels.web.standing import WEB, Standing
 from channels.web.visitor import Visitor
+from consent import gate
 from consent.service import Consent
 from events.log import CollectContext
 from events.service import Events
@@ -33,6 +34,7 @@ from profiles.service import Profiles
 TRIGGER: Final = "page"
 FIRST_SEEN: Final = "Placement Requested"  # the event by which somebody unknown becomes known, if she may
 MOST: Final = 20  # placements of one page
+UNKNOWN: Final = "unknown_visitor"  # the purpose would be permitted, but nobody may be known under this id
 _TRIES: Final = 4  # to find out what stands when others decide at the same moment
 
 
@@ -49,7 +51,7 @@ class Placed:
     def withheld(self) -> str | None:
         """Why the page's own words stay; None when a variant is shown."""
         if self.standing is None:
-            return self.reason or "unknown_visitor"
+            return self.reason or UNKNOWN
         if self.standing.variant is not None:
             return None
         return self.standing.withheld or "nothing_was_better"
@@ -89,6 +91,9 @@ class Placing:
             name: Placed(placement=name, standing=None, reason="not_on_web") for name in unfit
         }
         who = await self._who(visitor, asked[0]) if asked else "not_on_web"
+        if who == UNKNOWN:
+            answers |= await self._strange(visitor, asked, shelved)
+            return [answers[name] for name in wanted]
         if not is_person(who):
             answers |= {name: Placed(placement=name, standing=None, reason=who) for name in asked}
             return [answers[name] for name in wanted]
@@ -117,7 +122,20 @@ class Placing:
                 (found,) = await self._identity.resolve_hot([[visitor.identifier]])
         if found.person is not None:
             return found.person
-        return "ambiguous_visitor" if found.candidates else "unknown_visitor"
+        return "ambiguous_visitor" if found.candidates else UNKNOWN
+
+    async def _strange(self, visitor: Visitor, names: Sequence[str], shelved: Shelved) -> dict[str, Placed]:
+        """Somebody who may not be known: the page's own words, because of the gate's answer where that is a no."""
+        async with self._kernel.db.reading() as conn:
+            known = await self._identity.known_identifiers(conn, [visitor.identifier])
+            state = await self._consent.state_of_identifiers(conn, list(known.values()))
+        now = self._kernel.clock.now()
+        answers = {}
+        for name in names:
+            asked = gate.permission(state, shelved.catalogue.placement(name).purpose_on(WEB), WEB, now)
+            no = str(asked.reason) if asked.reason.startswith("consent.") else f"consent:{asked.reason}"
+            answers[name] = Placed(placement=name, standing=None, reason=UNKNOWN if asked.granted else no)
+        return answers
 
     async def _signal(self, visitor: Visitor) -> None:
         """The privacy signal binds the visitor before anything is read of her (consent.C12); a stranger leaves no trace by it."""

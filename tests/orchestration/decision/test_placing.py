@@ -225,7 +225,8 @@ async def test_a_stranger_without_permission_gets_the_page_s_own_words_and_leave
         await page.shop.rows(f"SELECT count(*) AS n FROM {t}") for t in ("identity.records", "identity.identifiers")
     ]
     placed = await page.ask(visitor, "hero", "notice")
-    assert [(one.withheld, one.standing) for one in placed] == [("unknown_visitor", None)] * 2
+    # The one needs her yes; the other would be permitted, but she may not be known by this page.
+    assert [(one.withheld, one.standing) for one in placed] == [("consent.missing", None), ("unknown_visitor", None)]
     after = [
         await page.shop.rows(f"SELECT count(*) AS n FROM {t}") for t in ("identity.records", "identity.identifiers")
     ]
@@ -314,3 +315,20 @@ async def test_the_web_id_of_somebody_known_is_hers(page) -> None:
     async with page.shop.kernel.db.reading() as conn:
         found = await page.shop.identity.resolve(conn, [[visitor.identifier]])
     assert found[0].person == placed.standing.person
+
+
+async def test_what_does_not_interest_her_leaves_the_page(page) -> None:
+    """Her word on the why page moves her consent version; what stands is looked at again."""
+    visitor = await page.agreed()
+    while (first := await page.one(visitor)).standing.variant is None:
+        visitor = await page.agreed()
+    page.shop.profiles.declined = lambda conn, people: refused(people, first.standing.variant)
+    async with page.shop.kernel.db.transaction() as conn:
+        await page.shop.consent.touch(conn, [first.standing.person])
+    again = await page.one(visitor)
+    assert again.standing.variant != first.standing.variant
+    assert again.standing.decision_id != first.standing.decision_id
+
+
+async def refused(people, variant):
+    return {person: frozenset({variant}) for person in people}
