@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # a verifier reads leaves without a vault, and must not load 
 
 SALT_SIZE: Final = 32
 _REF = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9_.:/|+=-]{0,199}"
+    r"[A-Za-z0-9][A-Za-z0-9_.:/|+=~-]{0,199}"
 )  # ids and digests; no "@" and no space: never a person's words
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SAFE_INTEGER: Final = 2**53 - 1  # RFC 8785 writes numbers as IEEE doubles

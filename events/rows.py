@@ -191,6 +191,7 @@ class RowMapper:
             return lambda _: constant
         place, column = self._place(value.column), value.column
         words, kind, form = value.values, value.type, value.format
+        as_is = kind == "auto" and self.given.what == "catalogue"
 
         def get(cells: Sequence[Cell]) -> Json:
             cell = cells[place]
@@ -199,7 +200,8 @@ class RowMapper:
                 if word not in words:
                     raise CellFault(column, f"expected one of the {len(words)} words under values, got another")
                 return words[word]
-            return None if cell is None else typed(cell, kind, form, column)
+            # Fields of items say themselves what they are; guessing would make numbers of ids.
+            return cell if cell is None or as_is else typed(cell, kind, form, column)
 
         return get
 

@@ -140,6 +140,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
         **handlers(kernel, events, identity, consent),
         "suppressions": channels.suppression_rows,
         "decisions": learning.decision_rows,
+        "catalogue": decisions.item_rows,
     }
     return House(
         settings=settings,

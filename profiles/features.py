@@ -67,6 +67,7 @@ class FeatureSet:
             for f in declared.features
             if f.take in {"category", "latest"}
         }
+        self._words = {f.name: f.values for f in declared.features if f.take == "category"}
 
     @classmethod
     def open(cls, file: Path | None = None, *, fade: float = 0.9) -> "FeatureSet":
@@ -79,6 +80,12 @@ class FeatureSet:
     def row(self, profile: UnifiedProfile, at: datetime) -> NDArray[np.float64]:
         """The features of a profile at a moment."""
         return self.evaluate(profile, at).row
+
+    def word(self, name: str | None, values: Mapping[str, float]) -> str | None:
+        """The declared word behind a category feature's number; None when there is no such feature, or no word."""
+        words = self._words.get(name or "")
+        place = values.get(name or "", UNKNOWN_CATEGORY)
+        return words[int(place)] if words is not None and place >= 0 else None
 
     def evaluate(self, profile: UnifiedProfile, at: datetime) -> Evaluated:
         """The same, with origins, segments and oddities.

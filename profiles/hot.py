@@ -19,6 +19,7 @@ from consent.gate import Answer, ConsentState, Permission
 from identity.people import Contact
 from kernel.ids import GraphVersion, IdentifierId, PersonId
 from profiles.features import Origin
+from profiles.interests import Interest
 from profiles.profile import UnifiedProfile
 
 FORM: Final = 2  # raised when older bytes can no longer be read; what has another form is cold
@@ -31,7 +32,7 @@ class HotProfile:
 
     ``profile_version`` is the same for the same records, events and declarations. ``permitted``: whether the purpose may see
     anything; when not, the features are those of somebody of whom nothing is known. ``declined``: the catalogue's ids of what she said
-    does not interest her; that is an instruction, which holds whatever the purpose may see.
+    does not interest her; that is an instruction, which holds whatever the purpose may see. ``interests``: things she engages with, by keyed hash.
     """
 
     person: PersonId
@@ -50,6 +51,7 @@ class HotProfile:
     segments: frozenset[str]
     origins: tuple[Origin, ...]
     declined: frozenset[str] = frozenset()
+    interests: tuple[Interest, ...] = ()
 
     def row(self) -> NDArray[np.float64]:
         """The features as a row."""
@@ -76,6 +78,7 @@ def pack(hot: HotProfile) -> bytes:
             "sure": hot.sure.hex(),
             "segments": sorted(hot.segments),
             "declined": sorted(hot.declined),
+            "interests": [[i.kind, i.code, i.weight.hex(), i.deed] for i in hot.interests],
             "origins": [
                 [o.feature, o.trait, o.source, o.observed_at.isoformat(), o.purpose, o.record_id, o.act, o.count]
                 for o in hot.origins
@@ -112,6 +115,7 @@ def unpack(words: bytes) -> HotProfile | None:
             for feature, trait, source, seen, purpose, record, act, count in form["origins"]
         ),
         declined=frozenset(form["declined"]),
+        interests=tuple(Interest(kind, code, float.fromhex(w), deed) for kind, code, w, deed in form["interests"]),
     )
 
 

@@ -28,10 +28,11 @@ from kernel.db import Conn, after_commit
 from kernel.errors import NotFound
 from kernel.ids import IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
-from profiles import store, survivorship
+from profiles import interests, store, survivorship
 from profiles.consent_filter import see
 from profiles.features import FeatureSet
 from profiles.hot import HotProfile, granted_on, pack, reach, stale_from, still_good, unpack, version_of
+from profiles.interests import Kind
 from profiles.keeping import Keeping
 from profiles.profile import UnifiedProfile
 from profiles.raw import RawProfile, RawRecord
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _REBUILT: Final = timedelta(minutes=15)  # as long as a hot profile lives
+_CODE_BYTES: Final = 8  # a hash of a thing in the hot store; two of one shop's things share one once in many lifetimes
 _CHUNK: Final = 2_000  # people at a time: bounded memory, few round trips
 
 
@@ -88,6 +90,7 @@ class Profiles:
         self.settings = settings or ProfilesSettings()
         self.features = FeatureSet.open(self.settings.features_file, fade=self.settings.event_weight)
         self.survivorship = survivorship.load(self.settings.survivorship_file)
+        self.interest_rules = interests.rules()
         self._hot = HotStore(kernel.cache)
         self._folder = kernel.settings.data_dir / "features"
         self.keeping = Keeping(self._folder)
@@ -374,7 +377,12 @@ class Profiles:
             sure=seen.sure,
             segments=found.segments,
             origins=found.origins,
+            interests=interests.interests(seen, self.interest_rules, now, self.interest_code),
         )
+
+    def interest_code(self, kind: Kind, name: str) -> str:
+        """The keyed hash under which a hot profile knows a category, an item or a content."""
+        return self._kernel.vault.pepper(f"interest/{kind}", name)[:_CODE_BYTES].hex()
 
 
 def _raw_record(record: SourceRecord) -> RawRecord:

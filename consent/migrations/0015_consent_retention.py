@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0015_consent_retention"
-down_revision = "0014_identity_reviews"
+down_revision = "0014_items"
 branch_labels = None
 depends_on = None
 

@@ -4,121 +4,27 @@ Enters: YAML text. Leaves: a frozen `Catalogue` with a digest over its canonical
 faulty place and, for an unknown key, the nearest known one. Spec decision.D44, D46, D47 (a published variant is immutable).
 """
 
-import difflib
-import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from kernel.canonical import Json, canonical, digest
 from kernel.errors import Problem
 from orchestration.decision.errors import CatalogueInvalid, UnknownPlacement
+from orchestration.decision.parts import Channel, Name, Names, Part, Seconds, Words, listed, nearest
+from orchestration.decision.sourcing import Audience, BundleRule, ItemRules, SourceRule
+from orchestration.decision.variants import Button, Content, SlotSource, Variant, name_parts
 
 NOTHING = "nothing"
 """The arm that sends nothing; no variant may take its name."""
 
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
-
-def _seconds(value: object) -> object:
-    """`30m`, `12h`, `7d`, `2w` as whole seconds; a number is seconds already."""
-    if isinstance(value, str) and value != "day":
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            msg = "expected a duration such as 30m, 12h, 7d or 2w"
-            raise ValueError(msg)
-        return int(match[1]) * _SECONDS[match[2]]
-    return value
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-Seconds = Annotated[int, BeforeValidator(_seconds), Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
-Channel = Literal["web", "email", "push"]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class SlotSource(_Part):
-    """The trait that fills a slot of the words, and neutral words for when the purpose may not see it. No fallback: required."""
-
-    trait: str
-    fallback: str | None = None
-
-
-class Button(_Part):
-    """The one button of a message."""
-
-    label: str = Field(min_length=1, max_length=80)
-    url: str = Field(min_length=1)
-
-
-class Variant(_Part):
-    """One version of a content: its words, with slots written as `{{ name }}`, and its economics.
-
-    `body` is split into paragraphs at empty lines. `logged_as` are names under which imported logs know this arm.
-    """
-
-    id: Name
-    label: str = Field(min_length=1, max_length=200)
-    channels: Annotated[tuple[Channel, ...], BeforeValidator(_listed), Field(min_length=1)]
-    subject: str = ""
-    heading: str = ""
-    preheader: str = ""
-    body: str = Field(min_length=1)
-    action: Button | None = None
-    slots: Mapping[str, SlotSource] = {}
-    locale: str | None = None
-    is_advertisement: bool = True
-    on_behalf_of: str = ""
-    paid_by: str = ""
-    value: float = Field(default=1.0, description="Worth of one unit of reward, in the placement's currency.")
-    cost: float = Field(default=0.0, ge=0, description="Cost of showing it once, in the same currency.")
-    tags: Names = ()
-    personal: bool = True
-    stock: int | None = Field(default=None, ge=0)
-    logged_as: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-
-    @model_validator(mode="after")
-    def _can_be_sent(self) -> "Variant":
-        if "email" in self.channels and not self.subject:
-            msg = f"expected a subject in variant '{self.id}', which goes out by email"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def paragraphs(self) -> tuple[str, ...]:
-        """The body, paragraph by paragraph."""
-        return tuple(part.strip() for part in re.split(r"\n\s*\n", self.body) if part.strip())
-
-    def words(self) -> dict[str, Json]:
-        """What is published and immutable: everything a reader could see."""
-        told: dict[str, Json] = self.model_dump(mode="json", exclude=_ECONOMICS)
-        return told
-
-
-_ECONOMICS = {"channels", "value", "cost", "tags", "personal", "stock", "logged_as"}
-
-
-class Content(_Part):
-    """A message that may be said in several ways."""
-
-    id: Name
-    category: Name | None = None
-    variants: tuple[Variant, ...] = Field(min_length=1)
-
-
-class Cap(_Part):
+class Cap(Part):
     """At most `limit` messages per person within `window`; `scope` says which messages count."""
 
     limit: int = Field(ge=1)
@@ -127,14 +33,14 @@ class Cap(_Part):
     scope: Literal["placement", "channel", "all"] = "placement"
 
 
-class Holdout(_Part):
+class Holdout(Part):
     """A share of people who get nothing, so that lift can be measured. Placements with the same name share its people."""
 
     name: Name
     share: float = Field(ge=0, lt=1)
 
 
-class SegmentRule(_Part):
+class SegmentRule(Part):
     """Membership by segment names that profiles computed: in all of `all`, in some of `any`, in none of `none`."""
 
     all: Names = ()
@@ -150,14 +56,16 @@ class SegmentRule(_Part):
         )
 
 
-class Placement(_Part):
+class Placement(Part):
     """A place and moment at which one choice is made."""
 
     name: Name
     purpose: str | Mapping[Channel, str]
     personalize_under: str = "marketing.personalize"
-    channels: Annotated[tuple[Channel, ...], BeforeValidator(_listed), Field(min_length=1)]
-    variants: Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(min_length=1)]
+    channels: Annotated[tuple[Channel, ...], BeforeValidator(listed), Field(min_length=1)]
+    variants: Names = ()
+    sources: tuple[SourceRule, ...] = ()
+    items: ItemRules = ItemRules()
     segment: SegmentRule | None = None
     caps: tuple[Cap, ...] = ()
     epsilon: Mapping[Channel, Annotated[float, Field(ge=0, le=1)]] = {}
@@ -165,7 +73,7 @@ class Placement(_Part):
     trigger: str | None = None
     time_to_live: Seconds = 86_400
     min_sure: float = Field(default=0.0, ge=0, le=1)
-    nothing_logged_as: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    nothing_logged_as: Words = ()
     nothing_value: float = Field(default=1.0, description="Worth of one unit of reward that comes without a message.")
     reward: str | None = Field(
         default=None, description="The outcome that this placement's ranker learns; none: the rewards table, summed."
@@ -183,7 +91,7 @@ class Placement(_Part):
         return timedelta(seconds=self.time_to_live)
 
 
-class Catalogue(_Part):
+class Catalogue(Part):
     """The whole file. Variant ids are unique in it; every name a placement uses is declared."""
 
     version: Literal[1] = 1
@@ -191,32 +99,42 @@ class Catalogue(_Part):
     contents: tuple[Content, ...] = Field(min_length=1)
     placements: tuple[Placement, ...] = Field(min_length=1)
     rewards: Mapping[str, float] = {}
+    audience: Audience = Audience()
+    regions: Mapping[str, str] = Field(default={}, description="How a region is called in a section's title.")
+    categories: Mapping[str, str] = Field(default={}, description="How a category is called in a section's title.")
+    bundles: tuple[BundleRule, ...] = ()
 
     @model_validator(mode="after")
     def _names_meet(self) -> "Catalogue":
-        ids = [one.id for one in self.variants()]
-        if doubled := sorted({one for one in ids if ids.count(one) > 1}):
-            msg = f"expected every variant id once, got again: {', '.join(doubled)}"
-            raise ValueError(msg)
-        if NOTHING in ids:
+        _once("variant id", [one.id for one in self.variants()])
+        if NOTHING in self._families:
             msg = f"expected another variant id than '{NOTHING}', which names the arm that sends nothing"
             raise ValueError(msg)
-        names = [one.name for one in self.placements]
-        if doubled := sorted({one for one in names if names.count(one) > 1}):
-            msg = f"expected every placement name once, got again: {', '.join(doubled)}"
-            raise ValueError(msg)
+        _once("placement name", [one.name for one in self.placements])
+        _once("bundle id", [one.id for one in self.bundles])
         shares: dict[str, float] = {}
         for place in self.placements:
-            self._place_meets(place, ids)
+            self._place_meets(place)
             if place.holdout and shares.setdefault(place.holdout.name, place.holdout.share) != place.holdout.share:
                 msg = f"expected one share for holdout '{place.holdout.name}', got several"
                 raise ValueError(msg)
         return self
 
-    def _place_meets(self, place: Placement, ids: list[str]) -> None:
+    def _place_meets(self, place: Placement) -> None:
+        if not place.variants and not place.sources:
+            msg = f"expected variants or sources in placement '{place.name}', got neither"
+            raise ValueError(msg)
+        for name in (*place.variants, *(one.template for one in place.sources)):
+            if name not in self._families:
+                msg = f"expected a declared variant in placement '{place.name}', got '{name}'{nearest(name, list(self._families))}"
+                raise ValueError(msg)
         for name in place.variants:
-            if name not in ids:
-                msg = f"expected a declared variant in placement '{place.name}', got '{name}'{_nearest(name, ids)}"
+            if self._families[name].template:
+                msg = f"expected a source for '{name}' in placement '{place.name}': items fill its slots"
+                raise ValueError(msg)
+        for rule in place.sources:
+            if not self._families[rule.template].template:
+                msg = f"expected a template with slots for an item in placement '{place.name}', got '{rule.template}'"
                 raise ValueError(msg)
         if not isinstance(place.purpose, str):
             for channel in place.channels:
@@ -224,18 +142,54 @@ class Catalogue(_Part):
                     msg = f"expected a purpose for channel {channel} in placement '{place.name}'"
                     raise ValueError(msg)
 
-    def variants(self) -> Iterator[Variant]:
-        """Every variant, in declared order."""
+    @cached_property
+    def _families(self) -> Mapping[str, Variant]:
+        """Every id that a placement may name, with its variant as declared."""
+        found: dict[str, Variant] = {}
         for content in self.contents:
-            yield from content.variants
+            for declared in content.variants:
+                found |= {one.id: declared for one in declared.permutations()} | {declared.id: declared}
+        return found
+
+    @cached_property
+    def _made(self) -> Mapping[str, Variant]:
+        """Every variant that can be chosen as it is, and every template, by id."""
+        return {
+            one.id: one for content in self.contents for declared in content.variants for one in declared.permutations()
+        }
+
+    def variants(self) -> Iterator[Variant]:
+        """Every variant, in declared order: permutations instead of what makes them, templates as they are."""
+        for content in self.contents:
+            for declared in content.variants:
+                yield from declared.permutations()
 
     def variant(self, name: str) -> Variant:
-        """The variant with this id; `KeyError` cannot happen for names of placements, which are checked."""
-        return next(one for one in self.variants() if one.id == name)
+        """The variant with this id, or the template that an item fills; `KeyError` cannot happen for names of placements, which are checked."""
+        family = name_parts(name)[0]
+        return self._made.get(family) or self._families[family]
+
+    def family(self, name: str) -> str:
+        """The id that the file gives the variant: of a permutation, of a filled template."""
+        head = name_parts(name)[0]
+        return self._families[head].id if head in self._families else head
+
+    def offered(self, placement: Placement) -> tuple[Variant, ...]:
+        """The variants of a placement, permutations one by one; what items make of its templates is not among them."""
+        found: dict[str, Variant] = {}
+        for name in placement.variants:
+            one = self._made.get(name)
+            for variant in (one,) if one is not None else self._families[name].permutations():
+                found.setdefault(variant.id, variant)
+        return tuple(found.values())
 
     def content_of(self, variant: str) -> Content:
         """The content a variant belongs to."""
-        return next(one for one in self.contents if any(two.id == variant for two in one.variants))
+        return self._contents[self.family(variant)]
+
+    @cached_property
+    def _contents(self) -> Mapping[str, Content]:
+        return {one.id: content for content in self.contents for one in content.variants}
 
     def placement(self, name: str) -> Placement:
         """The placement with this name.
@@ -247,7 +201,7 @@ class Catalogue(_Part):
             if place.name == name:
                 return place
         known = [one.name for one in self.placements]
-        raise UnknownPlacement(f"expected a declared placement, got '{name[:64]}'{_nearest(name, known)}")
+        raise UnknownPlacement(f"expected a declared placement, got '{name[:64]}'{nearest(name, known)}")
 
     def document(self) -> dict[str, Json]:
         """The canonical form: every default written out."""
@@ -287,7 +241,11 @@ def parse(text: str) -> Catalogue:
 
 
 _KNOWN = sorted({
-    name for part in (Catalogue, Content, Variant, SlotSource, Button, Placement, Cap, Holdout, SegmentRule) for name in part.model_fields
+    name
+    for part in (
+        Catalogue, Content, Variant, SlotSource, Button, Placement, Cap, Holdout, SegmentRule, SourceRule, ItemRules, Audience, BundleRule,
+    )
+    for name in part.model_fields
 })  # fmt: skip
 
 
@@ -296,10 +254,11 @@ def _problem(error: Mapping[str, object]) -> Problem:
     steps = place if isinstance(place, tuple) else ()
     pointer = "/" + "/".join(str(step) for step in steps)
     if error["type"] == "extra_forbidden":
-        return Problem(pointer, f"unknown key '{steps[-1]}'{_nearest(str(steps[-1]), _KNOWN)}")
+        return Problem(pointer, f"unknown key '{steps[-1]}'{nearest(str(steps[-1]), _KNOWN)}")
     return Problem(pointer, str(error["msg"]).removeprefix("Value error, "))
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known[:12])}"
+def _once(what: str, names: list[str]) -> None:
+    if doubled := sorted(name for name, count in Counter(names).items() if count > 1):
+        msg = f"expected every {what} once, got again: {', '.join(doubled[:5])}"
+        raise ValueError(msg)

@@ -17,7 +17,7 @@ from kernel.batcher import GroupCommit
 from kernel.db import Conn
 from kernel.ids import DecisionId, DeliveryId, EntryId, PersonId
 from kernel.kernel import Kernel
-from orchestration.decision import store
+from orchestration.decision import item_store, store
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.store import Row
@@ -27,13 +27,14 @@ FENCE, CATALOGUE, WITHHELD, STANDING = "fence", "catalogue", "withheld", "standi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """A decision ready to be kept. `fences` are the consent versions it rests on."""
+    """A decision ready to be kept. `fences` are the consent versions it rests on, `items` the version of the assortment, where sources were asked."""
 
     row: Row
     entry: NewEntry
     fences: Mapping[PersonId, int]
     delivery: NewDelivery | None = None
     standing: tuple[Standing, DecisionId | None] | None = None
+    items: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Committer:
         answers: dict[int, Committed | Refused] = {}
         moved = await self._moved(conn, items)
         ruling = await store.ruling(conn)
+        offered = await item_store.version(conn) if any(item.items is not None for item in items) else None
         for place, item in enumerate(items):
             if any(
                 person in moved or version != self._newest(items, person) for person, version in item.fences.items()
@@ -87,6 +89,8 @@ class Committer:
                 answers[place] = Refused(FENCE, "consent_or_graph_moved")
             elif item.row.catalogue != ruling:
                 answers[place] = Refused(CATALOGUE, "catalogue_moved")
+            elif item.items is not None and item.items != offered:
+                answers[place] = Refused(CATALOGUE, "items_moved")
         sending = [place for place in range(len(items)) if place not in answers and items[place].delivery is not None]
         reserved: dict[int, DeliveryId] = {}
         wanted = [delivery for place in sending if (delivery := items[place].delivery) is not None]

@@ -5,9 +5,10 @@ Enters: `Inputs`. Leaves: the eligible arms, and one `Rejection` with stage, num
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
-from orchestration.decision.inputs import SHOWN, Arm, Inputs
+from orchestration.decision.inputs import SHOWN, Arm, Inputs, Market
 
 
 class Stage(StrEnum):
@@ -97,9 +98,45 @@ def _publication(state: Inputs, arm: Arm) -> Rejection | None:
         return Rejection(Stage.PUBLICATION, "out_of_stock")
     if arm.id in state.declined:
         return Rejection(Stage.PUBLICATION, NOT_INTERESTED)
+    if (wrong := misfit(state.market, arm)) is not None:
+        return Rejection(Stage.PUBLICATION, wrong)
     reason = _refusal(state, arm)
     # What is left are words that cannot be rendered for this person.
     return Rejection(Stage.PUBLICATION, reason) if reason and reason != SHOWN and not _is_cap(reason) else None
+
+
+def misfit(market: Market, arm: Arm) -> str | None:
+    """Why this arm is not for where the person is, what she reads, or the items this placement takes; None when it is.
+
+    What is sold somewhere only is not for who may be anywhere; what an item does not say, a rule about it cannot be met by.
+    """
+    if arm.regions and market.region not in arm.regions:
+        return "region_unknown" if market.region is None else "wrong_region"
+    if arm.locale and market.locale and _language(arm.locale) != _language(market.locale):
+        return "wrong_locale"
+    if arm.item is None:
+        return None
+    if market.content_ratings and arm.content_rating not in market.content_ratings:
+        return "not_rated" if arm.content_rating is None else "content_rating"
+    return _overpriced(market, arm)
+
+
+def _overpriced(market: Market, arm: Arm) -> str | None:
+    if market.currency is None:
+        return None
+    if arm.price is None or arm.currency is None:
+        return "no_price"
+    if arm.currency != market.currency:
+        return "other_currency"
+    price = Decimal(arm.price)
+    low = market.min_price is not None and price < Decimal(market.min_price)
+    high = market.max_price is not None and price > Decimal(market.max_price)
+    return "price_out_of_bounds" if low or high else None
+
+
+def _language(locale: str) -> str:
+    """`de` of `de`, `de-AT` and `de_AT`: who reads one reads the other."""
+    return locale.replace("_", "-").partition("-")[0].lower()
 
 
 def _cap(state: Inputs, arm: Arm) -> Rejection | None:

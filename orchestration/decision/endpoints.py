@@ -23,10 +23,11 @@ from kernel.canonical import Json, canonical
 from kernel.errors import NotFound
 from kernel.ids import is_id
 from kernel.kernel import Kernel
-from orchestration.decision import store
+from orchestration.decision import item_store, store
 from orchestration.decision.errors import UnknownDecision
 from orchestration.decision.request import Decision, DecisionRequest, Replay
 from orchestration.decision.service import Decisions
+from orchestration.decision.variants import name_parts
 
 router = APIRouter(tags=["decisions"])
 _MOST_PLACEMENTS = 20  # of one page
@@ -179,10 +180,12 @@ async def content(request: Request, placement: str, variant: str) -> Response:
     """A published variant, as words with their slots; the same bytes for ever."""
     house = _House(request)
     shelved = await house.decisions.shelf.current()
-    if variant not in shelved.catalogue.placement(placement).variants or variant not in shelved.published:
+    place, (family, item) = shelved.catalogue.placement(placement), name_parts(variant)
+    filled = item is not None and family in {rule.template for rule in place.sources}
+    if not filled and not (item is None and shelved.offers(place, variant)):
         raise NotFound("expected a variant that this placement publishes, got another", code="unknown_variant")
     async with house.kernel.db.reading() as conn:
-        found = await store.words(conn, variant)
+        found = await (store.words(conn, variant) if item is None else item_store.content(conn, variant))
     if found is None:
         raise NotFound("expected a published variant, got one that is not", code="unknown_variant")
     digest, words = found
@@ -198,7 +201,9 @@ async def content(request: Request, placement: str, variant: str) -> Response:
 
 async def _answer(house: _House, made: Decision) -> dict[str, Json]:
     shelved = await house.decisions.shelf.current()
-    words = shelved.catalogue.variant(made.variant).words() if made.variant else None
+    arm = made.outcome.arm
+    words = shelved.words(made.variant) if made.variant else None
+    listed = {"item": arm.item, "source": arm.source, "section": arm.section} if arm is not None and arm.item else {}
     return {
         "decision_id": made.decision_id,
         "placement": made.placement,
@@ -206,6 +211,7 @@ async def _answer(house: _House, made: Decision) -> dict[str, Json]:
         "variant": made.variant,
         "channel": made.channel,
         "content": words,
+        **listed,
         "propensity": made.propensity,
         "withheld": made.withheld,
         "expires_at": made.expires_at.isoformat(),

@@ -27,6 +27,7 @@ from orchestration.decision.engine import Judged, Outcome
 from orchestration.decision.inputs import Arm, Inputs, Permit
 from orchestration.decision.ranking import rows
 from orchestration.decision.record import Record
+from orchestration.decision.variants import Variant
 
 
 def facts(
@@ -46,7 +47,7 @@ def facts(
         purpose=arm.purpose if arm else placement.purpose_on(placement.channels[0]),
         channel=arm.channel if arm else None,
         choice=made.choice,
-        title=variant.label if variant else "",
+        title=_title(variant, arm),
         candidates=tuple(_candidate(one) for one in made.judged),
         policy=PolicyFacts(
             name=made.policy,
@@ -77,6 +78,12 @@ def facts(
         locale=(variant.locale if variant else None) or "en",
         segments=(*state.segment_all, *state.segment_any, *state.segment_none),
     )
+
+
+def _title(variant: Variant | None, arm: Arm | None) -> str:
+    if variant is None or arm is None:
+        return ""
+    return variant.label if arm.title is None else f"{variant.label}: {arm.title}"
 
 
 def _candidate(one: Judged) -> Candidate:
@@ -141,6 +148,7 @@ def closed(state: Inputs, change: Mapping[str, Json], segments_of: SegmentsOf | 
     """
     permits = dict(state.permits)
     features = list(state.features)
+    unseen = False
     withdrawn = change.get("withdraw")
     if isinstance(withdrawn, str):
         purpose, _, channel = withdrawn.partition("|")
@@ -149,7 +157,7 @@ def closed(state: Inputs, change: Mapping[str, Json], segments_of: SegmentsOf | 
             if (of == purpose or of.startswith(f"{purpose}.")) and channel in {"", on}:
                 permits[key] = Permit(answer="denied", reason="consent.withdrawn")
         if state.personalize_under == purpose or state.personalize_under.startswith(f"{purpose}."):
-            features = [float("nan")] * len(features)
+            features, unseen = [float("nan")] * len(features), True
     without = change.get("without")
     gone = {without} if isinstance(without, str) else {*without} if isinstance(without, Sequence) else set()
     features = [
@@ -159,4 +167,12 @@ def closed(state: Inputs, change: Mapping[str, Json], segments_of: SegmentsOf | 
     if [value.hex() for value in features] != [value.hex() for value in state.features]:
         values = dict(zip(state.feature_names, features, strict=True))
         segments = segments_of(values) if segments_of is not None else frozenset()
-    return replace(state, permits=permits, features=tuple(features), segments=segments)
+    changed = replace(state, permits=permits, features=tuple(features), segments=segments)
+    return _unknown(changed) if unseen else changed
+
+
+def _unknown(state: Inputs) -> Inputs:
+    """The inputs without what her profile brought forward: no items found by what she did, no taste, no place she told of."""
+    market = replace(state.market, region=None, locale=None, profile=False) if state.market.profile else state.market
+    arms = tuple(replace(arm, taste=0.0) for arm in state.arms if not arm.personal_source)
+    return replace(state, arms=arms, market=market)

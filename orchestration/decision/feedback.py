@@ -4,7 +4,7 @@ Enters: what explain was told on a why page, in the transaction that keeps it. L
 every decision that was gathered before and drops her hot profile and her standing choices; or a review of her identity (explain.E9).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from consent.service import Consent
@@ -13,6 +13,7 @@ from explain.service import Feedback, OnFeedback
 from identity.service import Identity
 from kernel.db import Conn
 from orchestration.decision.inputs import Arm
+from orchestration.decision.variants import name_parts
 
 NOT_ME: Final = "not_me"
 
@@ -34,7 +35,23 @@ def acting(identity: Identity, consent: Consent) -> OnFeedback:
     return heard
 
 
-def declined(arms: Sequence[Arm], said: Iterable[str]) -> frozenset[str]:
-    """The arms that these words of a person rule out: the very content."""
-    names = frozenset(said)
-    return frozenset(arm.id for arm in arms if arm.variant in names) if names else frozenset()
+def said_no(variant: str, said: Iterable[str], family: Callable[[str], str]) -> bool:
+    """Whether a variant is what she said no to: the same content, or the same item."""
+    name, item = name_parts(variant)
+    parts = [name_parts(one) for one in said]
+    if item is not None:
+        return any(item == other for _, other in parts)
+    return any(other is None and family(name) == family(head) for head, other in parts)
+
+
+def declined(arms: Sequence[Arm], said: Iterable[str], family: Callable[[str], str]) -> frozenset[str]:
+    """The arms that these words of a person rule out: the content in all its permutations, an item whatever says it.
+
+    `family`: how the catalogue file names a variant.
+    """
+    parts = [name_parts(one) for one in said]
+    names = {family(name) for name, item in parts if item is None}
+    items = {item for _, item in parts if item is not None}
+    return frozenset(
+        arm.id for arm in arms if (arm.item in items if arm.item is not None else (arm.family or arm.variant) in names)
+    )

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from channels.caps import CapRule
-from channels.content import Action, Content, Slot, fill
+from channels.content import Action, Content, Slot, fill, missing_variable
 from channels.deliveries import NewDelivery, No
 from channels.errors import Unrenderable
 from channels.web.standing import WEB
@@ -22,19 +22,21 @@ from kernel.errors import Conflict, NotFound
 from kernel.ids import IdentifierId, KeyId, PersonId, is_id
 from kernel.kernel import Kernel
 from kernel.model import Model
-from orchestration.decision.candidates import arms
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
 from orchestration.decision.engine import GREEDY
 from orchestration.decision.errors import SubjectAmbiguous
 from orchestration.decision.feedback import declined
 from orchestration.decision.inputs import SHOWN, Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
+from orchestration.decision.items import slot_texts
 from orchestration.decision.models import Models
+from orchestration.decision.offering import offering
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.policy import policy_digest
 from orchestration.decision.record import Record
 from orchestration.decision.request import DecisionRequest
 from orchestration.decision.settings import DecisionSettings
-from orchestration.decision.shelf import Shelf
+from orchestration.decision.shelf import Shelf, Shelved
+from orchestration.decision.variants import name_parts
 from profiles.hot import HotProfile
 from profiles.service import Profiles
 
@@ -49,11 +51,16 @@ class Gathered:
 
     inputs: Inputs
     model: Model | None
-    catalogue: Catalogue
+    shelved: Shelved
     placement: Placement
     hot: HotProfile
     at: datetime
     expires_at: datetime
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue that ruled when it was gathered."""
+        return self.shelved.catalogue
 
 
 class Gatherer:
@@ -111,9 +118,9 @@ class Gatherer:
             hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
         active = await self._models.active(placement.name)
         at = self._kernel.clock.now()
-        found = arms(
-            shelved.catalogue, placement, settings=self._settings, published=shelved.published,
-            channels=request.channels,
+        found, market = offering(
+            shelved, placement, hot, self._profiles.features, context=request.context, channels=request.channels,
+            settings=self._settings,
         )  # fmt: skip
         wanted = {f"{arm.purpose}|{arm.channel}" for arm in found} | {f"{placement.personalize_under}|"}
         permits = {
@@ -126,10 +133,10 @@ class Gatherer:
         }
         suppressed, full = await self._advice(person, placement, hot, max(request.deliver_after or at, at))
         no = {arm.id: f"cap:{full[arm.channel]}" for arm in found if arm.channel in full}
-        no |= await self._unsendable(request, person, shelved.catalogue, placement, found, at) | dict(refused or {})
+        no |= await self._unsendable(request, person, shelved, placement, found, at) | dict(refused or {})
         if request.page is not None:
             no |= _unshowable(shelved.catalogue, found)
-            no |= {arm.id: SHOWN for arm in found if arm.variant in request.page.shown}
+            no |= {arm.id: SHOWN for arm in found if _shown(arm, request.page.shown)}
         rule = placement.segment
         inputs = Inputs(
             at=at.isoformat(),
@@ -143,6 +150,7 @@ class Gatherer:
                 graph=int(hot.graph_version), consent=hot.consent_version, profile=hot.profile_version,
                 catalogue=shelved.digest, feature_set=self._profiles.features.digest, policy=_POLICY,
                 model=active.model.digest if active.model is not None else None,
+                items=shelved.assortment.version if placement.sources else None,
             ),
             feature_names=self._profiles.features.names,
             features=tuple(float(one) for one in hot.features),
@@ -167,10 +175,11 @@ class Gatherer:
             trigger=request.trigger or placement.trigger,
             context=dict(request.context),
             attempt=attempt,
-            declined=declined(found, hot.declined),
+            declined=declined(found, hot.declined, shelved.catalogue.family),
+            market=market,
         )  # fmt: skip
         return Gathered(
-            inputs=inputs, model=active.model, catalogue=shelved.catalogue, placement=placement, hot=hot, at=at,
+            inputs=inputs, model=active.model, shelved=shelved, placement=placement, hot=hot, at=at,
             expires_at=request.expires_at or at + placement.lifetime,
         )  # fmt: skip
 
@@ -188,7 +197,7 @@ class Gatherer:
             channel=arm.channel,
             purpose=arm.purpose,
             content=content_of(
-                gathered.catalogue,
+                gathered.shelved,
                 arm.variant,
                 await self._traits(
                     gathered.catalogue, gathered.placement, arm.variant, PersonId(record.inputs.person), gathered.at
@@ -201,7 +210,7 @@ class Gatherer:
         )
 
     async def _unsendable(
-        self, request: DecisionRequest, person: PersonId, catalogue: Catalogue, placement: Placement,
+        self, request: DecisionRequest, person: PersonId, shelved: Shelved, placement: Placement,
         found: tuple[Arm, ...], at: datetime,
     ) -> dict[str, str]:  # fmt: skip
         """Arms that could not be queued whatever is drawn, with channels' reason.
@@ -219,10 +228,10 @@ class Gatherer:
             if late:
                 no[arm.id] = No.EXPIRED
                 continue
-            if traits is None and catalogue.variant(arm.variant).slots:
-                traits = await self._traits(catalogue, placement, arm.variant, person, at)
+            if traits is None and shelved.catalogue.variant(arm.variant).traits:
+                traits = await self._traits(shelved.catalogue, placement, arm.variant, person, at)
             try:
-                reason = self._channels.refusal(content_of(catalogue, arm.variant, traits or {}), arm.channel)
+                reason = self._channels.refusal(content_of(shelved, arm.variant, traits or {}), arm.channel)
             except Unrenderable as fault:
                 reason = fault.reason
             if reason is not None:
@@ -232,8 +241,8 @@ class Gatherer:
     async def _traits(
         self, catalogue: Catalogue, placement: Placement, name: str, person: PersonId, at: datetime
     ) -> Mapping[str, object]:
-        """What may fill the slots of a variant: what the purpose may see of her; nothing when it has no slots."""
-        if not catalogue.variant(name).slots:
+        """What may fill the slots of a variant: what the purpose may see of her; nothing when it has no such slots."""
+        if not catalogue.variant(name).traits:
             return {}
         async with self._kernel.db.reading() as conn:
             seen = await self._profiles.unified(conn, [person], placement.personalize_under, at)
@@ -271,16 +280,37 @@ def _unshowable(catalogue: Catalogue, found: tuple[Arm, ...]) -> dict[str, str]:
     return {
         arm.id: "missing_variable"
         for arm in found
-        if arm.channel == WEB and any(one.fallback is None for one in catalogue.variant(arm.variant).slots.values())
+        if arm.channel == WEB and any(one.fallback is None for one in catalogue.variant(arm.variant).traits.values())
     }
 
 
-def content_of(catalogue: Catalogue, name: str, traits: Mapping[str, object]) -> Content:
-    """The words of a variant, its slots filled from these traits and nothing else. Raises Unrenderable when a required one is absent."""
-    variant = catalogue.variant(name)
-    slots = [Slot(name=key, trait=one.trait, fallback=one.fallback) for key, one in variant.slots.items()]
+def _shown(arm: Arm, shown: frozenset[str]) -> bool:
+    """Whether a page has this variant already, or the item that fills it (decision.D48)."""
+    return arm.variant in shown or (arm.item is not None and arm.item in {name_parts(one)[1] for one in shown})
+
+
+def content_of(shelved: Shelved, name: str, traits: Mapping[str, object]) -> Content:
+    """The words of a variant, its slots filled from these traits, the item in it, and nothing else.
+
+    Raises:
+        Unrenderable: a required slot stays empty, or the item is no more.
+    """
+    variant = shelved.catalogue.variant(name)
+    texts: dict[str, str] = {}
+    if variant.template:
+        item = shelved.assortment.items.get(name_parts(name)[1] or "")
+        said = slot_texts(variant, item, shelved.catalogue.categories) if item is not None else None
+        if said is None:
+            raise missing_variable(next(key for key, one in variant.slots.items() if one.item is not None))
+        texts = said
+        # An address is no text: it stands where it is published, and is never printed as words.
+        variant = variant.filled(
+            {key: text for key, text in texts.items() if variant.slots[key].item in {"url", "image"}}
+        )
+    slots = [Slot(name=key, trait=one.trait, fallback=one.fallback) for key, one in variant.traits.items() if one.trait]
+    spoken = {key: text for key, text in texts.items() if variant.slots[key].item not in {"url", "image"}}
     return Content(
-        content_id=variant.id,
+        content_id=name,
         subject=variant.subject,
         heading=variant.heading or variant.subject or variant.label,
         paragraphs=variant.paragraphs,
@@ -288,8 +318,8 @@ def content_of(catalogue: Catalogue, name: str, traits: Mapping[str, object]) ->
         action=Action(label=variant.action.label, url=variant.action.url) if variant.action else None,
         locale=variant.locale,
         advertisement=variant.is_advertisement,
-        on_behalf_of=variant.on_behalf_of or catalogue.controller,
-        slots=fill(slots, traits),
+        on_behalf_of=variant.on_behalf_of or shelved.catalogue.controller,
+        slots=fill(slots, traits) | spoken,
     )
 
 

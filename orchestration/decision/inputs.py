@@ -21,7 +21,12 @@ ENGINE_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """A candidate: one variant on one channel, with what the catalogue says of it at this moment."""
+    """A candidate: one variant on one channel, with what the catalogue says of it at this moment.
+
+    `family` is the variant as the catalogue file names it, where that is another name: of a permutation, of a template that an item fills. `source`
+    found the item, `section` titles its section, `personal_source`: it was found by what is known of her. `taste` is how much she engaged with
+    the item and its category: it parts arms that are equally useful, and nothing else.
+    """
 
     variant: str
     channel: str
@@ -35,11 +40,39 @@ class Arm:
     stock: int | None = None
     category: str | None = None
     tags: tuple[str, ...] = ()
+    family: str | None = None
+    item: str | None = None
+    title: str | None = None
+    source: str | None = None
+    section: str | None = None
+    personal_source: bool = False
+    taste: float = 0.0
+    regions: tuple[str, ...] = ()
+    locale: str | None = None
+    content_rating: str | None = None
+    price: str | None = None
+    currency: str | None = None
 
     @property
     def id(self) -> str:
         """How the record names it."""
         return f"{self.variant}@{self.channel}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """Where the person is and what she reads, as far as it is known, and what the placement asks of items.
+
+    `profile`: region and locale come from her profile, not from the request. Prices are decimal texts.
+    """
+
+    region: str | None = None
+    locale: str | None = None
+    profile: bool = False
+    content_ratings: tuple[str, ...] = ()
+    currency: str | None = None
+    min_price: str | None = None
+    max_price: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +117,7 @@ class Versions:
     feature_set: str
     policy: str
     model: str | None
+    items: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: the digest is worked out once
@@ -94,7 +128,7 @@ class Inputs:
     contact or connector that is not there, words that cannot be rendered; or `SHOWN`, since another placement of the page has it.
     `declined` names arms whose content she said does not interest her.
 
-    What is newer than the first records (`declined`) is written only where it says something: a record from
+    What is newer than the first records (`declined`, `market`, `versions.items`, fields of arms from `family` on) is written only where it says something: a record from
     before has the bytes and the digest it always had.
     """
 
@@ -126,6 +160,7 @@ class Inputs:
     context: Mapping[str, Json] | None = None
     attempt: int = 1
     declined: frozenset[str] = frozenset()
+    market: Market = Market()
 
     def permit(self, arm: Arm) -> Permit:
         """The gate's answer for this arm; silence is no."""
@@ -146,6 +181,7 @@ class Inputs:
             "versions": {
                 "graph": ver.graph, "consent": ver.consent, "profile": ver.profile, "catalogue": ver.catalogue,
                 "feature_set": ver.feature_set, "policy": ver.policy, "model": ver.model,
+                **({"items": ver.items} if ver.items is not None else {}),
             },
             "feature_names": list(self.feature_names),
             "features": [value.hex() for value in self.features],
@@ -171,6 +207,7 @@ class Inputs:
             "context": dict(self.context or {}),
             "attempt": self.attempt,
             **({"declined": sorted(self.declined)} if self.declined else {}),
+            **({"market": _said(self.market, Market())} if self.market != Market() else {}),
         }  # fmt: skip
 
     @cached_property
@@ -192,7 +229,22 @@ def _arm(arm: Arm) -> dict[str, Json]:
         "variant": arm.variant, "channel": arm.channel, "purpose": arm.purpose, "order": arm.order,
         "epsilon": arm.epsilon.hex(), "value": arm.value.hex(), "cost": arm.cost.hex(), "personal": arm.personal,
         "published": arm.published, "stock": arm.stock, "category": arm.category, "tags": list(arm.tags),
+        **_said(arm, _PLAIN, _LATER),
     }  # fmt: skip
+
+
+def _said(value: Arm | Market, plain: Arm | Market, names: Sequence[str] | None = None) -> dict[str, Json]:
+    """The fields of a value that differ from the plain one's."""
+    found: dict[str, Json] = {}
+    for name in names if names is not None else value.__slots__:
+        held = getattr(value, name)
+        if held != getattr(plain, name):
+            found[name] = held.hex() if isinstance(held, float) else list(held) if isinstance(held, tuple) else held
+    return found
+
+
+_PLAIN = Arm(variant="", channel="", purpose="", order=0, epsilon=0.0)
+_LATER = tuple(name for name in Arm.__slots__[Arm.__slots__.index("tags") + 1 :])
 
 
 def from_json(form: Mapping[str, Json]) -> Inputs:
@@ -215,7 +267,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         versions=Versions(
             graph=ver.whole("graph"), consent=ver.whole("consent"), profile=ver.whole("profile"),
             catalogue=ver.text("catalogue"), feature_set=ver.text("feature_set"), policy=ver.text("policy"),
-            model=ver.maybe("model"),
+            model=ver.maybe("model"), items=ver.maybe_whole("items"),
         ),
         feature_names=part.names("feature_names"),
         features=tuple(float.fromhex(one) for one in part.names("features")),
@@ -245,16 +297,28 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         context=cast("Mapping[str, Json]", form["context"]),
         attempt=part.whole("attempt"),
         declined=frozenset(part.names("declined")),
+        market=_read_market(part.inner("market")) if "market" in form else Market(),
+    )  # fmt: skip
+
+
+def _read_market(one: "_Reader") -> Market:
+    return Market(
+        region=one.maybe("region"), locale=one.maybe("locale"), profile=one.yes("profile"),
+        content_ratings=one.names("content_ratings"), currency=one.maybe("currency"), min_price=one.maybe("min_price"),
+        max_price=one.maybe("max_price"),
     )  # fmt: skip
 
 
 def _read_arm(one: "_Reader") -> Arm:
-    stock = one.form["stock"]
     return Arm(
         variant=one.text("variant"), channel=one.text("channel"), purpose=one.text("purpose"), order=one.whole("order"),
         epsilon=one.real("epsilon"), value=one.real("value"), cost=one.real("cost"), personal=one.yes("personal"),
-        published=one.yes("published"), stock=None if stock is None else one.whole("stock"),
-        category=one.maybe("category"), tags=one.names("tags"),
+        published=one.yes("published"), stock=one.maybe_whole("stock"),
+        category=one.maybe("category"), tags=one.names("tags"), family=one.maybe("family"), item=one.maybe("item"),
+        title=one.maybe("title"), source=one.maybe("source"), section=one.maybe("section"),
+        personal_source=one.yes("personal_source"), taste=one.real("taste") if "taste" in one.form else 0.0,
+        regions=one.names("regions"), locale=one.maybe("locale"), content_rating=one.maybe("content_rating"),
+        price=one.maybe("price"), currency=one.maybe("currency"),
     )  # fmt: skip
 
 
@@ -268,8 +332,12 @@ class _Reader:
         return str(self.form[name])
 
     def maybe(self, name: str) -> str | None:
-        value = self.form[name]
+        value = self.form.get(name)
         return None if value is None else str(value)
+
+    def maybe_whole(self, name: str) -> int | None:
+        value = self.form.get(name)
+        return None if value is None else int(cast("int", value))
 
     def whole(self, name: str) -> int:
         return int(cast("int", self.form[name]))
@@ -278,7 +346,7 @@ class _Reader:
         return float.fromhex(self.text(name))
 
     def yes(self, name: str) -> bool:
-        return bool(self.form[name])
+        return bool(self.form.get(name))
 
     def names(self, name: str) -> tuple[str, ...]:
         return tuple(str(one) for one in cast("Sequence[Json]", self.form.get(name) or ()))

@@ -25,6 +25,7 @@ from kernel.errors import InvalidInput
 from kernel.ids import PersonId
 from kernel.kernel import Kernel
 from orchestration.decision.errors import StandingMoved
+from orchestration.decision.feedback import said_no
 from orchestration.decision.request import DecisionRequest, OnPage
 from orchestration.decision.service import Decisions
 from orchestration.decision.shelf import Shelved
@@ -236,7 +237,6 @@ def still_allowed(held: Standing, hot: HotProfile, shelved: Shelved) -> bool:
         return False
     if held.variant is None:
         return True
-    if held.variant in hot.declined:
+    if said_no(held.variant, hot.declined, shelved.catalogue.family):
         return False
-    offered = held.variant in place.variants and held.variant in shelved.published
-    return offered and shelved.catalogue.variant(held.variant).stock != 0
+    return shelved.offers(place, held.variant) and shelved.stock(held.variant) != 0

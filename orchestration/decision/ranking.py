@@ -4,7 +4,8 @@ Enters: inputs, eligible arms, a `kernel.model.Model` or None. Leaves: a score a
 of what ranked, and why the model did not (decision.D11). utility = value x score - cost (decision.D12).
 
 A model column is a profile feature by its name, or a property of the candidate: `variant=ID`, `channel=NAME`, `category=NAME`,
-`tag=NAME`, `context=NAME`. The nothing arm is `variant=nothing` and has no channel.
+`tag=NAME`, `context=NAME`. The nothing arm is `variant=nothing` and has no channel. A permutation and a
+filled template are also the variant that the catalogue file names.
 """
 
 import math
@@ -29,11 +30,13 @@ class Ranking:
     utilities: tuple[float, ...]
     scores: tuple[float | None, ...]
     fallback: str | None = None
+    tastes: tuple[float, ...] = ()
 
     @property
     def best(self) -> int:
-        """The place of the greatest utility; the first declared wins a tie, sending nothing loses it."""
-        return max(range(len(self.utilities)), key=lambda place: (self.utilities[place], -place))
+        """The place of the greatest utility; of equal ones what is more to her taste, then the first declared; nothing loses a tie."""
+        tastes = self.tastes or (0.0,) * len(self.utilities)
+        return max(range(len(self.utilities)), key=lambda place: (self.utilities[place], tastes[place], -place))
 
 
 def rank(state: Inputs, arms: Sequence[Arm], model: Model | None) -> Ranking:
@@ -49,13 +52,19 @@ def rank(state: Inputs, arms: Sequence[Arm], model: Model | None) -> Ranking:
     knows_nothing = f"variant={NOTHING}" in model.feature_names
     utilities = [arm.value * score - arm.cost for arm, score in zip(arms, scores, strict=False)]
     idle = state.nothing_value * scores[-1] if knows_nothing else 0.0
-    return Ranking("ranker", (*utilities, idle), (*scores[:-1], scores[-1] if knows_nothing else None))
+    return Ranking(
+        "ranker", (*utilities, idle), (*scores[:-1], scores[-1] if knows_nothing else None), tastes=_tastes(arms)
+    )
 
 
 def rules(arms: Sequence[Arm], reason: str) -> Ranking:
     """The fallback: declared value less cost, ties by declared order; sending nothing is worth nothing."""
     utilities = tuple(arm.value - arm.cost for arm in arms)
-    return Ranking("rules", (*utilities, 0.0), (None,) * (len(arms) + 1), reason)
+    return Ranking("rules", (*utilities, 0.0), (None,) * (len(arms) + 1), reason, _tastes(arms))
+
+
+def _tastes(arms: Sequence[Arm]) -> tuple[float, ...]:
+    return (*(arm.taste for arm in arms), 0.0)
 
 
 def unknown_columns(columns: Sequence[str], features: Sequence[str]) -> list[str]:
@@ -84,7 +93,8 @@ def rows(columns: Sequence[str], state: Inputs, arms: Sequence[Arm]) -> NDArray[
 
 def marks(arm: Arm) -> list[str]:
     """The candidate columns that are 1 for this arm."""
-    found = [f"variant={arm.variant}", f"channel={arm.channel}", *(f"tag={tag}" for tag in arm.tags)]
+    names = dict.fromkeys((arm.variant, arm.family or arm.variant))
+    found = [*(f"variant={name}" for name in names), f"channel={arm.channel}", *(f"tag={tag}" for tag in arm.tags)]
     if arm.category is not None:
         found.append(f"category={arm.category}")
     return found

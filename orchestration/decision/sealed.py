@@ -6,7 +6,7 @@ thing to a reader: redacted.
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -51,6 +51,11 @@ class Opened:
     def canonical(self) -> bytes:
         """The record's canonical bytes."""
         return canonical(self.record)
+
+    def probabilities(self) -> Iterator[tuple[str, float]]:
+        """Every arm by id with the probability it was drawn with."""
+        for one in cast("list[Mapping[str, Json]]", self.record["candidates"]):
+            yield str(one["id"]), float.fromhex(str(one["propensity"]))
 
     def decoded(self) -> Record:
         """The record as a value: what was decided then, not what would be decided now."""

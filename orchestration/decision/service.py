@@ -17,7 +17,6 @@ from audit.receipt import Receipt
 from audit.service import Audit
 from audit.tags import Tag
 from channels.errors import Unrenderable
-from channels.web.standing import WEB, Standing
 from consent.service import Consent
 from explain.facts import DecisionFacts, Verdict
 from identity.service import Identity
@@ -27,9 +26,12 @@ from kernel.db import Conn
 from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, is_id, new_id
 from kernel.kernel import Kernel
 from orchestration.decision import evidence, facts, figures, store
+from orchestration.decision.answers import answer_of, row_of, standing_of
 from orchestration.decision.commit import CATALOGUE, FENCE, STANDING, WITHHELD, Committed, Committer, Pending, Refused
+from orchestration.decision.counting import Restocked, Stocker
 from orchestration.decision.engine import Outcome, decide, withhold
 from orchestration.decision.errors import StandingMoved
+from orchestration.decision.feed import ItemRows
 from orchestration.decision.gather import Gathered, Gatherer
 from orchestration.decision.inputs import Inputs
 from orchestration.decision.keeping import Keeping
@@ -63,8 +65,10 @@ class Decisions:
         self._consent = consent
         self._profiles = profiles
         self._models = models
-        self.shelf = Shelf(kernel, audit, self.settings)
+        self.shelf = Shelf(kernel, audit, self.settings, profiles.interest_code)
         self._gatherer = Gatherer(kernel, identity, profiles, channels, models, self.shelf, self.settings)
+        self._stocker = Stocker(kernel, identity, profiles, self.shelf, self.settings)
+        self.item_rows = ItemRows(kernel.db, kernel.clock, self._stocker.relist)
         self._sealer = Sealer(kernel, identity)
         self._committer = Committer(kernel, audit, consent, channels, self.settings)
 
@@ -100,11 +104,11 @@ class Decisions:
             made = decide(gathered.inputs, drawn, model=gathered.model)
             record = Record(decision_id=decision_id, seed=drawn, inputs=gathered.inputs, outcome=made)
             if request.dry_run:
-                return _answer(record, gathered)
+                return answer_of(record, gathered)
             kept = await self._keep(request, record, gathered)
             if isinstance(kept, Committed):
                 standing = standing_of(record, gathered) if request.page is not None else None
-                return replace(_answer(record, gathered, kept), standing=standing)
+                return replace(answer_of(record, gathered, kept), standing=standing)
             await self._learn_of(kept, made, person, refused)
         return await self._contended(request, person, decision_id, seed)
 
@@ -146,12 +150,19 @@ class Decisions:
             delivery = await self._gatherer.delivery(request, record, gathered, key.id)
         except Unrenderable as fault:  # a slot that this purpose may not fill: another arm may do without it
             return Refused(WITHHELD, fault.reason)
-        row = _row(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
+        row = row_of(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
         fences = {PersonId(record.inputs.person): record.inputs.versions.consent}
         entry = evidence.entry(record, key_id=key.id, actor=request.actor)
         wish = (standing_of(record, gathered), request.page.replaces) if request.page is not None else None
         return await self._committer.submit(
-            Pending(row=row, entry=entry, fences=fences, delivery=delivery, standing=wish)
+            Pending(
+                row=row,
+                entry=entry,
+                fences=fences,
+                delivery=delivery,
+                standing=wish,
+                items=record.inputs.versions.items,
+            )
         )
 
     async def _learn_of(self, kept: Refused, made: Outcome, person: PersonId, refused: dict[str, str]) -> None:
@@ -173,12 +184,12 @@ class Decisions:
             decision_id=decision_id, seed=seed, inputs=gathered.inputs, outcome=withhold(gathered.inputs, CONTENTION)
         )
         key = await self._sealer.key(gathered.inputs.person)
-        row = _row(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
+        row = row_of(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
         entry = evidence.entry(record, key_id=key.id, actor=request.actor)
         async with self._kernel.db.transaction() as conn:
             (entry_id,) = await self._audit.append(conn, [entry])
             await store.insert(conn, [replace(row, entry_id=entry_id)])
-        return _answer(record, gathered, Committed(entry_id, None))
+        return answer_of(record, gathered, Committed(entry_id, None))
 
     # looking back
 
@@ -288,6 +299,13 @@ class Decisions:
         """Publish the catalogue that `text` declares: `candor import catalogue FILE`."""
         return await self.shelf.publish(conn, text, actor=actor)
 
+    async def refresh_sources(self, conn: Conn, at: datetime) -> Restocked:
+        """Count anew what sources list and publish it, in the caller's transaction; people are seen through the consent filter only.
+
+        Decisions see it after the commit. Without a catalogue, items or a placement with sources there is nothing to do.
+        """
+        return await self._stocker.refresh(conn, at)
+
     # holder of personal data, counter of impact
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
@@ -315,80 +333,3 @@ class Decisions:
     async def close(self) -> None:
         """Finish the commits that wait."""
         await self._committer.close()
-
-
-def _row(record: Record, gathered: Gathered, *, key_id: KeyId, sealed: bytes) -> Row:
-    state, made = record.inputs, record.outcome
-    arm = made.arm
-    return Row(
-        id=record.decision_id,
-        person=PersonId(state.person),
-        placement=state.placement,
-        at=gathered.at,
-        expires_at=gathered.expires_at,
-        trigger=state.trigger,
-        choice=made.choice,
-        variant=arm.variant if arm else None,
-        channel=arm.channel if arm else None,
-        propensity=made.propensity,
-        ranked_by=made.ranked_by,
-        explored=made.explored,
-        holdout=state.holdout.name if state.holdout else None,
-        held=made.holdout,
-        in_scope=made.in_scope,
-        withheld=made.withheld,
-        catalogue=state.versions.catalogue,
-        feature_set=state.versions.feature_set,
-        policy=state.versions.policy,
-        model=state.versions.model if made.ranked_by == "ranker" else None,
-        record=record.digest,
-        inputs=state.digest,
-        entry_id=EntryId(""),
-        delivery_id=None,
-        key_id=key_id,
-        sealed=sealed,
-    )
-
-
-def standing_of(record: Record, gathered: Gathered) -> Standing:
-    """What stands on the page once this decision is committed."""
-    state, made, hot = record.inputs, record.outcome, gathered.hot
-    return Standing(
-        person=PersonId(state.person),
-        placement=state.placement,
-        decision_id=record.decision_id,
-        choice=made.choice,
-        variant=made.arm.variant if made.arm else None,
-        propensity=made.propensity,
-        withheld=made.withheld,
-        purpose=gathered.placement.purpose_on(WEB),
-        personalize_under=state.personalize_under,
-        personal=hot.permitted,
-        consent_version=hot.consent_version,
-        graph_version=int(hot.graph_version),
-        catalogue=state.versions.catalogue,
-        since=gathered.at,
-        until=hot.until,
-        expires_at=gathered.expires_at,
-    )
-
-
-def _answer(record: Record, gathered: Gathered, kept: Committed | None = None) -> Decision:
-    made = record.outcome
-    arm = made.arm
-    return Decision(
-        decision_id=record.decision_id,
-        person=PersonId(record.inputs.person),
-        placement=record.inputs.placement,
-        at=gathered.at,
-        expires_at=gathered.expires_at,
-        choice=made.choice,
-        variant=arm.variant if arm else None,
-        channel=arm.channel if arm else None,
-        propensity=made.propensity,
-        withheld=made.withheld,
-        outcome=made,
-        attempts=record.inputs.attempt,
-        entry_id=kept.entry_id if kept else None,
-        delivery_id=kept.delivery_id if kept else None,
-    )

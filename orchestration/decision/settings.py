@@ -24,6 +24,25 @@ class DecisionSettings(Section):
     catalogue_seconds: float = Field(
         default=1.0, ge=0, le=60, description="A process looks for a newer catalogue or model this often."
     )
+    sources_purpose: str = Field(
+        default="marketing.personalize",
+        description="The purpose under which people are counted for what sources list; who does not permit it is not counted.",
+    )
+    list_length: int = Field(default=50, ge=1, le=200, description="Items that a source lists for one key, at most.")
+    least_people: int = Field(
+        default=3, ge=1, description="What fewer different people did than this is in no list: it would tell of them."
+    )
+    most_seeds: int = Field(
+        default=20_000,
+        ge=1,
+        description="Items that similar items and bundles are listed for, those of most people first.",
+    )
+    trending_half_life_days: float = Field(
+        default=7.0, gt=0, description="After this many days a deed counts half as much for what is trending."
+    )
+    most_arms: int = Field(
+        default=50, ge=1, le=200, description="Items that sources bring forward for one decision, at most."
+    )
     group_items: int = Field(default=64, ge=1, le=1000, description="Decisions committed together, at most.")
     group_wait_ms: float = Field(
         default=2.0, ge=0, le=100, description="Longest wait for company before a commit, milliseconds."

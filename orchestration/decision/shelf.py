@@ -5,7 +5,7 @@ Enters: catalogue text from staff. Leaves: `Shelved` (catalogue, digest, publish
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from audit.entries import NewEntry
 from audit.service import Audit
@@ -13,10 +13,14 @@ from audit.tags import Tag
 from kernel.canonical import Json, digest
 from kernel.db import Conn, after_commit
 from kernel.kernel import Kernel
-from orchestration.decision import store
-from orchestration.decision.catalogue import Catalogue, parse
+from orchestration.decision import item_store, stocking, store
+from orchestration.decision.assortment import Assortment
+from orchestration.decision.catalogue import Catalogue, Placement, parse
 from orchestration.decision.errors import ContentChanged, NoCatalogue
+from orchestration.decision.items import variant_id, worded
 from orchestration.decision.settings import DecisionSettings
+from orchestration.decision.variants import name_parts
+from profiles.interests import Coder, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,34 @@ class Shelved:
     catalogue: Catalogue
     digest: str
     published: frozenset[str]
+    assortment: Assortment = field(default_factory=Assortment)
+
+    def offers(self, placement: Placement, variant: str) -> bool:
+        """Whether a placement could show this variant today: it is one of its own or what a template makes of a listed item, and published."""
+        _, name = name_parts(variant)
+        if name is None:
+            return variant in self.published and any(one.id == variant for one in self.catalogue.offered(placement))
+        item = self.assortment.items.get(name)
+        templates = {rule.template for rule in placement.sources}
+        return item is not None and any(
+            variant == variant_id(template, item) and variant in self.assortment.published for template in templates
+        )
+
+    def words(self, variant: str) -> Json:
+        """What is published of it; None when its item is no more."""
+        family, name = name_parts(variant)
+        made = self.catalogue.variant(family)
+        if name is None:
+            return made.words()
+        item = self.assortment.items.get(name)
+        return None if item is None else worded(made, item, self.catalogue.categories)
+
+    def stock(self, variant: str) -> int | None:
+        """What is left of it; None where nobody counts."""
+        _, name = name_parts(variant)
+        if name is None:
+            return self.catalogue.variant(variant).stock
+        return self.assortment.items[name].stock if name in self.assortment.items else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +73,11 @@ class Publication:
 class Shelf:
     """One per process and event loop."""
 
-    def __init__(self, kernel: Kernel, audit: Audit, settings: DecisionSettings) -> None:
+    def __init__(self, kernel: Kernel, audit: Audit, settings: DecisionSettings, code: Coder) -> None:
+        """`code`: how hot profiles name things."""
         self._kernel = kernel
+        self._code = code
+        self._codes: dict[tuple[Kind, str], str] = {}
         self._audit = audit
         self._settings = settings
         self._held: Shelved | None = None
@@ -63,10 +98,24 @@ class Shelf:
             if ruling is None:
                 raise NoCatalogue("expected a catalogue, got none imported")
             published = await store.published(conn)
-            catalogue = held.catalogue if held is not None and held.digest == ruling else await self._read(conn, ruling)
-        self._held = Shelved(catalogue, ruling, published)
+            same = held is not None and held.digest == ruling
+            catalogue = held.catalogue if held is not None and same else await self._read(conn, ruling)
+            assortment = await self._offered(conn, catalogue, held.assortment if held is not None and same else None)
+        self._held = Shelved(catalogue, ruling, published, assortment)
         self._read_at = time.monotonic()
         return self._held
+
+    async def ruling(self, conn: Conn) -> Catalogue:
+        """The catalogue that rules in this transaction. `NoCatalogue`."""
+        name = await store.ruling(conn)
+        if name is None:
+            raise NoCatalogue("expected a catalogue, got none imported")
+        return await self._read(conn, name)
+
+    async def _offered(self, conn: Conn, catalogue: Catalogue, held: Assortment | None) -> Assortment:
+        if held is not None and (not stocking.sourced(catalogue) or held.version == await item_store.version(conn)):
+            return held
+        return await stocking.load(conn, catalogue, self._code, self._codes)
 
     def forget(self) -> None:
         """Look again at the next decision."""
@@ -103,6 +152,7 @@ class Shelf:
         if await store.ruling(conn) == name:
             return Publication(name, answer.variants, answer.placements, changed=False)
         await store.publish(conn, name, document, actor=actor, at=now)
+        await stocking.declare(conn, catalogue, now)
         facts: dict[str, Json] = {"variants": answer.variants, "placements": answer.placements}
         await self._audit.append(conn, [NewEntry(Tag.CATALOGUE_PUBLISHED, {"catalogue": name}, facts, actor=actor)])
         return answer

@@ -89,7 +89,8 @@ def economics(arms: tuple[str, ...], catalogue: Catalogue, placement: Placement)
 
 def rules_policy(log: Log, catalogue: Catalogue, placement: Placement) -> Floats:
     """What the declared rules would do: the variant of highest value less cost, always."""
-    shown = [catalogue.variant(name) for name in placement.variants if name in log.arms]
+    offered = [*catalogue.offered(placement), *(catalogue.variant(rule.template) for rule in placement.sources)]
+    shown = [one for one in offered if one.id in log.arms]
     best = max(shown, key=lambda one: one.value - one.cost, default=None)
     name = best.id if best is not None else NOTHING
     made = np.zeros((len(log), len(log.arms)))

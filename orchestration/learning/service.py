@@ -69,7 +69,7 @@ class Learning:
         self._audit = audit
         self._identity = identity
         self._registry = Registry(kernel)
-        self._shelf = Shelf(kernel, audit, DecisionSettings())
+        self._shelf = Shelf(kernel, audit, DecisionSettings(), profiles.interest_code)
         self._features = profiles.features
         self._assembler = Assembler(identity, consent, profiles, Sealer(kernel, identity))
         counting = Counting(identity, consent, events, self.settings)

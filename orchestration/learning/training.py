@@ -6,6 +6,7 @@ moment, through the consent filter (features.F44, F45). Decisions with one possi
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from orchestration.decision import store as decided
 from orchestration.decision.catalogue import NOTHING, Catalogue, Placement
 from orchestration.decision.sealed import Opened, Sealer
 from orchestration.decision.store import Row
+from orchestration.decision.variants import name_parts
 from orchestration.learning import store
 from orchestration.learning.logs import Floats, Log
 from orchestration.learning.rewards_store import Reward
@@ -201,12 +203,18 @@ def _unfit(row: Row, reward: Reward | None, as_of: datetime, feature_set: str) -
 
 
 def _example(one: Opened, reward: float) -> Example:
+    """Items come and go: what is learned is the template that said them, and its probability is that of all its items together."""
     assert one.row.person is not None
+    arm, propensity = one.row.variant or NOTHING, one.row.propensity
+    if name_parts(arm)[1] is not None:
+        arm = name_parts(arm)[0]
+        said = {each.id for each in one.inputs.arms if each.item is not None and each.family == arm}
+        propensity = min(1.0, math.fsum(p for name, p in one.probabilities() if name in said))
     return Example(
         person=one.row.person,
         at=one.row.at,
-        arm=one.row.variant or NOTHING,
-        propensity=one.row.propensity,
+        arm=arm,
+        propensity=propensity,
         reward=reward,
         features=one.inputs.features,
     )
@@ -215,8 +223,8 @@ def _example(one: Opened, reward: float) -> Example:
 def arm_names(catalogue: Catalogue, placement: Placement) -> dict[str, str]:
     """Names in imported logs to variant ids of this placement."""
     names = dict.fromkeys((*placement.nothing_logged_as, NOTHING), NOTHING)
-    for variant_id in placement.variants:
-        names |= dict.fromkeys((*catalogue.variant(variant_id).logged_as, variant_id), variant_id)
+    for variant in catalogue.offered(placement):
+        names |= dict.fromkeys((*variant.logged_as, variant.id), variant.id)
     return names
 
 

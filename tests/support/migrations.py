@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The chain as doors.md numbers it.
 CHAIN = (
     "0001_kernel", "0002_audit", "0003_identity", "0004_consent", "0005_events", "0006_profiles", "0007_channels",
-    "0008_explain", "0009_decision", "0010_learning", "0011_channels_receipts", "0012_channels_push", "0013_channels_web", "0014_identity_reviews", "0015_consent_retention",
+    "0008_explain", "0009_decision", "0010_learning", "0011_channels_receipts", "0012_channels_push", "0013_channels_web", "0014_identity_reviews", "0014_items", "0015_consent_retention",
 )  # fmt: skip
 
 # The rooms above the kernel, in the order of the chain.

@@ -23,14 +23,38 @@ def register(app: Commands) -> None:
 
 def import_file(
     what: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")],
-    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet, also .gz or .zst; a catalogue is YAML.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="CSV, JSON Lines or Parquet, also .gz or .zst; a catalogue is YAML, its items a feed."),
+    ] = None,
     plan: Annotated[
         Path | None, typer.Option("--map", help="The MAP.yaml of this source; a YAML catalogue needs none.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and map every row, store nothing.")] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh", help="With catalogue: count anew what sources list, after the file or without one."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Import a file; run again, it resumes or does nothing."""
+    from kernel.errors import InvalidInput
+
+    if refresh and (what != "catalogue" or dry_run):
+        raise InvalidInput(
+            "expected --refresh with catalogue and without --dry-run, got another way",
+            code="refresh_misplaced",
+            remedy="Count anew with: candor import catalogue --refresh.",
+        )
+    if refresh and file is None:
+        _refresh(as_json=as_json)
+        return
+    _import(what, file, plan, dry_run=dry_run, as_json=as_json)
+    if refresh:
+        _refresh(as_json=as_json)
+
+
+def _import(what: str, file: Path | None, plan: Path | None, *, dry_run: bool, as_json: bool) -> None:
     from kernel.errors import InvalidInput
 
     if what not in KINDS:
@@ -38,6 +62,10 @@ def import_file(
             f"expected one of {', '.join(KINDS)}, got {what!r}",
             code="unknown_import",
             remedy="Name what the file holds.",
+        )
+    if file is None:
+        raise InvalidInput(
+            f"expected a file of {what}, got none", code="file_missing", remedy="Name the file after the kind."
         )
     if what == "catalogue" and plan is None:
         _catalogue(file, dry_run=dry_run)
@@ -90,6 +118,25 @@ def _run(what: str, file: Path, plan: Path, *, dry_run: bool) -> "ImportReport":
             )
 
     return in_house(work)
+
+
+def _refresh(*, as_json: bool) -> None:
+    from orchestration.decision.counting import Restocked
+
+    async def work(house: "House") -> Restocked:
+        async with house.kernel.db.transaction() as conn:
+            return await house.decisions.refresh_sources(conn, house.kernel.clock.now())
+
+    done = in_house(work)
+    if as_json:
+        output.emit_json(done)
+        return
+    output.out.print(
+        f"counted {done.people:,} people: {done.lists:,} lists, {done.bundles:,} bundles over {done.items:,} items; "
+        f"{done.published:,} contents published"
+    )
+    if done.unsaid:
+        output.say(f"{done.unsaid:,} items lack a field that their template needs.")
 
 
 def _catalogue(file: Path, *, dry_run: bool) -> None:
