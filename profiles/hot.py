@@ -22,7 +22,7 @@ from profiles.features import Origin
 from profiles.interests import Interest
 from profiles.profile import UnifiedProfile
 
-FORM: Final = 2  # raised when older bytes can no longer be read; what has another form is cold
+FORM: Final = 3  # raised when older bytes can no longer be read; what has another form is cold
 _VERSION_BYTES: Final = 6  # fits a JSON number, which holds 53 bits exactly
 
 
