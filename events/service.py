@@ -271,7 +271,7 @@ class Events:
             part = people[start : start + _MANY]
             states = await self._consent.states(conn, part)
             may = [one for one in part if gate.permission(states[one], purpose, None, at).granted]
-            for person, events in (await self.of_people(conn, may, since=since, until=until)).items():
+            for person, events in (await self.of_people(conn, may, since=since, until=until, known_by=at)).items():
                 kept = [e for e in events if not e.machine and not reach.isdisjoint(e.purposes)]
                 if kept:
                     found[person] = kept

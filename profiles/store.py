@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _PERSON: Final = "person_id"
+_AT_ONCE: Final = 200  # profiles a round trip: half a megabyte, which also a busy store takes within its timeout
 _log = get_logger("profiles.store")
 
 
@@ -66,22 +68,16 @@ class HotStore:
 
     async def write(self, purpose: str, profiles: Mapping[PersonId, bytes], ttl: timedelta) -> int:
         """Keep these; the number kept."""
-        if not profiles:
-            return 0
-
-        async def put(redis: "Redis") -> int:
-            async with redis.pipeline(transaction=False) as pipe:
-                for person, words in profiles.items():
-                    pipe.hset(_key(person), purpose, words)
-                    pipe.pexpire(_key(person), ttl)
-                await pipe.execute()
-            return len(profiles)
-
-        try:
-            return await self._cache.run(put)
-        except CacheUnavailable as fault:
-            _log.warning("hot_profiles_not_kept", code=fault.code, count=len(profiles))
-            return 0
+        kept = 0
+        rows = list(profiles.items())
+        for start in range(0, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            try:
+                kept += await self._cache.run(partial(_put, purpose, part, ttl))
+            except CacheUnavailable as fault:
+                _log.warning("hot_profiles_not_kept", code=fault.code, count=len(profiles) - kept)
+                break
+        return kept
 
     async def forget(self, people: Sequence[PersonId]) -> None:
         """Drop all purposes of these."""
@@ -97,6 +93,15 @@ class HotStore:
         except CacheUnavailable as fault:
             _log.warning("hot_profiles_not_dropped", code=fault.code)
             return 0
+
+
+async def _put(purpose: str, profiles: Sequence[tuple[PersonId, bytes]], ttl: timedelta, redis: "Redis") -> int:
+    async with redis.pipeline(transaction=False) as pipe:
+        for person, words in profiles:
+            pipe.hset(_key(person), purpose, words)
+            pipe.pexpire(_key(person), ttl)
+        await pipe.execute()
+    return len(profiles)
 
 
 def rows_digest(people: Sequence[PersonId], names: Sequence[str], rows: NDArray[np.float64]) -> str:
