@@ -65,8 +65,8 @@ rfm=purchase_recency,purchase_frequency,purchase_monetary
 ) > "$made/second.txt" 2>&1 & second=$!
 say "buyers of the music shop: recency, frequency, monetary value as of 1 July 1998"
 candor report features --names "$rfm" --at 1998-07-01 --source cdnow
-say "what these tell, as of 1 October 1997, of the nine months after; and what a month's leak would gain"
-candor learn forecast --event "Order Completed" --at 1997-10-01 --days 273 --names "$rfm" --source cdnow --probe-days 30
+say "what these tell, as of 1 January 1998, of the 90 days after; and what a month's leak would gain"
+candor learn forecast --event "Order Completed" --at 1998-01-01 --days 90 --names "$rfm" --source cdnow --probe-days 30
 wait "$second"; cat "$made/second.txt"
 
 say "the ranker against uniform and the best single mail, doubly robust, 95 %"

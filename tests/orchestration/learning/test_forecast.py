@@ -75,7 +75,7 @@ features:
 def test_the_thirty_day_leak_of_cdnow_is_refused():
     """features.F46: recency, frequency and monetary value of the right day foretell later purchases; of a month later, too well."""
     path = shared_path("data/cdnow/CDNOW_master.txt")
-    split, end = datetime(1997, 10, 1, tzinfo=UTC), datetime(1998, 7, 1, tzinfo=UTC)
+    split, end = datetime(1998, 1, 1, tzinfo=UTC), datetime(1998, 4, 1, tzinfo=UTC)
     bought: dict[str, list[tuple[datetime, float]]] = {}
     for line in path.read_text().splitlines()[1:]:
         who, day, _, dollars = line.split()
@@ -107,6 +107,6 @@ def test_the_thirty_day_leak_of_cdnow_is_refused():
     seen = Seen([""] * len(rows), np.array(rows), np.array(later), np.array(did))
     honest, leaky = areas(seen, QUICK)
     assert honest > 0.75
-    assert leaky - honest > 0.03
+    assert leaky - honest > 0.04
     with pytest.raises(LeakFound):
         refuse_leaks(seen, RFM.names, QUICK)
