@@ -149,6 +149,14 @@ async def test_a_name_that_no_asset_has_is_refused_before_anything_runs() -> Non
     assert "identity_graph" in caught.value.remedy
 
 
+def test_the_page_about_it_is_of_today() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs/draw_pipeline.py", "--check"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_dagsters_own_check_finds_nothing(tmp_path: Path) -> None:
     tool = Path(sys.executable).parent / "dg"
     if not tool.is_file():
