@@ -172,6 +172,37 @@ async def test_links_that_are_no_web_addresses_are_not_followed(stage: Stage) ->
     assert stage.sender.got == []
 
 
+RENEWED = """async (settings) => {
+    const waits = [];
+    await (await caches.open("candor-push")).put("settings", new Response(JSON.stringify(settings)));
+    const event = new ExtendableEvent("pushsubscriptionchange");
+    event.newSubscription = {toJSON: () => ({endpoint: "https://push.example/new", keys: {p256dh: "P", auth: "A"}})};
+    event.oldSubscription = {endpoint: "https://push.example/old"};
+    event.waitUntil = (promise) => waits.push(promise);
+    self.dispatchEvent(event);
+    await Promise.all(waits);
+}"""
+
+
+async def test_a_subscription_that_the_browser_renews_by_itself_is_told_in_place_of_the_old(stage: Stage) -> None:
+    allowed = {
+        "Access-Control-Allow-Origin": stage.origin,
+        "Access-Control-Allow-Headers": "authorization, content-type",
+        "Access-Control-Allow-Methods": "POST",
+    }
+    stage.sender.answers = [Reply(200, allowed)]
+    kept = {"base": stage.sender.url, "key": "bk_1", "anonymousId": "visitor", "publicKey": "K"}
+    await stage.worker.evaluate(RENEWED, kept)
+    got = stage.sender.got[-1]
+    assert (got.method, got.path, got.headers["authorization"]) == ("POST", "/v1/push/subscriptions", "Bearer bk_1")
+    assert got.json == {
+        "anonymousId": "visitor",
+        "subscription": {"endpoint": "https://push.example/new", "keys": {"p256dh": "P", "auth": "A"}},
+        "applicationServerKey": "K",
+        "replaces": "https://push.example/old",
+    }
+
+
 async def test_the_same_delivery_twice_is_one_notification(stage: Stage) -> None:
     await stage.said()
     await stage.page.evaluate(SHOWN)

@@ -82,7 +82,15 @@ async def test_a_push_is_shown_and_reported_and_nothing_leaves_after_the_no(kern
             again = await browser.run(f"return candorPush.refresh({options})")
             assert again == told
 
+            old = await served.house.channels.push.keyring.current()
+            await served.house.channels.push.keyring.rotate(actor="staff:ann")
+            moved = await browser.run(f"return candorPush.refresh({options})")  # her next visit
+            assert (moved["status"], moved["contact"] != told["contact"]) == ("subscribed", True)
+            await served.house.channels.push.keyring.retire(old.vapid_id, actor="staff:ann")  # nobody is left under it
+            second = await served.send()
+            await served.reaches(second["delivery_id"], "delivered")
+
             done = await browser.run(f"return candorPush.unsubscribe({{...{options}, withdraw: true}})")
             assert done == {"status": "unsubscribed"}
             assert "withheld" in await served.send()
-            assert len(served.service.posted) == 1
+            assert len(served.service.posted) == 2
