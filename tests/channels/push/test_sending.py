@@ -7,7 +7,7 @@ import pytest
 from py_vapid import Vapid02
 
 from channels.ledger import State
-from channels.push.encryption import BODY_BYTES
+from channels.push.encryption import BODY_BYTES, topic
 from tests.channels.push.conftest import SAID, SUBJECT, Shop
 from tests.support.push_receiver import Receiver
 from tests.support.push_service import Answer
@@ -28,9 +28,10 @@ async def test_what_was_decided_is_what_the_browser_reads(shop: Shop) -> None:
     assert tokens.read(said["preferences_url"].rsplit("/", 1)[1], "preferences").subject == contact
     assert tokens.read(said["token"], "push-report").subject == id_
     assert len(posted.body) <= BODY_BYTES
+    assert len(receiver.read(posted.body)) % 512 == 0  # filled up: its length says little
     assert (posted.headers["content-encoding"], posted.headers["urgency"]) == ("aes128gcm", "normal")
     assert posted.headers["ttl"] == "86400"
-    assert len(posted.headers["topic"]) == 32
+    assert posted.headers["topic"] == topic(id_)  # a repeat of this delivery would replace it
     assert Vapid02.verify(posted.headers["authorization"])
     found = await shop.channels.show(id_)
     assert (found.connector, found.state) == ("webpush", State.ACCEPTED)
