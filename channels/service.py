@@ -56,7 +56,7 @@ from kernel.kernel import Kernel
 from kernel.log import get_logger
 from profiles.service import Profiles
 
-_PART = 100  # receipts in one commit: the loop is held for about ten milliseconds at a time, so nobody else waits
+_PART = 200  # receipts in one commit: the loop is held for moments at a time, so nobody else waits
 _PATIENCE_MS = 2_000  # a post of receipts waits this long for a delivery that is being sent; the provider repeats it
 _log = get_logger("channels")
 
