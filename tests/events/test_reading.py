@@ -91,8 +91,9 @@ def test_parquet_keeps_types_and_skips_what_is_not_wanted(tmp_path):
         ("x.csv", b""),
         ("x.csv", b"a,a\n1,2\n"),
         ("x.parquet", b"PAR1garbage"),
-        ("x.csv", gzip.compress(b"id\n" + b"1\n" * 9_999)[:-9]),
+        ("x.csv", gzip.compress(b"id\n" + b"1\n" * 9_999, mtime=0)[:-9]),
     ],
+    ids=["empty", "a name twice", "no parquet", "cut short"],
 )
 def test_an_unreadable_file_says_so(tmp_path, name, content):
     with pytest.raises(UnreadableFile):
