@@ -124,7 +124,7 @@ async def test_a_key_of_a_source_that_never_declared_itself_is_refused_with_a_re
     stray = await door.access.create_key([Scope.COLLECT], actor="test", source="nobody")
     answer = await door.post("/v1/track", {"userId": "u1", "event": "X"}, key=stray.secret)
     assert answer.status_code == 404
-    assert "Register the source" in answer.json()["detail"]
+    assert "Declare it with its purpose" in answer.json()["detail"]
 
 
 async def test_a_browser_key_works_from_its_origin_for_its_visitor(door, rooms):

@@ -27,7 +27,7 @@ contents:
       - {id: open, label: Open, channels: [push], personal: false, subject: The garden is open, body: "Come and see the roses.",
          action: {label: Look, url: "https://shop.example/garden"}}
 placements:
-  - {name: offer, purpose: marketing.push, channels: [push], variants: [open]}
+  - {name: offer, purpose: marketing.push, channels: [push], variants: [open], epsilon: {push: 0.0}}
 rewards: {Order Completed: 1.0}
 """
 PAGE = '<!doctype html><title>Shop</title><script src="{base}/push/subscribe.js"></script><p>Shop'

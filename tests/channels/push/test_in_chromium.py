@@ -27,7 +27,7 @@ SAID = {
 }  # fmt: skip
 SHOWN = """async () => {
     const worker = await navigator.serviceWorker.ready;
-    for (let turn = 0; turn < 250; turn++) {
+    for (let turn = 0; turn < 1500; turn++) {
         const shown = await worker.getNotifications();
         if (shown.length) return shown.map(({title, body, tag, lang, actions}) =>
             ({title, body, tag, lang, actions: actions.map(({action, title}) => ({action, title}))}));

@@ -21,7 +21,7 @@ pytestmark = [
 
 SHOWN = """
     const worker = await navigator.serviceWorker.ready;
-    for (let turn = 0; turn < 500; turn++) {
+    for (let turn = 0; turn < 1500; turn++) {
         const shown = await worker.getNotifications();
         if (shown.length) return shown.map((one) => ({title: one.title, body: one.body, tag: one.tag, data: one.data}));
         await new Promise((wake) => setTimeout(wake, 20));

@@ -245,7 +245,7 @@ class Visit:
     def to(self, path: str) -> list[Request]:
         return [one for one in self.sent if re.search(path, one.url) and one.method != "OPTIONS"]
 
-    async def shows(self, words: str, timeout: float = 8000) -> None:
+    async def shows(self, words: str, timeout: float = 30_000) -> None:
         await self.page.wait_for_function(
             "words => document.getElementById('hero').textContent.includes(words)", arg=words, timeout=timeout
         )

@@ -26,7 +26,7 @@ async def test_explanations_are_made_beside_the_server_and_end_with_it():
                 )
                 for person in world.people
             ]  # fmt: skip
-            shots = await harness.shoot(rig.folder, served.url, asked, rps=10, seconds=0.5)
+            shots = await harness.shoot(rig.folder, served.url, asked, rps=10, seconds=0.5, patience=60)
             assert shots.figures.answered == 5
             (helper,) = served.process.children()
             assert helper.nice() == 19

@@ -66,7 +66,7 @@ async def test_events_are_counted_by_what_became_of_them(house: House):
         await client.post("/v1/batch", json={"batch": [{"type": "track", "userId": "u1"}]}, headers=headers)
     after = await page(house)
     grown = {name: after[name] - before.get(name, 0) for name in after if name.startswith("candor_events_total")}
-    assert grown == {
+    assert {name: count for name, count in grown.items() if count} == {
         'candor_events_total{outcome="accepted"}': 1,
         'candor_events_total{outcome="duplicate"}': 1,
         'candor_events_total{outcome="rejected"}': 1,
