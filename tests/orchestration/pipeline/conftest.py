@@ -1,6 +1,6 @@
 """A whole house with a few people in it, and a way to break its tables."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -14,6 +14,7 @@ from kernel.engines import Addresses
 from kernel.kernel import Kernel
 from orchestration.settings import Settings
 from orchestration.wiring import House, build
+from tests.support.engines import RunEngines
 
 NOTICE = Notice.of("May we?", version="v1", language="en")
 
@@ -35,6 +36,14 @@ def broken(addresses: Addresses) -> Callable[..., None]:
             conn.execute(statement, values)
 
     return run
+
+
+@pytest.fixture
+def superuser(engines: RunEngines, addresses: Addresses) -> Iterator["psycopg.Connection[object]"]:
+    """A superuser's connection to the test's database, who can do what triggers forbid the owner."""
+    name = psycopg.conninfo.conninfo_to_dict(addresses.database)["dbname"]
+    with psycopg.connect(engines.postgres.url(name, "postgres"), autocommit=True) as conn:
+        yield conn
 
 
 async def settle(house: House, names: dict[str, tuple[str, ...]]) -> dict[str, str]:

@@ -91,6 +91,13 @@ def test_every_asset_is_checked(defs) -> None:
     assert found == CHECKS
 
 
+def test_every_check_is_broken_once_by_a_test() -> None:
+    told = "".join(
+        file.read_text() for file in Path(__file__).parent.glob("test_*.py") if file.name != Path(__file__).name
+    )
+    assert [name for checks in CHECKS.values() for name in checks if name not in told] == []
+
+
 def test_no_asset_body_is_longer_than_fifteen_lines() -> None:
     tree = ast.parse((ROOT / "orchestration/pipeline/assets.py").read_text())
     bodies = {
