@@ -13,6 +13,7 @@ from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
 from channels import figures, store
+from channels.advice import Advisor
 from channels.deliveries import Delivery
 from channels.ledger import FROM, UNSENT, State, Step
 from kernel.canonical import Json
@@ -45,8 +46,9 @@ class Move:
 class Mover:
     """Writes steps."""
 
-    def __init__(self, kernel: Kernel, audit: Audit) -> None:
+    def __init__(self, kernel: Kernel, audit: Audit, advisor: Advisor) -> None:
         self._kernel = kernel
+        self._advisor = advisor
         self._audit = audit
 
     async def move(self, conn: Conn, moves: Sequence[Move], *, actor: str = "system") -> list[tuple[Delivery, State]]:
@@ -62,6 +64,7 @@ class Mover:
         ]  # fmt: skip
         unsent = [one.delivery for one in taken if FROM[one.step][1] in UNSENT]
         await store.give_back(conn, [(d.person, key, d.delivery_id) for d in unsent for key in d.cap_keys])
+        self._advisor.forget(conn, [d.person for d in unsent if d.cap_keys])
         moved = [(one.delivery, FROM[one.step][1]) for one in taken]
         reasons = [one.reason for one in taken]
         await self.remember(conn, [(d, s, r) for (d, s), r in zip(moved, reasons, strict=True)], actor=actor)

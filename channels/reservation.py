@@ -12,6 +12,7 @@ from itertools import zip_longest
 
 from audit.tags import Tag
 from channels import forms, store
+from channels.advice import Advisor
 from channels.caps import CapRule, Window, window
 from channels.content import pack
 from channels.deliveries import Delivery, NewDelivery, No, Withheld
@@ -38,13 +39,15 @@ class Reservations:
     """Reserves. `channels` are those that have a connector."""
 
     def __init__(
-        self, kernel: Kernel, identity: Identity, suppressions: Suppressions, mover: Mover, channels: frozenset[str]
-    ) -> None:
+        self, kernel: Kernel, identity: Identity, suppressions: Suppressions, mover: Mover, channels: frozenset[str],
+        advisor: Advisor,
+    ) -> None:  # fmt: skip
         self._kernel = kernel
         self._identity = identity
         self._suppressions = suppressions
         self._mover = mover
         self._channels = channels
+        self._advisor = advisor
 
     async def reserve(self, conn: Conn, deliveries: Sequence[NewDelivery]) -> list[DeliveryId | Withheld]:
         """See `Channels.reserve`."""
@@ -60,6 +63,7 @@ class Reservations:
                 answers[decision] = found
             else:
                 wishes[decision] = found
+        self._advisor.forget(conn, [place.person for wish in wishes.values() for place in wish.places])
         full = await _take(conn, list(wishes.values()))
         kept = {decision: wish for decision, wish in wishes.items() if wish.row.delivery.delivery_id not in full}
         answers |= {decision: Withheld(No.CAP) for decision in wishes.keys() - kept.keys()}

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from audit.service import Audit
 from channels import connectors as made
 from channels import forms, receipts_store, rehearsing, store
+from channels.advice import Advice, Advisor
 from channels.caps import CapRule
 from channels.clearance import Clearance
 from channels.connector import AddressBook, Closed, Connector, Fault
@@ -91,9 +92,12 @@ class Channels:
             preferences_days=self.settings.preferences_days,
             report_days=self.settings.push.report_days,
         )
-        self._mover = Mover(kernel, audit)
         self._suppressions = Suppressions(kernel, audit, identity)
-        self._reservations = Reservations(kernel, identity, self._suppressions, self._mover, frozenset(self.connectors))
+        self._advisor = Advisor(kernel, self._suppressions)
+        self._mover = Mover(kernel, audit, self._advisor)
+        self._reservations = Reservations(
+            kernel, identity, self._suppressions, self._mover, frozenset(self.connectors), self._advisor
+        )
         self._noting = noting = Noting(kernel, consent, events)
         clearance = Clearance(kernel, identity, consent, self._suppressions, frozenset(self.connectors), books)
         self._dispatcher = Dispatcher(
@@ -152,6 +156,13 @@ class Channels:
             if not all(await store.room(conn, [place])):
                 return rule.name
         return None
+
+    async def advice(
+        self, person: PersonId, reach: Mapping[str, IdentifierId], rules: Mapping[str, Sequence[CapRule]], at: datetime,
+        *, fresh: bool = False,
+    ) -> Advice:  # fmt: skip
+        """What stands in the way of a message for this time on each channel of `reach`: from the hot store, or (`fresh`) from Postgres."""
+        return await self._advisor.ask(person, reach, rules, at, fresh=fresh)
 
     def refusal(self, content: Content, channel: str) -> str | None:
         """Why these words could not be queued on this channel, whoever they are for; None when they could. Pure."""
@@ -330,6 +341,7 @@ class Channels:
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Call off what waits, delete outbox files, blank the words, drop the counters. Suppressions stay: they are hashes."""
+        self._advisor.forget(conn, [person])
         pushes = await self.push.subscriptions.erase(conn, person)
         return pushes + await self._holding.erase(conn, person) + await self.pages.erase(conn, person)
 

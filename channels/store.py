@@ -120,6 +120,12 @@ async def room(conn: Conn, places: Sequence[Place]) -> list[bool]:
     return [bool(one["free"]) for one in await got.fetchall()]
 
 
+async def taken(conn: Conn, person: PersonId) -> dict[str, list[datetime]]:
+    """When the places were taken that are kept of a person, by cap."""
+    got = await conn.execute("SELECT cap_key, taken FROM channels.caps WHERE person = %s", (person,))
+    return {str(one["cap_key"]): list(one["taken"]) for one in await got.fetchall()}
+
+
 async def give_back(conn: Conn, held: Sequence[tuple[PersonId, str, DeliveryId]]) -> None:
     """Free the places that these deliveries hold; one that holds none changes nothing."""
     for person, key, holder in sorted(held):

@@ -5,7 +5,7 @@ is the vault's pepper of the purpose "suppression"; a clear value is neither sto
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from audit.entries import NewEntry
@@ -14,10 +14,11 @@ from audit.tags import Tag
 from channels import store
 from channels.errors import UnknownContact
 from identity.identifiers import Identifier
+from identity.people import Subject
 from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
-from kernel.ids import IdentifierId
+from kernel.ids import IdentifierId, PersonId
 from kernel.kernel import Kernel
 
 EVERY: Final = "*"  # the channel of a suppression that holds on all of them
@@ -32,6 +33,8 @@ class Suppressions:
         self._audit = audit
         self._identity = identity
         self._known: OrderedDict[IdentifierId, bytes] = OrderedDict()
+        # Called in the transaction that changes what may be sent to these people.
+        self.on_changed: list[Callable[[Conn, Sequence[PersonId]], None]] = []
 
     def hash_of(self, kind: str, value: str) -> bytes:
         """The keyed hash of a contact."""
@@ -56,11 +59,15 @@ class Suppressions:
         self, conn: Conn, ids: Sequence[IdentifierId], channel: str | None = None
     ) -> set[IdentifierId]:
         """Those that may not be used, on the channel or (None) on any. Advice: a send asks again under a lock."""
+        return {one for one, channels in (await self.of(conn, ids)).items() if bars(channels, channel)}
+
+    async def of(self, conn: Conn, ids: Sequence[IdentifierId]) -> dict[IdentifierId, set[str]]:
+        """The channels on which each of these may not be used (`*`: none at all); one that is free is absent."""
         if not ids or not await store.any_suppressed(conn):
-            return set()
+            return {}
         hashes = await self.hashes(conn, ids)
         barred = await store.suppressions(conn, list(hashes.values()))
-        return {one for one, word in hashes.items() if bars(barred.get(word, {}), channel)}
+        return {one: set(barred[word]) for one, word in hashes.items() if barred.get(word)}
 
     async def barred(self, conn: Conn, contacts: Sequence[Identifier], channel: str) -> set[str]:
         """The values of those contacts, known here or not, that may not be used on the channel."""
@@ -92,6 +99,8 @@ class Suppressions:
         await store.lock_contacts(conn, [word for word, _, _ in words], shared=False)
         added = await store.suppress(conn, words, actor=actor, now=self._kernel.clock.now())
         if added:
+            known = await self._identity.known_identifiers(conn, [one for one, _, _ in contacts])
+            self._changed(conn, await self._identity.subjects(conn, list(known.values())))
             named = sorted(f"{word.hex()}|{channel}" for word, channel in added)
             facts: dict[str, Json] = {"count": len(named), "contacts": digest([*named])}
             await self._audit.append(conn, [NewEntry(Tag.SUPPRESSION_ADDED, {}, facts, actor=actor)])
@@ -115,6 +124,7 @@ class Suppressions:
         self, conn: Conn, tag: Tag, ids: Sequence[IdentifierId], channel: str, reason: str, actor: str
     ) -> None:
         subjects = await self._identity.subjects(conn, ids)
+        self._changed(conn, subjects)
         facts: dict[str, Json] = {"channel": channel, "reason": reason}
         await self._audit.append(
             conn,
@@ -124,6 +134,11 @@ class Suppressions:
                 if one in subjects
             ],
         )
+
+    def _changed(self, conn: Conn, subjects: Mapping[str, Subject]) -> None:
+        people = sorted({person for subject in subjects.values() for person in subject.people})
+        for told in self.on_changed:
+            told(conn, people)
 
 
 def bars(held: Iterable[str], channel: str | None) -> bool:

@@ -131,7 +131,9 @@ class Gatherer:
         reach = {
             channel: str(one) for channel, one in hot.reach.items() if any(arm.channel == channel for arm in found)
         }
-        suppressed, full = await self._advice(person, placement, hot, max(request.deliver_after or at, at))
+        suppressed, full = await self._advice(
+            person, placement, hot, max(request.deliver_after or at, at), fresh=attempt > 1
+        )
         no = {arm.id: f"cap:{full[arm.channel]}" for arm in found if arm.channel in full}
         no |= await self._unsendable(request, person, shelved, placement, found, at) | dict(refused or {})
         if request.page is not None:
@@ -249,22 +251,16 @@ class Gatherer:
         return {key: trait.value for key, trait in seen[person].traits.items()} if person in seen else {}
 
     async def _advice(
-        self, person: PersonId, placement: Placement, hot: HotProfile, at: datetime
+        self, person: PersonId, placement: Placement, hot: HotProfile, at: datetime, *, fresh: bool
     ) -> tuple[frozenset[str], dict[str, str]]:
         """Suppressed channels, and channels whose cap has no room now, with the cap's name. The commit asks again."""
-        queued = [channel for channel in placement.channels if channel in hot.reach]
-        if not queued:
+        reach = {channel: one for channel, one in hot.reach.items() if channel in QUEUED}
+        wanted = [channel for channel in placement.channels if channel in reach]
+        if not wanted:
             return frozenset(), {}
-        full: dict[str, str] = {}
-        async with self._kernel.db.reading() as conn:
-            gone: set[str] = set()
-            for channel in queued:
-                if await self._channels.suppressed(conn, [hot.reach[channel]], channel):
-                    gone.add(channel)
-                rules = cap_rules(placement, channel)
-                if rules and (reason := await self._channels.room(conn, person, rules, at)):
-                    full[channel] = reason
-        return frozenset(gone), full
+        rules: dict[str, tuple[CapRule, ...]] = {channel: cap_rules(placement, channel) for channel in wanted}
+        found = await self._channels.advice(person, reach, rules, at, fresh=fresh)
+        return found.suppressed.intersection(wanted), dict(found.full)
 
     def _holdout(self, holdout: Holdout | None, person: PersonId) -> HoldoutDraw | None:
         """Membership by a keyed hash of name and person: stable, and not to be guessed from the id."""

@@ -1,9 +1,10 @@
 """What decision needs of the house's way out: advice on caps and suppression, and the reservation inside its commit. `Channels` has it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from channels.advice import Advice
 from channels.caps import CapRule
 from channels.content import Content
 from channels.deliveries import NewDelivery, Withheld
@@ -19,14 +20,11 @@ class Outbound(Protocol):
         """Why these words could not be queued on this channel, whoever they are for; None when they could."""
         ...
 
-    async def suppressed(
-        self, conn: Conn, identifier_ids: Sequence[IdentifierId], channel: str | None = None
-    ) -> Collection[IdentifierId]:
-        """Those of these contact points that nothing may be sent to on the channel."""
-        ...
-
-    async def room(self, conn: Conn, person: PersonId, rules: Sequence[CapRule], at: datetime) -> str | None:
-        """The name of the first cap that is full for a message at this time; None when all have room. Takes nothing."""
+    async def advice(
+        self, person: PersonId, reach: Mapping[str, IdentifierId], rules: Mapping[str, Sequence[CapRule]], at: datetime,
+        *, fresh: bool = False,
+    ) -> Advice:  # fmt: skip
+        """Suppressed contact points and full caps for a message at this time, by channel; remembered, or (`fresh`) from Postgres."""
         ...
 
     async def reserve(self, conn: Conn, deliveries: Sequence[NewDelivery]) -> Sequence[DeliveryId | Withheld]:

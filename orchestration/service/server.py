@@ -4,6 +4,7 @@ The socket is bound here, before anything runs: an address in use is an error wi
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import APIRouter
 
-from kernel.errors import Conflict, InvalidInput
+from kernel.errors import CandorError, Conflict, InvalidInput
+from kernel.log import get_logger
 from orchestration.service.app import create_app
 from orchestration.service.workers import working
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from orchestration.wiring import House
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+log = get_logger("server")
 GRACE = 20  # seconds for running requests at the end
 
 
@@ -55,6 +58,7 @@ async def serve(
     if settings.bind not in LOOPBACK and not (settings.tls_certificate and settings.tls_key):
         raise OpenBind(f"expected TLS for the address {settings.bind}, got none")
     listening = _bound(settings.bind, settings.port)
+    await _warm(house)
     config = uvicorn.Config(
         create_app(house, more),
         log_config=None,
@@ -83,6 +87,19 @@ async def serve(
             listening.close()
             if watch:
                 watch.cancel()
+
+
+async def _warm(house: "House") -> None:
+    """Load what the first requests would wait for: the catalogue and the models that rule, with the libraries that they need."""
+    try:
+        shelved = await house.decisions.shelf.current()
+        for place in shelved.catalogue.placements:
+            await house.learning.active(place.name)
+    except CandorError as fault:
+        log.info("starts_cold", code=fault.code)
+    # What is there now stays: the collector need not walk it again at every full round, which would hold a request for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
 
 
 def _bound(host: str, port: int) -> socket.socket:
