@@ -325,6 +325,10 @@ class Events:
         """How many events are stored, everybody's."""
         return await store.count_all(conn)
 
+    async def kept(self, conn: Conn, ids: Sequence[EventId]) -> set[EventId]:
+        """Those of these events that are stored."""
+        return await store.kept(conn, ids)
+
     # within
 
     async def _flush(self, conn: Conn, requests: list[_Request]) -> list[list[ItemResult] | Exception]:

@@ -253,6 +253,16 @@ async def records_since(conn: Conn, since: datetime, until: datetime) -> list[Re
     return [RecordId(r["record_id"]) async for r in cursor]
 
 
+async def kept(conn: Conn, ids: Sequence[EventId]) -> set[EventId]:
+    """Those of these ids that are there."""
+    found: set[EventId] = set()
+    for start in range(0, len(ids), _CHUNK):
+        part = list(ids[start : start + _CHUNK])
+        cursor = await conn.execute("SELECT event_id FROM events.events WHERE event_id = ANY(%b::text[])", (part,))
+        found.update([EventId(r["event_id"]) for r in await cursor.fetchall()])
+    return found
+
+
 async def count_all(conn: Conn) -> int:
     """How many events there are."""
     row = await (await conn.execute("SELECT count(*) AS n FROM events.events")).fetchone()

@@ -10,20 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from orchestration.service.bench import floor, harness, seeding, store
-from orchestration.service.bench.figures import Figures
+from orchestration.service.bench.figures import Cost, Figures
 from orchestration.service.bench.harness import Rig, Served, Shots
 
 WARM_SECONDS: Final = 3.0
 BAR_P99_MS: Final = 25.0
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """CPU milliseconds a request: of the serving process, of Postgres and the hot store, of the helper that explains meanwhile."""
-
-    server_ms: float
-    engines_ms: float
-    beside_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +58,8 @@ async def run(
         async with rig.serve() as served:
             asked = requests(served.url, world)
             await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=WARM_SECONDS)
-            shots, cost = await _shoot(rig, served, asked, rps=rps, seconds=seconds)
-            served.kill()
-            if rig.engines.postgres is not None:
-                rig.engines.postgres.halt("immediate")
-        if rig.engines.postgres is not None:
-            rig.engines.postgres.start()
+            shots, cost = await harness.measured(rig, served, asked, rps=rps, seconds=seconds)
+            rig.crash(served)
         kept, lost, withheld = await kept_of(rig, shots)
         told("the floor again")
         again, again_cost = await _floor(rig, str(file), world, rps=rps, seconds=seconds / 2)
@@ -126,12 +113,4 @@ async def _floor(rig: Rig, model: str, world: seeding.World, *, rps: float, seco
         body = {"person": world.people[0], "placement": world.placement}
         asked = [harness.request(served.url, "POST", "/floor", body=body)]
         await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=WARM_SECONDS / 2)
-        return await _shoot(rig, served, asked, rps=rps, seconds=seconds)
-
-
-async def _shoot(rig: Rig, served: Served, asked: list[str], *, rps: float, seconds: float) -> tuple[Shots, Cost]:
-    before = (served.cpu(), rig.engines_cpu(), served.beside_cpu())
-    shots = await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=seconds, keep=True)
-    after = (served.cpu(), rig.engines_cpu(), served.beside_cpu())
-    count = max(1, len(shots.took))
-    return shots, Cost(*(round((then - now) / count * 1000, 2) for now, then in zip(before, after, strict=True)))
+        return await harness.measured(rig, served, asked, rps=rps, seconds=seconds)

@@ -5,7 +5,7 @@ Enters: seconds. Leaves: milliseconds, rounded to what can be believed. Percenti
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,29 @@ class Figures:
     rps: float
     latency: Spread
     late: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU milliseconds a request: of the serving process, of Postgres and the hot store, of the helper that explains meanwhile."""
+
+    server_ms: float
+    engines_ms: float
+    beside_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What is asked of a figure, and whether it holds: `got` has to be at most `limit`, or at least (`least`)."""
+
+    what: str
+    limit: float
+    got: float
+    least: bool = False
+    ok: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ok", self.got >= self.limit if self.least else self.got <= self.limit)
 
 
 def spread(seconds: Sequence[float]) -> Spread:

@@ -23,7 +23,7 @@ import psutil
 from kernel.engines import Engines
 from kernel.engines.process import own_folder
 from kernel.errors import Unavailable
-from orchestration.service.bench.figures import Figures, spread
+from orchestration.service.bench.figures import Cost, Figures, spread
 from orchestration.settings import Settings, load
 from orchestration.wiring import House, open_house
 
@@ -133,6 +133,14 @@ class Rig:
                     child.kill()
                     await child.wait()
 
+    def crash(self, served: Served | None = None) -> None:
+        """Kill the server and Postgres as a power cut does, and start Postgres again on what it had written."""
+        if served is not None:
+            served.kill()
+        if self.engines.postgres is not None:
+            self.engines.postgres.halt("immediate")
+            self.engines.postgres.start()
+
     def engines_cpu(self) -> float:
         """CPU seconds of Postgres and the hot store since they started; processes that ended are not counted."""
         found: list[psutil.Process] = []
@@ -193,6 +201,26 @@ async def shoot(
         raise BenchFailed(f"expected the load generator to finish, got exit code {child.returncode}")
     told = json.loads(await asyncio.to_thread(result.read_text, encoding="utf-8"))
     return Shots(**told)
+
+
+async def measured(
+    rig: Rig, served: Served, requests: Sequence[str], *, rps: float, seconds: float, connections: int = 256, patience: float = 10.0
+) -> tuple[Shots, Cost]:  # fmt: skip
+    """The same, with every answer kept, and what a request cost in CPU time."""
+    before = (served.cpu(), rig.engines_cpu(), served.beside_cpu())
+    shots = await shoot(
+        rig.folder,
+        served.url,
+        requests,
+        rps=rps,
+        seconds=seconds,
+        connections=connections,
+        keep=True,
+        patience=patience,
+    )
+    after = (served.cpu(), rig.engines_cpu(), served.beside_cpu())
+    count = max(1, len(shots.took))
+    return shots, Cost(*(round((then - now) / count * 1000, 2) for now, then in zip(before, after, strict=True)))
 
 
 def _isolated(folder: Path, sections: Mapping[str, Mapping[str, Any]]) -> Settings:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output
+from orchestration.service.cli import bench_rooms, output
 from orchestration.service.cli.runtime import Commands, Json
 
 if TYPE_CHECKING:
-    from orchestration.service.bench.decide import Cost, Report
-    from orchestration.service.bench.figures import Figures
+    from orchestration.service.bench.decide import Report
+    from orchestration.service.bench.figures import Cost, Figures
 
 Rps = Annotated[float, typer.Option("--rps", min=0.1, max=100_000, help="Requests a second, due on time whatever the answers do.")]  # fmt: skip
 Seconds = Annotated[float, typer.Option("--seconds", min=0.1, max=3600, help="How long.")]
@@ -35,6 +35,7 @@ def register(app: Commands) -> None:
     """Add the commands of this group."""
     app.callback()(_group)
     app.add("decide")(decide)
+    app.add("ingest")(bench_rooms.ingest)
 
 
 def _group() -> None:

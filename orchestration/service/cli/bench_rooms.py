@@ -1,0 +1,95 @@
+"""`candor bench ingest`: what a room does under load, as tables with the bars it is held to."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.service.cli import output
+from orchestration.service.cli.runtime import Json
+
+if TYPE_CHECKING:
+    from orchestration.service.bench.figures import Bar, Cost, Figures
+    from orchestration.service.bench.ingest import Ingest
+
+Seconds = Annotated[float, typer.Option("--seconds", min=0.1, max=3600, help="How long.")]
+SPREAD = ("p50 ms", "p90 ms", "p99 ms", "max ms")
+
+
+def ingest(
+    events: Annotated[int, typer.Option("--events", min=1, max=5_000_000, help="Events of the load flat out.")] = 20_000,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=1_000, help="Events in a request.")] = 100,
+    steady: Annotated[float, typer.Option("--steady", min=1, max=100_000, help="Events a second while freshness is measured.")] = 1_000.0,
+    seconds: Seconds = 20.0,
+    people: Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="People who are known.")] = 500,
+    visitors: Annotated[int, typer.Option("--visitors", min=1, max=1_000_000, help="Visitors without a name.")] = 2_000,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Events over HTTP: durable events a second, and how soon an event is part of a feature.
+
+    Afterwards the server and Postgres are killed, and every event that was answered for is looked for. Exit code 1 when fewer than 2,000 events a
+    second became durable, the 99th percentile from capture to feature is over 500 ms, a request failed, or an event is lost.
+    """
+    from orchestration.service.bench.ingest import run
+
+    report = asyncio.run(
+        run(
+            events=events, batch=batch, steady=steady, seconds=seconds, known=people, visitors=visitors, told=output.say
+        )
+    )
+    if as_json:
+        output.emit_json(report_of(report, report.bars))
+    else:
+        _show_ingest(report)
+    judged(report.bars, quiet=as_json)
+
+
+def _show_ingest(report: "Ingest") -> None:
+    output.table(
+        f"Events in batches of {report.batch}",
+        ("", "requests", "errors", "events/s", *SPREAD, "CPU us/event", "engines' CPU us"),
+        [
+            # Flat out nobody waits for a due moment, so its times from there would say nothing.
+            ("flat out", *_load(report.flat_out), report.flat_out_events, *("",) * 4, *_micro(report.flat_out_cost)),
+            ("steady", *_load(report.steady), report.steady_events, *_spread(report.steady), *_micro(report.steady_cost)),
+        ],
+    )  # fmt: skip
+    fresh = report.fresh
+    output.table(
+        "From capture to a feature that counts it",
+        ("events", "never", *SPREAD),
+        [(fresh.n, report.unseen, fresh.p50, fresh.p90, fresh.p99, fresh.max)],
+    )
+    output.facts("", [("kept after both were killed", f"{report.accepted - report.lost} of {report.accepted}")])
+
+
+def report_of(report: object, bars: "Sequence[Bar]") -> dict[str, object]:
+    """A report as JSON, with its bars and whether all of them hold."""
+    return {"ok": all(bar.ok for bar in bars), **output.plain(report), "bars": output.plain(list(bars))}
+
+
+def judged(bars: "Sequence[Bar]", *, quiet: bool) -> None:
+    """Show the bars (unless `quiet`); exit code 1 when one is missed."""
+    if not quiet:
+        rows = [
+            (bar.what, f"{'at least' if bar.least else 'at most'} {bar.limit:g}", bar.got, "ok" if bar.ok else "missed")
+            for bar in bars
+        ]
+        output.table("Bars", ("", "asked", "got", ""), rows)
+    if not all(bar.ok for bar in bars):
+        raise typer.Exit(1)
+
+
+def _load(figures: "Figures") -> tuple[object, ...]:
+    wrong = ", ".join(f"{kind} {count}" for kind, count in figures.errors.items()) or 0
+    return figures.asked, wrong
+
+
+def _spread(figures: "Figures") -> tuple[float, ...]:
+    spread = figures.latency
+    return spread.p50, spread.p90, spread.p99, spread.max
+
+
+def _micro(cost: "Cost") -> tuple[float, float]:
+    return round(cost.server_ms * 1000, 1), round(cost.engines_ms * 1000, 1)
