@@ -196,7 +196,7 @@ def site(port: int) -> Iterator[Site]:
 @pytest.fixture
 async def web(kernel: Kernel, site: Site, port: int) -> AsyncIterator[Web]:
     # Chance would draw "nothing" now and then; here it hardly ever does.
-    house = build(Settings(kernel=kernel.settings, decision=DecisionSettings(eps_min=1e-9)), kernel)
+    house = build(Settings(kernel=kernel.settings, decision=DecisionSettings(eps_min=1e-9, epsilon_web=0.0)), kernel)
     async with kernel.db.transaction() as conn:
         await house.decisions.publish_catalogue(conn, CATALOGUE.replace("AT", site.origin), actor="test")
         await house.events.register_source(
