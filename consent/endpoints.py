@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
-from consent import requests_endpoints, signals, visitor_endpoints
+from consent import requests_endpoints, visitor_endpoints
 from consent.acts import Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
@@ -27,6 +27,7 @@ from consent.page import Preferences
 from consent.rendering import STYLESHEET, Pages
 from consent.requests import Rights
 from consent.service import Consent
+from consent.signals import gpc
 from consent.staff import Desk, Word
 from identity.service import Identity
 from kernel.errors import Conflict, Unavailable
@@ -178,7 +179,7 @@ async def _ask(house: _House, identifier: IdentifierId, right: str) -> bool:
 
 async def _honour_signal(request: Request, house: _House, identifier: IdentifierId) -> None:
     """Before anything is read for this request (consent.C12)."""
-    if not signals.gpc(request.headers.items()):
+    if not gpc.sent(request.headers.items()):
         return
     try:
         async with house.kernel.db.transaction() as conn:
@@ -187,10 +188,10 @@ async def _honour_signal(request: Request, house: _House, identifier: Identifier
         _log.info("signal_without_subject", code=fault.code)
 
 
-@router.get(signals.RESOURCE)
+@router.get(gpc.RESOURCE)
 async def gpc_support(request: Request) -> JSONResponse:
     """That the signal is honoured here."""
-    return JSONResponse(signals.support(_House(request).consent.settings.gpc_last_update))
+    return JSONResponse(gpc.support(_House(request).consent.settings.gpc_last_update))
 
 
 @router.get("/static/candor.css", include_in_schema=False)

@@ -101,3 +101,10 @@ class HoldNotFound(NotFound):
 
     code = "consent.hold_not_found"
     remedy = "List those that stand with `candor retention holds`."
+
+
+class UnknownSection(InvalidInput):
+    """A GPP string has no section of this name."""
+
+    code = "consent.unknown_section"
+    remedy = "Use a name of consent/data/gpp.yaml, for example usnat, tcfeuv2 or uspv1."

@@ -13,8 +13,8 @@ from audit.access import cors
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
 from audit.service import Audit
-from consent import signals
 from consent.service import Consent
+from consent.signals import gpc
 from consent.visitors import Visitors, announce
 from identity.service import Identity
 from identity.visitor import visitor
@@ -53,7 +53,7 @@ async def say(request: Request, body: Choices, principal: Annotated[Principal, n
     async with kernel.db.transaction() as conn:
         answers = await desk.say(
             conn, visitor(body.anonymousId), body.choices, notice=body.notice,
-            gpc=signals.gpc(request.headers.items()), actor=principal.actor,
+            gpc=gpc.sent(request.headers.items()), actor=principal.actor,
         )  # fmt: skip
     return JSONResponse({"permissions": answers}, headers=cors.answer(principal.origin))
 

@@ -17,7 +17,7 @@ from audit.access.endpoints import Guard, admit, credential
 from audit.access.principal import Principal, Scope
 from audit.access.service import Access
 from audit.errors import NotAuthenticated
-from consent import signals
+from consent.signals import gpc
 from events.bodies import Batch, batch_of, decode
 from events.errors import BodyTooLarge, EventRejected, KeyWithoutSource
 from events.log import CollectContext, ItemResult
@@ -91,7 +91,7 @@ async def _collect(request: Request, principal: Principal, calls: Batch, kind: s
         source=principal.source,
         sent_at=calls.sent_at,
         kind=kind,
-        gpc=signals.gpc(request.headers.items()),
+        gpc=gpc.sent(request.headers.items()),
         user_agent=request.headers.get("user-agent"),
         browser=Scope.COLLECT not in principal.scopes,
         actor=principal.actor,

@@ -21,7 +21,7 @@ from channels.push.errors import BadReport, BadSubscription
 from channels.push.subscription import checked
 from channels.push.words import PURPOSE, Registrant, Said
 from channels.service import Channels
-from consent import signals
+from consent.signals import gpc
 from events.errors import KeyWithoutSource
 from events.service import Events
 from identity.identifiers import MAX_ENDPOINT, Identifier
@@ -204,7 +204,7 @@ async def _registrant(request: Request, body: Subject, principal: Principal) -> 
         identifiers=tuple(named),
         source=principal.source,
         actor=principal.actor,
-        gpc=signals.gpc(request.headers.items()),
+        gpc=gpc.sent(request.headers.items()),
     )
 
 

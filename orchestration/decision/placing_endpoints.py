@@ -15,7 +15,7 @@ from audit.access.endpoints import needs
 from audit.access.principal import Principal
 from channels.service import Channels
 from channels.web.visitor import Visitor
-from consent import signals
+from consent.signals import gpc
 from identity.visitor import visitor as named
 from kernel import metrics
 from kernel.canonical import Json
@@ -74,7 +74,7 @@ def _visitor(request: Request, principal: Principal, given: str | None) -> Visit
         identifier=named(given),
         source=principal.source,
         actor=principal.actor,
-        gpc=signals.gpc(request.headers.items()),
+        gpc=gpc.sent(request.headers.items()),
         user_agent=request.headers.get("user-agent"),
     )
 

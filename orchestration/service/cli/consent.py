@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output
+from orchestration.service.cli import consent_decode, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def register(app: Commands) -> None:
     app.add("record")(record)
     app.add("withdraw")(withdraw)
     app.add("notice")(notice)
+    consent_decode.register(app)
 
 
 def check(person: Person, purpose: Purpose, channel: Channel = None, as_json: Json = False) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from consent import signals
+from consent.signals import gpc
 from tests.consent.conftest import House
 from tests.support.shared import shared_path
 
@@ -18,14 +18,14 @@ def test_header_cases() -> None:
     found = cases("header_cases")
     assert len(found) == 8
     for case in found:
-        assert signals.gpc([(n, v) for n, v in case["headers"]]) is case["signal"], case
+        assert gpc.sent([(n, v) for n, v in case["headers"]]) is case["signal"], case
 
 
 def test_support_resource_cases() -> None:
     found = cases("support_resource_cases")
     assert len(found) == 7
     for case in found:
-        said = signals.read_support(case["content_type"], case["body"])
+        said = gpc.read_support(case["content_type"], case["body"])
         assert said.support == case["support"], case
         given = case["body"].get("lastUpdate") if isinstance(case["body"], dict) else None
         if case.get("lastUpdate") == "unknown":
@@ -37,7 +37,7 @@ def test_support_resource_cases() -> None:
 
 @pytest.mark.parametrize("date", ["2026-02-30", "2026-13-01", "", "20260101", "2026-01-01x"])
 def test_a_date_that_is_none_tells_nothing(date: str) -> None:
-    assert signals.read_support("application/json", {"gpc": True, "lastUpdate": date}).last_update is None
+    assert gpc.read_support("application/json", {"gpc": True, "lastUpdate": date}).last_update is None
 
 
 @pytest.mark.anyio

@@ -26,7 +26,7 @@ class GpcSupport:
     last_update: date | None
 
 
-def gpc(headers: Iterable[tuple[str, str]]) -> bool:
+def sent(headers: Iterable[tuple[str, str]]) -> bool:
     """Whether ``Sec-GPC: 1`` came: of several headers one exactly ``1`` is enough, every other value is ignored."""
     return any(name.lower() == HEADER and value.strip(" \t") == "1" for name, value in headers)
 
