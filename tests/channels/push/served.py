@@ -17,6 +17,7 @@ from orchestration.settings import Settings
 from orchestration.wiring import House, build
 from tests.support.push_service import PushService
 from tests.support.site import Site
+from tests.support.sure import SURE
 
 SUBJECT = "mailto:push@shop.example.org"
 CATALOGUE = """
@@ -27,7 +28,7 @@ contents:
       - {id: open, label: Open, channels: [push], personal: false, subject: The garden is open, body: "Come and see the roses.",
          action: {label: Look, url: "https://shop.example/garden"}}
 placements:
-  - {name: offer, purpose: marketing.push, channels: [push], variants: [open], epsilon: {push: 0.0}}
+  - {name: offer, purpose: marketing.push, channels: [push], variants: [open]}
 rewards: {Order Completed: 1.0}
 """
 PAGE = '<!doctype html><title>Shop</title><script src="{base}/push/subscribe.js"></script><p>Shop'
@@ -80,7 +81,7 @@ async def serving(kernel: Kernel) -> AsyncIterator[Served]:
     base = kernel.settings.base_url
     async with PushService() as service, Site() as site:
         push = {"subject": SUBJECT, "private_origins": (service.origin,)}
-        house = build(Settings(kernel=kernel.settings, channels={"push": push}), kernel)
+        house = build(Settings(kernel=kernel.settings, channels={"push": push}, decision=SURE), kernel)
         async with kernel.db.transaction() as conn:
             await house.events.register_source(conn, Source("site", "service", "contract"))
             await house.decisions.publish_catalogue(conn, CATALOGUE, actor="staff:ann")

@@ -20,6 +20,7 @@ from tests.channels.conftest import NOW
 from tests.channels.push.served import CATALOGUE, NOTICE, SUBJECT
 from tests.support.push_receiver import Receiver
 from tests.support.push_service import PushService
+from tests.support.sure import SURE
 
 pytestmark = pytest.mark.anyio
 ORIGIN = "https://shop.example"
@@ -29,7 +30,7 @@ VISITOR = str(uuid.UUID(int=7))
 @pytest.fixture
 async def house(kernel: Kernel, service: PushService) -> AsyncIterator[House]:
     push = {"subject": SUBJECT, "private_origins": (service.origin,)}
-    made = build(Settings(kernel=kernel.settings, channels={"push": push}), kernel)
+    made = build(Settings(kernel=kernel.settings, channels={"push": push}, decision=SURE), kernel)
     async with kernel.db.transaction() as conn:
         await made.events.register_source(conn, Source("site", "service", "contract"))
         await made.decisions.publish_catalogue(conn, CATALOGUE, actor="staff:ann")

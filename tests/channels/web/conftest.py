@@ -21,10 +21,10 @@ from identity.identifiers import Identifier
 from identity.visitor import visitor as named
 from kernel.clock import SystemClock
 from kernel.kernel import Kernel
-from orchestration.decision.settings import DecisionSettings
 from orchestration.service.app import create_app
 from orchestration.settings import Settings
 from orchestration.wiring import House, build
+from tests.support.sure import SURE
 
 CHROMIUM = Path("/usr/bin/chromium")
 NOTICE = "banner-1"
@@ -195,8 +195,7 @@ def site(port: int) -> Iterator[Site]:
 
 @pytest.fixture
 async def web(kernel: Kernel, site: Site, port: int) -> AsyncIterator[Web]:
-    # Chance would draw "nothing" now and then; here it hardly ever does.
-    house = build(Settings(kernel=kernel.settings, decision=DecisionSettings(eps_min=1e-9, epsilon_web=0.0)), kernel)
+    house = build(Settings(kernel=kernel.settings, decision=SURE), kernel)
     async with kernel.db.transaction() as conn:
         await house.decisions.publish_catalogue(conn, CATALOGUE.replace("AT", site.origin), actor="test")
         await house.events.register_source(

@@ -9,11 +9,12 @@ from kernel.kernel import Kernel
 from orchestration.service.app import create_app
 from orchestration.settings import Settings
 from orchestration.wiring import House, build
+from tests.support.sure import SURE
 
 
 @pytest.fixture
 async def house(kernel: Kernel) -> AsyncIterator[House]:
-    made = build(Settings(kernel=kernel.settings), kernel)
+    made = build(Settings(kernel=kernel.settings, decision=SURE), kernel)
     yield made
     await made.events.close()
     await made.decisions.close()

@@ -23,6 +23,7 @@ from orchestration.wiring import House, build
 from tests.channels.email.conftest import KEY, event, public, sign
 from tests.orchestration.service.support import is_problem, key
 from tests.support.provider import Provider, Reply, provider
+from tests.support.sure import SURE
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -51,7 +52,7 @@ async def there(anyio_backend: str) -> AsyncIterator[Provider]:
 async def house(kernel: Kernel, there: Provider) -> AsyncIterator[House]:
     sendgrid = SendGridSettings(api_key=SecretStr("SG.x"), base_url=there.url, webhook_public_keys=(public(KEY),))
     settings = ChannelsSettings(email_connector="sendgrid", sendgrid=sendgrid, sender_address="hello@shop.example")
-    made = build(Settings(kernel=kernel.settings, channels=settings), kernel)
+    made = build(Settings(kernel=kernel.settings, channels=settings, decision=SURE), kernel)
     async with kernel.db.transaction() as conn:
         await made.decisions.publish_catalogue(conn, CATALOGUE, actor="test")
         contact = Identifier("email", "ada@example.org")
