@@ -36,6 +36,8 @@ def register(app: Commands) -> None:
     app.callback()(_group)
     app.add("decide")(decide)
     app.add("ingest")(bench_rooms.ingest)
+    app.add("resolve")(bench_rooms.resolve)
+    app.add("audit")(bench_rooms.audit)
 
 
 def _group() -> None:

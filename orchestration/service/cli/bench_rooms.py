@@ -1,4 +1,4 @@
-"""`candor bench ingest`: what a room does under load, as tables with the bars it is held to."""
+"""`candor bench ingest|resolve|audit`: what a room does under load, as tables with the bars it is held to."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Json
 
 if TYPE_CHECKING:
-    from orchestration.service.bench.figures import Bar, Cost, Figures
+    from orchestration.service.bench.audit import Report as AuditReport
+    from orchestration.service.bench.figures import Bar, Cost, Figures, Spread
     from orchestration.service.bench.ingest import Ingest
+    from orchestration.service.bench.resolve import Report as ResolveReport
 
 Seconds = Annotated[float, typer.Option("--seconds", min=0.1, max=3600, help="How long.")]
 SPREAD = ("p50 ms", "p90 ms", "p99 ms", "max ms")
@@ -45,6 +47,75 @@ def ingest(
     judged(report.bars, quiet=as_json)
 
 
+def resolve(
+    people: Annotated[int, typer.Option("--people", min=1, max=5_000_000, help="People who are known, by two identifiers each.")] = 10_000,
+    calls: Annotated[int, typer.Option("--calls", min=1, max=1_000_000, help="Questions in process, of each kind.")] = 2_000,
+    rps: Annotated[float, typer.Option("--rps", min=0.1, max=100_000, help="Questions a second over HTTP.")] = 50.0,
+    seconds: Seconds = 20.0,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Who holds an identifier: asked of Postgres, of the hot index, and over HTTP.
+
+    Exit code 1 when the 99th percentile over HTTP is over 10 ms, a request failed, or an answer is wrong.
+    """
+    from orchestration.service.bench.resolve import run
+
+    report = asyncio.run(run(people=people, calls=calls, rps=rps, seconds=seconds, told=output.say))
+    if as_json:
+        output.emit_json(report_of(report, report.bars))
+    else:
+        _show_resolve(report)
+    judged(report.bars, quiet=as_json)
+
+
+def audit(
+    entries: Annotated[int, typer.Option("--entries", min=1, max=5_000_000, help="Entries to append in batches.")] = 20_000,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=10_000, help="Entries that commit together.")] = 64,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """The log: appending, signing checkpoints, proving entries, deriving all of it again.
+
+    Afterwards Postgres is killed and the log is verified once more. Exit code 1 when a proof does not hold, the log does not verify, or an entry is lost.
+    """
+    from orchestration.service.bench.audit import run
+
+    report = asyncio.run(run(entries=entries, batch=batch, told=output.say))
+    if as_json:
+        output.emit_json(report_of(report, report.bars))
+    else:
+        _show_audit(report)
+    judged(report.bars, quiet=as_json)
+
+
+def _show_resolve(report: "ResolveReport") -> None:
+    http = report.http
+    output.table(
+        f"One question each, {report.people} people",
+        ("", "answered", *SPREAD, "CPU ms"),
+        [
+            ("in process, Postgres", report.postgres.n, *_times(report.postgres), ""),
+            ("in process, hot index", report.hot.n, *_times(report.hot), ""),
+            (f"HTTP, {http.rps:g} a second", http.answered, *_times(http.latency), report.http_cost.server_ms),
+        ],
+    )
+
+
+def _show_audit(report: "AuditReport") -> None:
+    output.table(
+        f"The log, {report.size} entries",
+        ("", "entries/s", "n", *SPREAD),
+        [
+            (f"append, {report.batch} a commit", report.appended_rate, "", *("",) * 4),
+            ("append, alone", "", report.alone.n, *_times(report.alone)),
+            ("first checkpoint", report.sequenced_rate, "", *("",) * 4),
+            (f"checkpoint over {report.batch} more", "", report.small.n, *_times(report.small)),
+            ("inclusion proof made", "", report.inclusion.n, *_times(report.inclusion)),
+            ("inclusion proof checked", "", report.checked.n, *_times(report.checked)),
+            ("all derived again", report.verified_rate, "", *("",) * 4),
+        ],
+    )
+
+
 def _show_ingest(report: "Ingest") -> None:
     output.table(
         f"Events in batches of {report.batch}",
@@ -52,14 +123,14 @@ def _show_ingest(report: "Ingest") -> None:
         [
             # Flat out nobody waits for a due moment, so its times from there would say nothing.
             ("flat out", *_load(report.flat_out), report.flat_out_events, *("",) * 4, *_micro(report.flat_out_cost)),
-            ("steady", *_load(report.steady), report.steady_events, *_spread(report.steady), *_micro(report.steady_cost)),
+            ("steady", *_load(report.steady), report.steady_events, *_times(report.steady.latency), *_micro(report.steady_cost)),
         ],
     )  # fmt: skip
     fresh = report.fresh
     output.table(
         "From capture to a feature that counts it",
         ("events", "never", *SPREAD),
-        [(fresh.n, report.unseen, fresh.p50, fresh.p90, fresh.p99, fresh.max)],
+        [(fresh.n, report.unseen, *_times(fresh))],
     )
     output.facts("", [("kept after both were killed", f"{report.accepted - report.lost} of {report.accepted}")])
 
@@ -86,8 +157,7 @@ def _load(figures: "Figures") -> tuple[object, ...]:
     return figures.asked, wrong
 
 
-def _spread(figures: "Figures") -> tuple[float, ...]:
-    spread = figures.latency
+def _times(spread: "Spread") -> tuple[float, ...]:
     return spread.p50, spread.p90, spread.p99, spread.max
 
 
