@@ -22,12 +22,14 @@ from orchestration.decision.outbound import Outbound
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.store import Row
 
-FENCE, CATALOGUE, WITHHELD, STANDING = "fence", "catalogue", "withheld", "standing"
+FENCE, CATALOGUE, WITHHELD, STANDING, TAKEN = "fence", "catalogue", "withheld", "standing", "taken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """A decision ready to be kept. `fences` are the consent versions it rests on, `items` the version of the assortment, where sources were asked."""
+    """A decision ready to be kept. `fences` are the consent versions it rests on, `items` the version of the assortment, where sources were asked.
+    `once`: its id came with the request, so there may be a decision under it already.
+    """
 
     row: Row
     entry: NewEntry
@@ -35,6 +37,7 @@ class Pending:
     delivery: NewDelivery | None = None
     standing: tuple[Standing, DecisionId | None] | None = None
     items: int | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What moved: the consent or graph of the person, the catalogue, what stands on the page, or (`withheld`) a cap or suppression,
-    with channels' reason.
+    """What moved: the consent or graph of the person, the catalogue, what stands on the page, who has the id, or (`withheld`) a cap or
+    suppression, with channels' reason.
     """
 
     what: str
@@ -82,8 +85,12 @@ class Committer:
         moved = await self._moved(conn, items)
         ruling = await store.ruling(conn)
         offered = await item_store.version(conn) if any(item.items is not None for item in items) else None
+        brought = [item.row.id for item in items if item.once]
+        taken = await store.taken(conn, brought) if brought else set()
         for place, item in enumerate(items):
-            if any(
+            if item.row.id in taken:
+                answers[place] = Refused(TAKEN, "decided_already")
+            elif any(
                 person in moved or version != self._newest(items, person) for person, version in item.fences.items()
             ):
                 answers[place] = Refused(FENCE, "consent_or_graph_moved")

@@ -31,7 +31,8 @@ class DecisionRequest:
     """One choice to make. Exactly one of `person` ("per_…" or "kind:value") and `identifiers`.
 
     `send` reserves a delivery in the same commit when the choice goes out by a channel with a queue. `dry_run` writes nothing at all. A `seed`
-    makes the draw repeatable; without one it is fresh.
+    makes the draw repeatable; without one it is fresh. `decision_id` is for callers that may ask again after they were broken off: the decision is
+    kept under this id or, where one is kept under it already, the answer is `AlreadyDecided` and nothing is written.
     """
 
     placement: str
@@ -47,6 +48,7 @@ class DecisionRequest:
     seed: str | None = None
     actor: str = "system"
     page: OnPage | None = None
+    decision_id: DecisionId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,10 +27,20 @@ from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, is_id, new_i
 from kernel.kernel import Kernel
 from orchestration.decision import evidence, facts, figures, store
 from orchestration.decision.answers import answer_of, row_of, standing_of
-from orchestration.decision.commit import CATALOGUE, FENCE, STANDING, WITHHELD, Committed, Committer, Pending, Refused
+from orchestration.decision.commit import (
+    CATALOGUE,
+    FENCE,
+    STANDING,
+    TAKEN,
+    WITHHELD,
+    Committed,
+    Committer,
+    Pending,
+    Refused,
+)
 from orchestration.decision.counting import Restocked, Stocker
 from orchestration.decision.engine import Outcome, decide, withhold
-from orchestration.decision.errors import StandingMoved
+from orchestration.decision.errors import AlreadyDecided, StandingMoved
 from orchestration.decision.feed import ItemRows
 from orchestration.decision.gather import Gathered, Gatherer
 from orchestration.decision.inputs import Inputs
@@ -83,6 +93,7 @@ class Decisions:
         Raises:
             NotFound: unknown person, placement or catalogue. InvalidInput: no or two subjects.
             StandingMoved: another request decided for this page first; nothing was written.
+            AlreadyDecided: a decision is kept under the id that the request brought.
             Unavailable: Postgres does not answer; nothing was written.
         """
         with metrics.stage("decide"):
@@ -95,7 +106,7 @@ class Decisions:
         with metrics.stage("profile"):
             person = await self._gatherer.person(request)
         seed = request.seed if request.seed is not None else secrets.token_hex(16)
-        decision_id = new_id("dec")
+        decision_id = request.decision_id or new_id("dec")
         refused: dict[str, str] = {}
         for attempt in range(1, self.settings.attempts + 1):
             gathered = await self._gatherer.gather(request, person, attempt=attempt, refused=refused)
@@ -162,12 +173,15 @@ class Decisions:
                 delivery=delivery,
                 standing=wish,
                 items=record.inputs.versions.items,
+                once=request.decision_id is not None,
             )
         )
 
     async def _learn_of(self, kept: Refused, made: Outcome, person: PersonId, refused: dict[str, str]) -> None:
         if kept.what == CATALOGUE:
             self.shelf.forget()
+        elif kept.what == TAKEN:
+            raise _taken()
         elif kept.what == STANDING:
             raise StandingMoved("expected to be the first to decide this placement, got overtaken")
         elif kept.what == FENCE:
@@ -187,11 +201,17 @@ class Decisions:
         row = row_of(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
         entry = evidence.entry(record, key_id=key.id, actor=request.actor)
         async with self._kernel.db.transaction() as conn:
+            if request.decision_id is not None and await store.taken(conn, [decision_id]):
+                raise _taken()
             (entry_id,) = await self._audit.append(conn, [entry])
             await store.insert(conn, [replace(row, entry_id=entry_id)])
         return answer_of(record, gathered, Committed(entry_id, None))
 
     # looking back
+
+    async def whom(self, request: DecisionRequest) -> PersonId:
+        """Who a request is about, without deciding anything. Raises as `decide` does."""
+        return await self._gatherer.person(request)
 
     async def show(self, decision_id: str) -> Mapping[str, Json]:
         """The record of a decision, as it was written.
@@ -333,3 +353,7 @@ class Decisions:
     async def close(self) -> None:
         """Finish the commits that wait."""
         await self._committer.close()
+
+
+def _taken() -> AlreadyDecided:
+    return AlreadyDecided("expected an id that no decision has, got one that is taken")

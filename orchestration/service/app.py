@@ -20,6 +20,7 @@ import explain.endpoints
 import identity.endpoints
 import orchestration.decision.endpoints
 import orchestration.decision.placing_endpoints
+import orchestration.triggers.endpoints
 import profiles.endpoints
 from orchestration.service import problems, watching
 from orchestration.service.checks import ready
@@ -36,6 +37,7 @@ ROUTERS = (
     profiles.endpoints.router,
     consent.endpoints.router,
     orchestration.decision.endpoints.router,
+    orchestration.triggers.endpoints.router,
     channels.endpoints.router,
     channels.email.endpoints.router,
     channels.push.endpoints.router,

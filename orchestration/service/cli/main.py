@@ -29,6 +29,7 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "retention": ("retention", "What is kept how long: remove what is past its time, hold back what must stay."),
     "pipeline": ("pipeline", "The batch walk."),
     "campaign": ("campaign", "Decide and send for everyone a placement is meant for."),
+    "trigger": ("trigger", "What sets messages off by itself."),
     "channel": ("channel", "Connectors."),
     "report": ("report", "What it brought."),
     "audit": ("audit", "The log: verify, checkpoint, tail."),
