@@ -20,6 +20,8 @@ pytestmark = pytest.mark.anyio
 
 PUBLIC = {
     "GET /openapi.json": "what the API is",
+    "GET /docs/api": "the same as a page; it holds nothing of this installation",
+    "GET /docs/api/{name}": "its scripts and styles",
     "GET /healthz": "the balancer asks; says nothing of anybody",
     "GET /readyz": "the balancer asks; says nothing of anybody",
     "GET /metrics": "this machine asks; from elsewhere the route itself asks for the scope operate",
