@@ -2,7 +2,7 @@
 
 What enters: the shipped file. What leaves: a ``Precedence`` that the gate follows and whose digest names it. Order:
 erasure and restriction, a standing directive (Global Privacy Control, 11 CCR 7025(c)), withdrawal of a channel, the
-latest explicit act, the default of the jurisdiction.
+latest explicit act, what a consent string says, the default of the jurisdiction.
 """
 
 from dataclasses import dataclass
@@ -60,11 +60,16 @@ class Precedence(_Strict):
 
     def rank(self, mechanism: str) -> int:
         """Place of a denial that came by this mechanism; lower is stronger."""
-        return self._ranks.get(mechanism, len(self.classes) - 1)
+        return self._ranks.get(mechanism, self._rest)
 
     def ranks_as_withdrawal(self, mechanism: str) -> bool:
         """Whether a denial by this mechanism is a withdrawal of a channel."""
         return self.classes[self.rank(mechanism)].name == "channel_withdrawal"
+
+    @cached_property
+    def _rest(self) -> int:
+        """The class that takes every mechanism no other names."""
+        return next(place for place, kind in enumerate(self.classes) if not kind.mechanisms)
 
     @cached_property
     def _ranks(self) -> dict[str, int]:
@@ -101,6 +106,8 @@ def load() -> Precedence:
         table = Precedence.model_validate(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as fault:
         raise PurposesInvalid(f"expected a precedence table in {SHIPPED.name}, got {fault}") from None
-    if DEFAULT not in table.jurisdictions or not table.classes or table.classes[-1].mechanisms:
-        raise PurposesInvalid("expected a default jurisdiction and a last class for every other mechanism, got neither")
+    if DEFAULT not in table.jurisdictions or sum(not kind.mechanisms for kind in table.classes) != 1:
+        raise PurposesInvalid(
+            "expected a default jurisdiction and one class for every other mechanism, got something else"
+        )
     return table

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     WITHDRAWN = "consent.withdrawn"
     DENIED = "consent.denied"
     OBJECTION = "basis.objection"
+    SIGNAL = "signal.denied"
     UNDECODABLE = "signal.undecodable"
     CHANNEL_NOT_GOVERNED = "channel.not_governed"
     # undetermined
@@ -53,6 +54,7 @@ TEXTS: Final[dict[Reason, str]] = {
     Reason.WITHDRAWN: "You agreed once and took it back.",
     Reason.DENIED: "You said no.",
     Reason.OBJECTION: "You objected.",
+    Reason.SIGNAL: "The choices you made in a consent window did not include this.",
     Reason.UNDECODABLE: "We were sent a choice that cannot be read, and take it as a no.",
     Reason.CHANNEL_NOT_GOVERNED: "This purpose does not cover that channel.",
     Reason.MISSING: "You have not agreed to this.",
