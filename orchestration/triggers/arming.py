@@ -60,7 +60,7 @@ class Arming:
 
     def _timely(self, rule: Rule, event: Arrival) -> bool:
         """History that is told late, or imported, sets nothing off."""
-        return rule.due(min(event.event_time, event.received_at)) + rule.give_up_after >= self._clock.now()
+        return rule.deadline(rule.due(min(event.event_time, event.received_at))) >= self._clock.now()
 
 
 def _fits(rule: Rule, event: Arrival) -> bool:

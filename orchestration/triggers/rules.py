@@ -203,6 +203,12 @@ class Rule(Part):
         due = at + self.delay
         return due if self.quiet is None else self.quiet.after(due)
 
+    def deadline(self, due: datetime) -> datetime:
+        """Until when something due is still decided; a deadline that falls into quiet hours begins anew at their end."""
+        last = due + self.give_up_after
+        held = last if self.quiet is None else self.quiet.after(last)
+        return last if held == last else held + self.give_up_after
+
 
 class Rules(Part):
     """The whole file."""

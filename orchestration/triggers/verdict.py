@@ -54,7 +54,7 @@ class Seen:
 
 def since(rule: Rule, now: datetime) -> datetime:
     """How far back the log matters: what is older was due too long ago."""
-    held = _A_DAY if rule.quiet is not None else timedelta(0)
+    held = _A_DAY + rule.give_up_after if rule.quiet is not None else timedelta(0)
     return now - rule.delay - rule.give_up_after - held
 
 
@@ -69,7 +69,7 @@ def judge(rule: Rule, at: datetime, now: datetime, *, seen: Sequence[Seen] = (),
     if isinstance(rule.when, OnEvent):
         found = _base(rule.when, seen, spent)
         if isinstance(found, CallOff):
-            late = found.why == Why.NOTHING_LEFT and now - rule.due(at) > rule.give_up_after
+            late = found.why == Why.NOTHING_LEFT and now > rule.deadline(rule.due(at))
             return CallOff(Why.TOO_LATE) if late else found
         base = found
     return _timed(rule, base, now)
@@ -95,7 +95,7 @@ def _timed(rule: Rule, base: datetime, now: datetime) -> Verdict:
     due = rule.due(base)
     if now < due:
         return PutOff(due, Why.QUIET_HOURS if due > base + rule.delay else Why.NOT_DUE)
-    if now - due > rule.give_up_after:
+    if now > rule.deadline(due):
         return CallOff(Why.TOO_LATE)
     held = now if rule.quiet is None else rule.quiet.after(now)
     return PutOff(held, Why.QUIET_HOURS) if held > now else Fire()

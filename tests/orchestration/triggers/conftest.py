@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +70,12 @@ def again(shop: Shop, **settings) -> Triggers:
         shop.kernel, shop.audit, shop.identity, shop.consent, shop.events, shop.profiles, shop.decisions,
         TriggersSettings(**wanted),
     )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch) -> None:
+    """Every draw falls on a message: "nothing" is an arm, too, and is explored now and then."""
+    monkeypatch.setattr("orchestration.decision.service.secrets", SimpleNamespace(token_hex=lambda _: "s1"))
 
 
 @pytest.fixture
