@@ -5,20 +5,22 @@ erasure and restriction, a standing directive (Global Privacy Control, 11 CCR 70
 latest explicit act, what a consent string says, the default of the jurisdiction.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from consent.errors import PurposesInvalid
-from consent.purposes import DEFAULT, PurposeTree
+from consent.purposes import DEFAULT, EVERYTHING, SALE_SHARE, Basis, PurposeTree
 from consent.reasons import Reason
 from kernel.canonical import digest
 
 SHIPPED: Final = Path(__file__).parent / "data" / "precedence.yaml"
+_MOST_PLACES: Final = 1_000  # sets of jurisdictions that are remembered; acts may name any
 
 
 class _Strict(BaseModel):
@@ -87,6 +89,13 @@ class Precedence(_Strict):
         )
 
 
+class Ground(NamedTuple):
+    """What an act may be about to bear on a purpose (itself, those above it, the words for many), and its bases."""
+
+    reach: tuple[str, ...]
+    bases: frozenset[Basis]
+
+
 @dataclass(frozen=True)
 class Rules:
     """All the gate goes by besides the acts."""
@@ -94,6 +103,27 @@ class Rules:
     purposes: PurposeTree
     precedence: Precedence
     jurisdiction: str = DEFAULT  # always asked too, beside those of the acts: the strictest answers
+
+    def grounds(self, places: frozenset[str]) -> Mapping[str, Ground]:
+        """For each purpose what bears on it and what it rests on, in these jurisdictions."""
+        known = self._grounds.get(places)
+        if known is None:
+            known = {
+                key: Ground(self._reach(key), frozenset(purpose.basis_in(place) for place in places))
+                for key, purpose in self.purposes.by_key.items()
+            }
+            if len(self._grounds) < _MOST_PLACES:
+                self._grounds[places] = known
+        return known
+
+    def _reach(self, key: str) -> tuple[str, ...]:
+        line = self.purposes.lineage(key)
+        shared = (SALE_SHARE,) if any(self.purposes.by_key[one].sale_share for one in line) else ()
+        return (*line, EVERYTHING, *shared)
+
+    @cached_property
+    def _grounds(self) -> dict[frozenset[str], Mapping[str, Ground]]:
+        return {}
 
 
 def load() -> Precedence:
