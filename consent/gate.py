@@ -164,7 +164,7 @@ def _judge(state: ConsentState, purpose: Purpose, channel: str | None, at: datet
     return next(found for answer in _BEST_FIRST for found in each if found.answer is answer)
 
 
-def _judge_one(  # noqa: PLR0913, PLR0917 - all that an answer rests on
+def _judge_one(
     purpose: Purpose,
     channel: str | None,
     every: list[ActView],

@@ -7,8 +7,8 @@ import pytest
 from consent.imports import ImportedConsent
 from identity.identifiers import Identifier
 from kernel.errors import InvalidInput
+from orchestration.service.bench import consent_strings as strings
 from tests.consent.conftest import NOW, House
-from tests.consent.signals import strings
 
 pytestmark = pytest.mark.anyio
 GIVEN = NOW - timedelta(days=30)

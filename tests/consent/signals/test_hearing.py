@@ -9,8 +9,8 @@ from audit.access.principal import Principal, Scope
 from consent.acts import Status
 from consent.signals.hearing import Hearing, Strings
 from identity.identifiers import Identifier
+from orchestration.service.bench import consent_strings as strings
 from tests.consent.conftest import NOW, House, build
-from tests.consent.signals import strings
 
 pytestmark = pytest.mark.anyio
 

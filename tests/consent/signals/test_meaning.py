@@ -12,8 +12,8 @@ from consent.purposes import SALE_SHARE
 from consent.signals import gpp, meaning, sections, table, tcf
 from consent.signals.errors import Undecodable
 from consent.signals.meaning import Finding
-from tests.consent.signals import strings
-from tests.consent.signals.strings import tc
+from orchestration.service.bench import consent_strings as strings
+from orchestration.service.bench.consent_strings import tc
 from tests.consent.signals.test_decode import mutated
 from tests.support.shared import shared_path
 

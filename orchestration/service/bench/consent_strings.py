@@ -1,39 +1,53 @@
-"""Writes TC strings as the specification says, by another road than the decoder reads them."""
+"""Writes consent strings as the specifications say, by another road than the decoders read them, and spoils them.
+
+Enters: what a string shall say. Leaves: the string, or one with letters changed, lost, put in or cut off. For measurements and tests; the house itself never writes
+such strings.
+"""
 
 import base64
+import random
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS: Final = f"{ALPHABET}abcdefghijklmnopqrstuvwxyz0123456789-_"
+ODD: Final = ".~=+/ é"
 
 
 def bits(value: int, width: int) -> str:
+    """A number in so many bits."""
     return f"{value:0{width}b}"
 
 
 def places(ids: Iterable[int], width: int) -> str:
+    """One bit for each id, set for those that are named."""
     wanted = set(ids)
     return "".join("1" if place in wanted else "0" for place in range(1, width + 1))
 
 
 def field(ids: Iterable[int]) -> str:
+    """Vendors as a bit field."""
     known = sorted(ids)
     most = known[-1] if known else 0
     return bits(most, 16) + "0" + places(known, most)
 
 
 def ranged(ids: Iterable[int]) -> str:
+    """Ids as a range of single entries."""
     known = sorted(ids)
     return bits(len(known), 12) + "".join("0" + bits(one, 16) for one in known)
 
 
 def text(said: str) -> str:
+    """Bits as base64url, padded to whole bytes."""
     padded = said + "0" * (-len(said) % 8)
     raw = bytes(int(padded[at : at + 8], 2) for at in range(0, len(padded), 8))
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def moment(at: datetime) -> str:
+    """A date in tenths of a second."""
     return bits(round(at.timestamp() * 10), 36)
 
 
@@ -84,3 +98,22 @@ def fibonacci(number: int) -> str:
 def gpp(section: int, said: str) -> str:
     """A GPP string of one section."""
     return text(bits(3, 6) + bits(1, 6) + bits(1, 12) + "0" + fibonacci(section)) + "~" + said
+
+
+def spoil(said: str, rng: random.Random) -> tuple[str, bool]:
+    """The string with up to four faults, and whether all that happened is that its end is gone."""
+    letters, cut = list(said), True
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(max(len(letters), 1))
+        how = rng.choice(("change", "change", "drop", "insert", "cut"))
+        if how == "cut":
+            letters = letters[:at]
+            continue
+        cut = False
+        if how == "insert" or not letters:
+            letters.insert(at, rng.choice(LETTERS + ODD))
+        elif how == "drop":
+            del letters[at]
+        else:
+            letters[at] = rng.choice(LETTERS if rng.random() < 0.9 else ODD)
+    return "".join(letters), cut
