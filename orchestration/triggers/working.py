@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from consent.gate import permission
 from consent.service import Consent
 from events.log import Event
 from events.service import Events
@@ -160,19 +161,18 @@ class Working:
         """What the log says of her, whoever she was when it happened."""
         names = list(dict.fromkeys([when.event, *(one.event for one in when.unless)]))
         found = await self._events.of_people(conn, [live], since=since(rule, now), names=names)
-        purposes = await self._purposes(rule)
+        place = await self._placement(rule)
+        purposes = sorted({place.purpose_on(channel) for channel in _channels(rule, place)})
+        state = (await self._consent.states(conn, [live]))[live]
+        # When to write is a choice that rests on what she did: where she agrees to personal choices, what may serve them may set it off.
+        personal = [place.personalize_under] if permission(state, place.personalize_under, None, now).granted else []
         lines = self._consent.rules.purposes
-        reach = frozenset(one for purpose in purposes for one in lines.lineage(purpose))
+        reach = frozenset(one for purpose in (*purposes, *personal) for one in lines.lineage(purpose))
         missing = f"not_collected_for:{','.join(purposes)}"
         return [_seen(when, event, reach, missing) for event in found[live]]
 
     async def _placement(self, rule: Rule) -> Placement:
         return (await self._decisions.shelf.current()).catalogue.placement(rule.placement)
-
-    async def _purposes(self, rule: Rule) -> list[str]:
-        """Under which purposes this trigger may send."""
-        place = await self._placement(rule)
-        return sorted({place.purpose_on(channel) for channel in _channels(rule, place)})
 
     # deciding
 

@@ -85,5 +85,6 @@ async def ring(shop: Shop) -> AsyncIterator[Ringing]:
     shop.events.on_events_stored.append(shop.profiles.records_changed)
     async with shop.kernel.db.transaction() as conn:
         await shop.events.register_source(conn, Source("cart", "service", "contract", ("marketing.email", "marketing.personalize")))  # fmt: skip
+        await shop.events.register_source(conn, Source("site", "marketing.personalize", "consent"))
         await shop.events.register_source(conn, Source("till", "service", "contract"))
     return Ringing(shop, made)

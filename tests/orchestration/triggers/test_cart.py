@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -180,6 +181,17 @@ async def test_what_was_not_collected_for_this_sets_nothing_off_and_says_so(ring
     assert (run.state, run.reason) == ("called_off", "not_collected_for:marketing.email")
 
 
+async def test_what_may_serve_personal_choices_sets_off_for_those_who_permit_them(ring):
+    await ring.shop.person("ada")
+    await ring.happens("ada", "Product Added", source="site")
+    assert [one.state for one in await ring.work(HOUR)] == ["sent"]
+    await ring.shop.person("bob")
+    await ring.happens("bob", "Product Added", source="site")
+    await ring.shop.withdraw("bob", "marketing.personalize")
+    (run,) = await ring.work(HOUR)
+    assert (run.state, run.reason) == ("called_off", "not_collected_for:marketing.email")
+
+
 async def test_an_event_told_again_sets_off_nothing_again(ring):
     await ring.shop.person("ada")
     call = await ring.happens("ada", "Product Added")
@@ -200,7 +212,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", ["before", "after", "ending"])
 async def test_a_server_killed_around_the_decision_is_recovered_and_nothing_is_doubled(ring, monkeypatch, moment):
     await ring.shop.person("ada")
     await ring.happens("ada", "Product Added")
@@ -211,10 +223,16 @@ async def test_a_server_killed_around_the_decision_is_recovered_and_nothing_is_d
             await decide(request)
         raise Killed
 
-    monkeypatch.setattr(ring.shop.decisions, "decide", dying)
-    with pytest.raises(Killed):
-        await ring.work(HOUR)
-    monkeypatch.undo()
+    async def dying_late(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        if moment == "ending":
+            patched.setattr("orchestration.triggers.store.move", dying_late)
+        else:
+            patched.setattr(ring.shop.decisions, "decide", dying)
+        with pytest.raises(Killed):
+            await ring.work(HOUR)
     assert await ring.runs() == [("deciding", "due")]
     other = again(ring.shop)
     assert await other.work() == []  # the lease holds: its worker may be alive
@@ -233,10 +251,10 @@ async def test_a_server_killed_between_claim_and_verdict_is_recovered(ring, monk
     async def dying(*_):
         raise Killed
 
-    monkeypatch.setattr(ring.triggers._working, "_settle", dying)
-    with pytest.raises(Killed):
-        await ring.work(HOUR)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(ring.triggers._working, "_settle", dying)
+        with pytest.raises(Killed):
+            await ring.work(HOUR)
     ring.shop.clock.advance(timedelta(minutes=2))
     await ring.happens("ada", "Order Completed")
     (run,) = await ring.work()
@@ -266,6 +284,35 @@ async def test_a_worker_that_was_overtaken_decides_nothing_twice(ring, monkeypat
     assert run.state == "sent"
     assert await ring.deliveries() == 1
     assert (await ring.triggers.run(run.run_id)).state == "sent"
+
+
+async def test_what_is_told_while_a_run_is_judged_is_not_lost(ring, monkeypatch):
+    """The run is being called off, on a log without the new cart: the cart waits for that and sets off a run of its own."""
+    await ring.shop.person("ada")
+    await ring.happens("ada", "Product Added")
+    await ring.happens("ada", "Order Completed", at=NOW + MINUTE)
+    working, read, told = ring.triggers._working, asyncio.Event(), asyncio.Event()
+    verdict = working._verdict
+
+    async def slow(*args):
+        made = await verdict(*args)
+        read.set()
+        await asyncio.wait_for(told.wait(), 10)
+        return made
+
+    monkeypatch.setattr(working, "_verdict", slow)
+    ring.shop.clock.advance(HOUR)
+    judging = asyncio.create_task(ring.triggers.work())
+    await asyncio.wait_for(read.wait(), 10)
+    telling = asyncio.create_task(ring.happens("ada", "Product Added"))
+    await asyncio.sleep(0.2)
+    assert not telling.done()
+    told.set()
+    await asyncio.gather(judging, telling)
+    assert await ring.runs() == [("called_off", "happened:Order Completed"), ("waiting", "event")]
+    monkeypatch.undo()
+    monkeypatch.setattr("orchestration.decision.service.secrets", SimpleNamespace(token_hex=lambda _: "s1"))
+    assert [one.state for one in await ring.work(HOUR)] == ["sent"]
 
 
 async def test_many_workers_share_the_work_and_double_nothing(ring):
