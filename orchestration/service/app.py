@@ -26,6 +26,9 @@ import orchestration.triggers.endpoints
 import profiles.endpoints
 from orchestration.service import problems, watching
 from orchestration.service.checks import ready
+from orchestration.service.console import faults
+from orchestration.service.console.site import router as console
+from orchestration.service.console.throttle import Throttle
 from orchestration.service.middleware import Envelope
 from orchestration.service.reference import pages
 from orchestration.service.reference.document import Document, document
@@ -72,8 +75,10 @@ def create_app(house: "House", more: Sequence[APIRouter] = ()) -> FastAPI:
     app = _routed(more)
     app.state.house = house
     problems.install(app)
+    faults.install(app)
     app.add_middleware(Envelope)
     app.state.watcher = watching.Watcher(house)
+    app.state.throttle = Throttle()
     return app
 
 
@@ -85,6 +90,6 @@ def description() -> Document:
 def _routed(more: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(title="Candor", docs_url=None, redoc_url=None)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
-    for router in (*ROUTERS, health, watching.router, pages.router, *more):
+    for router in (*ROUTERS, health, watching.router, console, pages.router, *more):
         app.include_router(router)
     return app
