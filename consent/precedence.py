@@ -31,6 +31,7 @@ class Class(_Strict):
     """A kind of denial. Its place in the list is its rank."""
 
     name: str
+    source: str
     mechanisms: frozenset[str]
     reason: Reason
     lifted_by: frozenset[str]
@@ -38,8 +39,10 @@ class Class(_Strict):
 
 
 class Pack(_Strict):
-    """What the law of a jurisdiction lets the gate do."""
+    """What the law of a jurisdiction lets the gate do, and where it says so."""
 
+    title: str
+    source: str
     directive_override: bool
     unverified_import_permits: bool
 

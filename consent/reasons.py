@@ -49,7 +49,7 @@ TEXTS: Final[dict[Reason, str]] = {
     Reason.LEGITIMATE_INTERESTS: "We have a weighed interest in this, and you have not objected.",
     Reason.ERASED: "Your data was erased at your request.",
     Reason.RESTRICTED: "You asked us not to use your data for now.",
-    Reason.GPC: "Your browser's privacy signal (Global Privacy Control) told us not to.",
+    Reason.GPC: "Your browser's privacy signal (Global Privacy Control), or a request of yours, told us not to.",
     Reason.CHANNEL_WITHDRAWN: "You unsubscribed from this.",
     Reason.WITHDRAWN: "You agreed once and took it back.",
     Reason.DENIED: "You said no.",
