@@ -31,7 +31,6 @@ from orchestration.decision.placing import Placing
 from orchestration.decision.service import Decisions
 from orchestration.learning.service import Learning
 from orchestration.settings import Settings
-from orchestration.triggers.service import Triggers
 from profiles.service import Profiles
 
 ROOMS = (
@@ -44,7 +43,6 @@ ROOMS = (
     "explain",
     "orchestration.decision",
     "orchestration.learning",
-    "orchestration.triggers",
 )
 
 
@@ -78,7 +76,6 @@ class House:
     learning: Learning
     decisions: Decisions
     placing: Placing
-    triggers: Triggers
 
     async def receipt(self, decision_id: str) -> Receipt:
         """The receipt of a decision under a checkpoint that covers it; signs one when the decision is newer than the last."""
@@ -129,16 +126,14 @@ def build(settings: Settings, kernel: Kernel) -> House:
     explain = Explain(kernel, audit, settings.explain, identity)
     learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
-    triggers = Triggers(kernel, audit, identity, consent, events, profiles, decisions, settings.triggers)
-    events.on_happened.append(triggers.happened)
     explain.register(decisions, learning, decisions)
     explain.on_feedback.append(acting(identity, consent))
     profiles.declined = explain.not_interested
     rights = Rights(kernel, audit, identity, consent)
-    for holder in (identity, consent, events, profiles, channels, explain, learning, decisions, triggers):
+    for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
         rights.register(holder)
     retention = Retention(kernel, audit, identity, consent, rights)
-    for room in (events, profiles, channels, explain, learning, decisions, triggers):
+    for room in (events, profiles, channels, explain, learning, decisions):
         retention.register(room.keeping)
     retention.records_used_by(events.keeping)
     rows = {
@@ -164,5 +159,4 @@ def build(settings: Settings, kernel: Kernel) -> House:
         learning=learning,
         decisions=decisions,
         placing=Placing(kernel, identity, consent, events, profiles, channels.pages, decisions),
-        triggers=triggers,
     )

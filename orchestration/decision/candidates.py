@@ -4,6 +4,7 @@ Enters: catalogue, placement, what is published, what is left in stock, picks. L
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from orchestration.decision.catalogue import Catalogue, Placement
 from orchestration.decision.inputs import Arm
@@ -15,56 +16,58 @@ from orchestration.decision.variants import Variant
 _NO_TASTES = Tastes()
 
 
-def arms(
+def declared(
     catalogue: Catalogue,
     placement: Placement,
     *,
     settings: DecisionSettings,
     published: Collection[str],
-    items: Collection[str] = frozenset(),
     stock: Mapping[str, int] | None = None,
+    channels: Collection[str] | None = None,
+) -> tuple[Arm, ...]:
+    """Every variant and permutation on every channel that variant, placement and request allow; `channels=None` means no wish. The same for everybody."""
+    found: list[Arm] = []
+    left = stock or {}
+    for variant in catalogue.offered(placement):
+        family = catalogue.family(variant.id)
+        _add(
+            found,
+            placement,
+            variant,
+            settings,
+            channels,
+            variant=variant.id,
+            published=variant.id in published,
+            stock=left.get(variant.id, variant.stock),
+            category=catalogue.content_of(variant.id).category,
+            family=family if family != variant.id else None,
+            regions=variant.regions,
+        )
+    return tuple(found)
+
+
+def arms(
+    catalogue: Catalogue,
+    placement: Placement,
+    *,
+    settings: DecisionSettings,
+    common: Sequence[Arm],
+    items: Collection[str] = frozenset(),
     channels: Collection[str] | None = None,
     picks: Sequence[Pick] = (),
     hers: Tastes = _NO_TASTES,
 ) -> tuple[Arm, ...]:
-    """Every variant, permutation and pick on every channel that variant, placement and request allow; `channels=None` means no wish. `items`: published contents of picks."""
-    found: list[Arm] = []
-
-    def add(declared: Variant, **more: object) -> None:
-        for channel in placement.channels:
-            if channel not in declared.channels or (channels is not None and channel not in channels):
-                continue
-            common: dict[str, object] = {
-                "channel": channel,
-                "purpose": placement.purpose_on(channel),
-                "order": len(found),
-                "epsilon": placement.epsilon.get(channel, settings.epsilon(channel)),
-                "value": declared.value,
-                "cost": declared.cost,
-                "personal": declared.personal,
-                "tags": declared.tags,
-                "locale": declared.locale,
-            }
-            found.append(Arm(**(common | more)))  # type: ignore[arg-type]
-
-    left = stock or {}
-    for variant in catalogue.offered(placement):
-        category, family = catalogue.content_of(variant.id).category, catalogue.family(variant.id)
-        add(
-            variant,
-            variant=variant.id,
-            published=variant.id in published,
-            stock=left.get(variant.id, variant.stock),
-            category=category,
-            family=family if family != variant.id else None,
-            taste=hers.of(category, None, variant.id),
-            regions=variant.regions,
-        )
+    """What is declared (`common`) with her taste, then every pick on every channel. `items`: published contents of picks."""
+    found = [_tasted(arm, hers) for arm in common] if hers.weights else list(common)
     for pick in picks:
         template, item = catalogue.variant(pick.rule.template), pick.item
         name = variant_id(template.id, item)
-        add(
+        _add(
+            found,
+            placement,
             template,
+            settings,
+            channels,
             variant=name,
             published=name in items,
             stock=min((one for one in (template.stock, item.stock) if one is not None), default=None),
@@ -83,3 +86,29 @@ def arms(
             currency=item.currency,
         )
     return tuple(found)
+
+
+def _add(
+    found: list[Arm], placement: Placement, words: Variant, settings: DecisionSettings,
+    channels: Collection[str] | None, **more: object,
+) -> None:  # fmt: skip
+    for channel in placement.channels:
+        if channel not in words.channels or (channels is not None and channel not in channels):
+            continue
+        common: dict[str, object] = {
+            "channel": channel,
+            "purpose": placement.purpose_on(channel),
+            "order": len(found),
+            "epsilon": placement.epsilon.get(channel, settings.epsilon(channel)),
+            "value": words.value,
+            "cost": words.cost,
+            "personal": words.personal,
+            "tags": words.tags,
+            "locale": words.locale,
+        }
+        found.append(Arm(**(common | more)))  # type: ignore[arg-type]
+
+
+def _tasted(arm: Arm, hers: Tastes) -> Arm:
+    taste = hers.of(arm.category, None, arm.variant)
+    return replace(arm, taste=taste) if taste else arm

@@ -29,10 +29,10 @@ class Stage(StrEnum):
     @property
     def number(self) -> int:
         """The place in the order of asking, from 1."""
-        return _ORDER.index(self) + 1
+        return _ORDER[self]
 
 
-_ORDER = list(Stage)
+_ORDER = {stage: number for number, stage in enumerate(Stage, 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +172,24 @@ def judge(state: Inputs, arm: Arm) -> Rejection | None:
         if rejection is not None:
             return rejection
     return None
+
+
+def verdicts(state: Inputs) -> list[tuple[Arm, Rejection | None]]:
+    """Every arm and its judgement. Arms that the questions cannot tell apart are judged once: of fifty, mostly two or three."""
+    refused = state.refused or {}
+    known: dict[object, Rejection | None] = {}
+    found: list[tuple[Arm, Rejection | None]] = []
+    for arm in state.arms:
+        alike = (*_asked_of(arm), refused.get(arm.id), arm.id in state.declined)
+        if alike not in known:
+            known[alike] = judge(state, arm)
+        found.append((arm, known[alike]))
+    return found
+
+
+def _asked_of(arm: Arm) -> tuple[object, ...]:
+    """All that the questions look at in an arm itself."""
+    return (
+        arm.permit, arm.channel, arm.personal, arm.published, arm.stock == 0, arm.regions, arm.locale, arm.item is None,
+        arm.content_rating, arm.price, arm.currency,
+    )  # fmt: skip

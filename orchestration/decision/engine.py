@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from kernel.model import Model
 from orchestration.decision.catalogue import NOTHING
-from orchestration.decision.eligibility import Rejection, Stage, judge
+from orchestration.decision.eligibility import Rejection, Stage
+from orchestration.decision.eligibility import verdicts as judged_of
 from orchestration.decision.inputs import Arm, Inputs
 from orchestration.decision.policy import EpsilonGreedy, Option, Policy, PolicyContext, draw, uniform
 from orchestration.decision.ranking import rank
@@ -65,7 +66,7 @@ _LOWER, _NOT_DRAWN = Rejection(Stage.SCORE, "lower_utility"), Rejection(Stage.SC
 
 def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Policy = GREEDY) -> Outcome:
     """Choose. `model` must be the one `inputs.versions.model` names; None ranks by rules."""
-    verdicts = [(arm, judge(inputs, arm)) for arm in inputs.arms]
+    verdicts = judged_of(inputs)
     eligible = [arm for arm, rejection in verdicts if rejection is None]
     held = inputs.holdout is not None and inputs.holdout.member and any(
         rejection is not None and rejection.stage is Stage.HOLDOUT for _, rejection in verdicts

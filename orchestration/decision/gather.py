@@ -122,15 +122,14 @@ class Gatherer:
             shelved, placement, hot, self._profiles.features, context=request.context, channels=request.channels,
             settings=self._settings,
         )  # fmt: skip
-        wanted = {f"{arm.purpose}|{arm.channel}" for arm in found} | {f"{placement.personalize_under}|"}
+        wanted = {arm.permit for arm in found} | {f"{placement.personalize_under}|"}
         permits = {
             key: Permit(answer=str(one.answer), reason=str(one.reason), act=one.act)
             for key, one in sorted(hot.permissions.items())
             if key in wanted
         }
-        reach = {
-            channel: str(one) for channel, one in hot.reach.items() if any(arm.channel == channel for arm in found)
-        }
+        offered = {arm.channel for arm in found}
+        reach = {channel: str(one) for channel, one in hot.reach.items() if channel in offered}
         suppressed, full = await self._advice(
             person, placement, hot, max(request.deliver_after or at, at), fresh=attempt > 1
         )

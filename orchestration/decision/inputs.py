@@ -6,9 +6,11 @@ floats travel as `float.hex`, so that a replay sees the same bits. No words of a
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import cast
+
+import orjson
 
 from kernel.canonical import Json, canonical_of_code
 
@@ -19,7 +21,9 @@ ENGINE_VERSION = 1
 """Raised whenever the same inputs and seed would no longer give the same record."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(
+    frozen=True, kw_only=True
+)  # without slots: many decisions share an arm, and what follows from it is worked out once
 class Arm:
     """A candidate: one variant on one channel, with what the catalogue says of it at this moment.
 
@@ -53,10 +57,28 @@ class Arm:
     price: str | None = None
     currency: str | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """How the record names it."""
         return f"{self.variant}@{self.channel}"
+
+    @cached_property
+    def permit(self) -> str:
+        """Under which key the gate's answer for it stands."""
+        return f"{self.purpose}|{self.channel}"
+
+    @cached_property
+    def marks(self) -> tuple[str, ...]:
+        """The model columns that are 1 for it."""
+        names = dict.fromkeys((self.variant, self.family or self.variant))
+        category = () if self.category is None else (f"category={self.category}",)
+        tags = (f"tag={tag}" for tag in self.tags)
+        return (*(f"variant={name}" for name in names), f"channel={self.channel}", *tags, *category)
+
+    @cached_property
+    def canonical(self) -> bytes:
+        """The bytes of its canonical form."""
+        return canonical_of_code(_arm(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,10 +186,13 @@ class Inputs:
 
     def permit(self, arm: Arm) -> Permit:
         """The gate's answer for this arm; silence is no."""
-        return self.permits.get(f"{arm.purpose}|{arm.channel}", _SILENT)
+        return self.permits.get(arm.permit, _SILENT)
 
     def to_json(self) -> dict[str, Json]:
         """The canonical form; `from_json` gives the same value back."""
+        return self._form([_arm(arm) for arm in self.arms])
+
+    def _form(self, arms: object) -> dict[str, Json]:
         ver = self.versions
         return {
             "engine": ENGINE_VERSION,
@@ -175,7 +200,7 @@ class Inputs:
             "person": self.person,
             "placement": self.placement,
             "personalize_under": self.personalize_under,
-            "arms": [_arm(arm) for arm in self.arms],
+            "arms": cast("Json", arms),
             "permits": {k: {"answer": p.answer, "reason": p.reason, "act": p.act} for k, p in self.permits.items()},
             "reach": dict(self.reach),
             "versions": {
@@ -207,13 +232,14 @@ class Inputs:
             "context": dict(self.context or {}),
             "attempt": self.attempt,
             **({"declined": sorted(self.declined)} if self.declined else {}),
-            **({"market": _said(self.market, Market())} if self.market != Market() else {}),
+            **({"market": _said(self.market, Market(), Market.__slots__)} if self.market != Market() else {}),
         }  # fmt: skip
 
     @cached_property
     def canonical(self) -> bytes:
         """The bytes of the canonical form. Fractions are written as hexadecimal text, so only `context` can hold one."""
-        return canonical_of_code(self.to_json(), strange=("context",))
+        arms = orjson.Fragment(b"[%b]" % b",".join([arm.canonical for arm in self.arms]))
+        return canonical_of_code(self._form(arms), strange=("context",))
 
     @cached_property
     def digest(self) -> str:
@@ -233,10 +259,10 @@ def _arm(arm: Arm) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def _said(value: Arm | Market, plain: Arm | Market, names: Sequence[str] | None = None) -> dict[str, Json]:
+def _said(value: Arm | Market, plain: Arm | Market, names: Sequence[str]) -> dict[str, Json]:
     """The fields of a value that differ from the plain one's."""
     found: dict[str, Json] = {}
-    for name in names if names is not None else value.__slots__:
+    for name in names:
         held = getattr(value, name)
         if held != getattr(plain, name):
             found[name] = held.hex() if isinstance(held, float) else list(held) if isinstance(held, tuple) else held
@@ -244,7 +270,8 @@ def _said(value: Arm | Market, plain: Arm | Market, names: Sequence[str] | None 
 
 
 _PLAIN = Arm(variant="", channel="", purpose="", order=0, epsilon=0.0)
-_LATER = tuple(name for name in Arm.__slots__[Arm.__slots__.index("tags") + 1 :])
+_NAMES = [one.name for one in fields(Arm)]
+_LATER = tuple(_NAMES[_NAMES.index("tags") + 1 :])
 
 
 def from_json(form: Mapping[str, Json]) -> Inputs:

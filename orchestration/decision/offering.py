@@ -37,7 +37,7 @@ def offering(
         catalogue,
         placement,
         settings=settings,
-        published=shelved.published,
+        common=shelved.declared(placement, settings, channels),
         items=assortment.published,
         channels=channels,
         picks=brought,

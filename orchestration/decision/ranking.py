@@ -9,8 +9,9 @@ filled template are also the variant that the catalogue file names.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,9 @@ def rank(state: Inputs, arms: Sequence[Arm], model: Model | None) -> Ranking:
     """Rank by the model when it can score every arm, by the declared rules otherwise. Never raises for the model's sake."""
     if model is None:
         return rules(arms, state.fallback or "no_model")
-    if absent := unknown_columns(model.feature_names, state.feature_names):
-        return rules(arms, f"feature_mismatch:{absent[0]}")
+    columns = _columns(tuple(model.feature_names), state.feature_names)
+    if columns.unknown is not None:
+        return rules(arms, f"feature_mismatch:{columns.unknown}")
     scores = [float(one) for one in model.score(rows(model.feature_names, state, arms))]
     if not all(math.isfinite(one) for one in scores):
         return rules(arms, "score_not_finite")
@@ -73,31 +75,46 @@ def unknown_columns(columns: Sequence[str], features: Sequence[str]) -> list[str
     return [one for one in columns if one not in known and not one.startswith(CANDIDATE_COLUMNS)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What a model's columns are filled from: `place` of each by name; `to` and `of`, places of profile features in a row and in the profile."""
+
+    place: Mapping[str, int]
+    to: NDArray[np.intp]
+    of: NDArray[np.intp]
+    context: tuple[tuple[int, str], ...]
+    unknown: str | None
+
+
+@lru_cache(maxsize=32)  # a few models rule at a time
+def _columns(columns: tuple[str, ...], features: tuple[str, ...]) -> _Columns:
+    held = {name: index for index, name in enumerate(features)}
+    pairs = [(index, held[name]) for index, name in enumerate(columns) if name in held]
+    place = {name: index for index, name in enumerate(columns)}
+    absent = unknown_columns(columns, features)
+    return _Columns(
+        place,
+        np.array([to for to, _ in pairs], dtype=np.intp),
+        np.array([of for _, of in pairs], dtype=np.intp),
+        tuple((index, name.removeprefix("context=")) for name, index in place.items() if name.startswith("context=")),
+        absent[0] if absent else None,
+    )
+
+
 def rows(columns: Sequence[str], state: Inputs, arms: Sequence[Arm]) -> NDArray[np.float64]:
     """One row per arm and a last one for sending nothing: `float64[n + 1, k]`. An absent number is NaN."""
-    at = dict(zip(state.feature_names, state.features, strict=True))
-    base = np.array([at.get(one, 0.0) for one in columns], dtype=np.float64)
-    place = {name: index for index, name in enumerate(columns)}
-    for name, index in place.items():
-        if name.startswith("context="):
-            base[index] = _number((state.context or {}).get(name.removeprefix("context=")))
+    plan = _columns(tuple(columns), state.feature_names)
+    base = np.zeros(len(columns), dtype=np.float64)
+    base[plan.to] = np.array(state.features, dtype=np.float64)[plan.of]
+    for index, name in plan.context:
+        base[index] = _number((state.context or {}).get(name))
     table = np.repeat(base[None, :], len(arms) + 1, axis=0)
-    for line, arm in enumerate(arms):
-        for name in marks(arm):
-            if name in place:
-                table[line, place[name]] = 1.0
-    if f"variant={NOTHING}" in place:
-        table[-1, place[f"variant={NOTHING}"]] = 1.0
+    ones = [(line, plan.place[name]) for line, arm in enumerate(arms) for name in arm.marks if name in plan.place]
+    if (idle := plan.place.get(f"variant={NOTHING}")) is not None:
+        ones.append((len(arms), idle))
+    if ones:
+        table[tuple(zip(*ones, strict=True))] = 1.0
     return table
-
-
-def marks(arm: Arm) -> list[str]:
-    """The candidate columns that are 1 for this arm."""
-    names = dict.fromkeys((arm.variant, arm.family or arm.variant))
-    found = [*(f"variant={name}" for name in names), f"channel={arm.channel}", *(f"tag={tag}" for tag in arm.tags)]
-    if arm.category is not None:
-        found.append(f"category={arm.category}")
-    return found
 
 
 def _number(value: object) -> float:

@@ -5,6 +5,7 @@ Enters: catalogue text from staff. Leaves: `Shelved` (catalogue, digest, publish
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from audit.entries import NewEntry
@@ -15,8 +16,10 @@ from kernel.db import Conn, after_commit
 from kernel.kernel import Kernel
 from orchestration.decision import item_store, stocking, store
 from orchestration.decision.assortment import Assortment
+from orchestration.decision.candidates import declared
 from orchestration.decision.catalogue import Catalogue, Placement, parse
 from orchestration.decision.errors import ContentChanged, NoCatalogue
+from orchestration.decision.inputs import Arm
 from orchestration.decision.items import variant_id, worded
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.variants import name_parts
@@ -31,6 +34,19 @@ class Shelved:
     digest: str
     published: frozenset[str]
     assortment: Assortment = field(default_factory=Assortment)
+    _made: dict[tuple[str, tuple[str, ...]], tuple[Arm, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    def declared(
+        self, placement: Placement, settings: DecisionSettings, channels: Collection[str] | None
+    ) -> tuple[Arm, ...]:
+        """The arms that a placement declares, on the channels that are wished for; made once."""
+        wished = tuple(one for one in placement.channels if channels is None or one in channels)
+        key = (placement.name, wished)
+        if key not in self._made:
+            self._made[key] = declared(
+                self.catalogue, placement, settings=settings, published=self.published, channels=wished
+            )
+        return self._made[key]
 
     def offers(self, placement: Placement, variant: str) -> bool:
         """Whether a placement could show this variant today: it is one of its own or what a template makes of a listed item, and published."""
@@ -101,9 +117,11 @@ class Shelf:
             same = held is not None and held.digest == ruling
             catalogue = held.catalogue if held is not None and same else await self._read(conn, ruling)
             assortment = await self._offered(conn, catalogue, held.assortment if held is not None and same else None)
-        self._held = Shelved(catalogue, ruling, published, assortment)
+        if held is None or not same or assortment is not held.assortment or published != held.published:
+            held = Shelved(catalogue, ruling, published, assortment)
+        self._held = held
         self._read_at = time.monotonic()
-        return self._held
+        return held
 
     async def ruling(self, conn: Conn) -> Catalogue:
         """The catalogue that rules in this transaction. `NoCatalogue`."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestration.decision.candidates import arms
+from orchestration.decision.candidates import declared
 from orchestration.decision.catalogue import parse
 from orchestration.decision.errors import CatalogueInvalid, UnknownPlacement
 from orchestration.decision.settings import DecisionSettings
@@ -43,11 +43,13 @@ def test_a_catalogue_is_read_with_durations_and_defaults():
 
 def test_arms_are_variants_times_the_channels_both_allow():
     made = parse(GOOD)
-    found = arms(made, made.placement("abandoned_cart"), settings=DecisionSettings(), published={"cart_a"})
+    found = declared(made, made.placement("abandoned_cart"), settings=DecisionSettings(), published={"cart_a"})
     assert [(one.id, one.epsilon, one.published) for one in found] == [
         ("cart_a@email", 0.1, True), ("cart_a@web", 0.2, True), ("cart_b@email", 0.1, False),
     ]  # fmt: skip
-    only = arms(made, made.placement("abandoned_cart"), settings=DecisionSettings(), published=set(), channels={"web"})
+    only = declared(
+        made, made.placement("abandoned_cart"), settings=DecisionSettings(), published=set(), channels={"web"}
+    )
     assert [one.id for one in only] == ["cart_a@web"]
 
 

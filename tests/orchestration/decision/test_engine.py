@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernel.canonical import canonical
 from orchestration.decision.catalogue import NOTHING
-from orchestration.decision.eligibility import QUESTIONS, Rejection, Stage, judge
+from orchestration.decision.eligibility import QUESTIONS, Rejection, Stage, judge, verdicts
 from orchestration.decision.engine import decide, total, withhold
-from orchestration.decision.inputs import HoldoutDraw, Permit, from_json
+from orchestration.decision.inputs import HoldoutDraw, Market, Permit, from_json
 from orchestration.decision.policy import EpsilonGreedy, Option, PolicyContext, draw, uniform
 from orchestration.decision.record import Record
 from tests.orchestration.decision.support import Linear, arm, inputs
@@ -99,6 +100,34 @@ def test_the_stage_of_a_loser_is_the_first_question_it_fails(state, place):
         first = next((answer for answer in answers if answer is not None), None)
         assert lost == first
         assert [number for number, _ in enumerate(Stage, start=1)] == [stage.number for stage in Stage]
+
+
+@given(states(), st.data())
+@settings(max_examples=300, deadline=None)
+def test_arms_that_are_judged_together_get_the_answer_they_would_get_alone(state, data):
+    """Two arms, changed in one thing each that a question looks at: sharing a judgement must not lose it."""
+    changes = st.sampled_from(
+        [{}, {"item": "s1"}, {"item": "s2", "price": "4"}, {"item": "s1", "price": "20", "currency": "EUR"},
+         {"item": "s1", "price": "20", "currency": "USD"}, {"item": "s1", "content_rating": "18"}, {"regions": ("by",)},
+         {"regions": ("be",)}, {"locale": "fr"}, {"locale": "de_AT"}, {"stock": 0}, {"published": False},
+         {"personal": False}, {"purpose": "service"}]
+    )  # fmt: skip
+    arms = tuple(replace(one, **data.draw(changes)) for one in state.arms)
+    market = Market(
+        region=data.draw(st.sampled_from([None, "by"])), locale=data.draw(st.sampled_from([None, "de"])),
+        content_ratings=data.draw(st.sampled_from([(), ("all",)])), currency=data.draw(st.sampled_from([None, "EUR"])),
+        min_price=data.draw(st.sampled_from([None, "5"])),
+    )  # fmt: skip
+    said = frozenset(one.id for one in arms if data.draw(st.booleans()))
+    state = replace(state, arms=arms, market=market, declined=said)
+    assert verdicts(state) == [(one, judge(state, one)) for one in arms]
+
+
+@given(states())
+@settings(max_examples=100, deadline=None)
+def test_bytes_that_are_put_together_from_arms_are_the_canonical_form(state):
+    state = replace(state, context={"page": 1.5, "ä": "ö"})
+    assert state.canonical == canonical(state.to_json())
 
 
 def test_the_questions_are_asked_in_the_order_that_is_written_down():

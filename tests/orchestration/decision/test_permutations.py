@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.decision.candidates import arms
+from orchestration.decision.candidates import declared
 from orchestration.decision.catalogue import parse
 from orchestration.decision.errors import CatalogueInvalid
 from orchestration.decision.items import Item, bundle, slot_texts, variant_id, worded
@@ -62,7 +62,7 @@ SHOE = Item(
 
 def test_five_by_three_by_two_options_are_thirty_arms_with_ids_of_their_own():
     made = parse(GOOD)
-    found = arms(made, made.placement("home"), settings=DecisionSettings(), published=set())
+    found = declared(made, made.placement("home"), settings=DecisionSettings(), published=set())
     ids = [one.variant for one in found]
     assert len(set(ids)) == len(ids) == 31
     assert ids[0] == "hero.1.red.look"

@@ -1,1 +1,0 @@
-"""The console: server-rendered pages for staff, readable without any script."""

@@ -1,1 +1,0 @@
-"""The public surface described: one OpenAPI document, and a page to read it on."""

@@ -1,1 +1,0 @@
-"""Triggers: what sets a message off. See README.md."""
