@@ -6,7 +6,7 @@ for good and bad tokens, 503 when we fail so that the mail client tries again) a
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -131,8 +131,7 @@ async def show_preferences(request: Request, token: str) -> HTMLResponse:
         return _gone(house)
     if said.claims.get("history") is False:  # a link that may have been passed on: choices, not what was said before
         page = replace(page, history=None)
-    saved = {"1": "Your answers hold from now on.", "r": "Your request is with our staff."}
-    word = saved.get(request.query_params.get("saved", ""), "")
+    word = _saved(request.query_params.get("saved", ""), request.query_params.get("by", ""))
     return _html(house.pages.render("preferences.html", page=page, saved=word))
 
 
@@ -151,8 +150,8 @@ async def save_preferences(request: Request, token: str) -> Response:
     await _honour_signal(request, house, identifier)
     right = form.get("request")
     if isinstance(right, str) and right:
-        done = await _ask(house, identifier, right)
-        return _back(request, "r" if done else "")
+        due = await _ask(house, identifier, right)
+        return _back(request, f"r&by={due.isoformat()}" if due else "")
     everything = form.get("all")
     answers = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     async with house.kernel.db.transaction() as conn:
@@ -165,16 +164,27 @@ async def save_preferences(request: Request, token: str) -> Response:
     return _back(request, "1")
 
 
-async def _ask(house: _House, identifier: IdentifierId, right: str) -> bool:
-    """Open a request for the person behind the link; no proof of identity is asked beyond the link."""
+async def _ask(house: _House, identifier: IdentifierId, right: str) -> date | None:
+    """Open a request for the person behind the link; no proof of identity is asked beyond the link. The day it is answered by."""
     if right not in {Right.ACCESS, Right.ERASURE}:
-        return False
+        return None
     async with house.kernel.db.reading() as conn:
         found = (await house.identity.subjects(conn, [identifier])).get(identifier)
     if found is None or len(found.people) != 1:
-        return False
-    await house.rights.open(right, found.people[0], actor="person")
-    return True
+        return None
+    return (await house.rights.open(right, found.people[0], actor="person")).due_on
+
+
+def _saved(what: str, by: str) -> str:
+    """What the page says after a form was taken."""
+    if what == "1":
+        return "Your answers hold from now on."
+    if what != "r":
+        return ""
+    try:
+        return f"Your request is with our staff. They answer by {date.fromisoformat(by):%-d %B %Y}."
+    except ValueError:  # somebody changed the address
+        return "Your request is with our staff."
 
 
 async def _honour_signal(request: Request, house: _House, identifier: IdentifierId) -> None:
@@ -292,7 +302,7 @@ def _back(request: Request, saved: str) -> RedirectResponse:
 def _gone(house: _House) -> HTMLResponse:
     words = {
         "title": "This link does not work any more",
-        "words": "It has run out or was cut short on its way. Use the link in our newest message to you.",
+        "words": "It leads to what we may send you, and has run out or was cut short on its way. Use the link in our newest message to you.",
     }
     return _html(house.pages.render("message.html", **words), status=404)
 

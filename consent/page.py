@@ -170,7 +170,9 @@ def _rows(speaker: _Speaker, rules: Rules, at: datetime) -> list[Row]:
             key = (act.purpose, tree.channel_of(act.purpose, act.channel))
             if key not in asked and gate.standing(speaker.said, rules, act.purpose, act.channel, at):
                 asked[key] = None
-    return [_row(speaker, rules, tree.expect(purpose), channel, at) for purpose, channel in asked]
+    places = {key: place for place, key in reversed(list(enumerate(purpose for purpose, _ in asked)))}
+    wide_first = sorted(asked, key=lambda one: (places[one[0]], one[1] is not None))
+    return [_row(speaker, rules, tree.expect(purpose), channel, at) for purpose, channel in wide_first]
 
 
 def _row(speaker: _Speaker, rules: Rules, purpose: Purpose, channel: str | None, at: datetime) -> Row:
@@ -183,7 +185,7 @@ def _row(speaker: _Speaker, rules: Rules, purpose: Purpose, channel: str | None,
         purpose=purpose.key,
         channel=channel,
         title=purpose.title,
-        label=_CHANNELS.get(channel, channel) if channel and len(purpose.channels) > 1 else "",
+        label=_CHANNELS.get(channel or "", channel or "everywhere") if len(purpose.channels) > 1 else "",
         description=purpose.description,
         answer=holds,
         why=_why(answer, elsewhere=answer.answer is Answer.DENIED and not standing),
@@ -195,5 +197,5 @@ def _row(speaker: _Speaker, rules: Rules, purpose: Purpose, channel: str | None,
 def _why(answer: Permission, *, elsewhere: bool) -> str:
     words = text(answer.reason)
     if elsewhere and answer.reason not in _FIXED:
-        return f"{words} That choice was made for something wider or under another contact of yours, and still holds."
+        return f"{words} This follows from a wider choice of yours, or from one under another contact."
     return words
