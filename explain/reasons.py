@@ -234,6 +234,10 @@ def _parameters(
             value = "unused"
         else:
             value = "present" if concept.present else "absent"
+        # Nothing was chosen that she could turn away, so the page has no such button.
+        control: Control = (
+            "preferences" if facts.nothing_chosen and concept.control == "not_interested" else concept.control
+        )
         found.append(
             Parameter(
                 name=say(f"concepts.{concept.key}"),
@@ -241,8 +245,8 @@ def _parameters(
                 contribution=say("direction.raised" if concept.contribution > 0 else "direction.lowered"),
                 source=source,
                 purpose=purpose,
-                control=concept.control,
-                control_url=controls.url(concept.control),
+                control=control,
+                control_url=controls.url(control),
                 key=concept.key,
             )
         )

@@ -204,7 +204,7 @@ async def test_only_levers_that_flip_are_shown() -> None:
     assert [(one.kind, one.subject) for one in found] == [("withdraw", "marketing.email"), ("without", "spending")]
     assert view(made, found=tuple(found)).levers == (
         "If you take back “offers by email”, you would get: nothing.",
-        "Without how much you spent with us, you would get: another message.",
+        "If we left out “how much you spent with us”, you would get: another message.",
     )
     # What rests on a contract cannot be taken back, so it is not offered.
     bound = replace(made, permission=PermissionFact(answer="granted", reason="basis", basis="contract"))
