@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock up clean
+.PHONY: help setup demo test lint format lock openapi up clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ lock: $(STAMP) ## Resolve the requirements again and write the hash-locked files
 	$(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -q -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -q -o requirements-dev.lock
 	echo 'uv>=0.13,<0.14' | $(BIN)/uv pip compile - --generate-hashes --python-version 3.11 --no-header --no-annotate -q -o requirements-bootstrap.lock
+
+openapi: $(STAMP) ## Write the description of the HTTP API again, for tests and docs
+	$(BIN)/candor openapi --out tests/contracts/openapi.json
+	$(BIN)/python docs/make_http.py
 
 up: $(STAMP) ## Start Candor and serve it
 	$(BIN)/candor up

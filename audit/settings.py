@@ -24,7 +24,10 @@ class AuditSettings(Section):
         default=10_000, ge=1, le=100_000, description="Most entries taken into the tree in one transaction."
     )
     session_hours: float = Field(
-        default=12.0, gt=0, le=168, description="A staff member's console session lasts this long."
+        default=12.0, gt=0, le=168, description="A staff member's console session lasts this long at most."
+    )
+    session_idle_minutes: float = Field(
+        default=30.0, gt=0, le=1440, description="A console session that nobody uses for so long ends."
     )
     access_cache_seconds: float = Field(
         default=3.0, ge=0, le=5, description="A key found valid is trusted this long without asking Postgres."

@@ -46,6 +46,8 @@ class Tag(StrEnum):
     EXPOSURE_SEEN = "exposure.seen", "What was decided was shown."
     CATALOGUE_PUBLISHED = "catalogue.published", "Placements, contents and variants went live."
     CONTENT_PUBLISHED = "content.published", "An immutable content file was published."
+    TRIGGERS_PUBLISHED = "triggers.published", "Rules of what sets messages off went live."
+    TRIGGER_CHANGED = "trigger.changed", "A trigger was paused or resumed."
     CAMPAIGN_CHANGED = "campaign.changed", "A campaign was started, paused, resumed or killed."
     EXPERIMENT_CHANGED = "experiment.changed", "An experiment was started, ramped or stopped."
     REWARDS_COUNTED = (

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from audit.service import Audit
 from channels import connectors as made
-from channels import forms, receipts_store, rehearsing, store
+from channels import forms, reading_store, receipts_store, rehearsing, store
 from channels.advice import Advice, Advisor
 from channels.caps import CapRule
 from channels.clearance import Clearance
@@ -319,6 +319,13 @@ class Channels:
         """Its steps, oldest first."""
         async with self._kernel.db.reading() as conn:
             return await store.steps(conn, delivery_id)
+
+    async def listed(
+        self, conn: Conn, *, state: State | None = None, channel: str | None = None,
+        people: Sequence[PersonId] | None = None, before: str | None = None, limit: int = 50,
+    ) -> list[Delivery]:  # fmt: skip
+        """Deliveries, newest first, below the id `before`; without content."""
+        return await reading_store.listed(conn, state=state, channel=channel, people=people, before=before, limit=limit)
 
     async def counts(self) -> dict[str, int]:
         """Deliveries by state."""

@@ -10,12 +10,13 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, cast
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
+from audit.access import asking, asking_store
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
 from consent import requests_endpoints, visitor_endpoints
@@ -237,14 +238,31 @@ class ActIn(BaseModel):
 
 @router.post("/v1/consents", status_code=201)
 async def record_consent(
-    request: Request, body: ActIn, principal: Annotated[Principal, needs("officer")]
+    request: Request,
+    body: ActIn,
+    principal: Annotated[Principal, needs("officer")],
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=asking.LONGEST)] = None,
 ) -> dict[str, list[ActId]]:
-    """Record what somebody said; the ids of the acts."""
+    """Record what somebody said; the ids of the acts. The same Idempotency-Key with the same body records nothing again and gives the same ids."""
     house = _House(request)
     word = Word(**body.model_dump(exclude={"subject", "raw"}), raw=body.raw.encode())
     async with house.kernel.db.transaction() as conn:
+        asked = asking.asked(
+            house.kernel.vault,
+            idempotency_key,
+            actor=principal.actor,
+            what="consent",
+            content=body.model_dump(mode="json"),
+        )
+        if asked is not None:
+            await asking_store.lock(conn, asked)
+            if (before := await asking_store.find(conn, asked)) is not None:
+                return {"ids": [ActId(one) for one in before.split()]}
         desk = Desk(house.consent, house.identity, house.kernel.clock)
-        return {"ids": await desk.record(conn, body.subject, word, actor=principal.actor)}
+        ids = await desk.record(conn, body.subject, word, actor=principal.actor)
+        if asked is not None:
+            await asking_store.claim(conn, [(asked, " ".join(ids))], house.kernel.clock.now())
+        return {"ids": ids}
 
 
 @router.get("/v1/people/{person}/consents", dependencies=[needs("officer")])

@@ -12,13 +12,14 @@ grant, and one more denial never turns a no into a yes.
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from consent.acts import IMPORT, ActView, Status
-from consent.precedence import Rules
-from consent.purposes import EVERYTHING, RESERVED, SALE_SHARE, Basis, Purpose
+from consent.precedence import Ground, Rules
+from consent.purposes import EVERYTHING, RESERVED, Basis, Purpose
 from consent.reasons import Reason
 from kernel.ids import ActId, PersonId
 
@@ -61,6 +62,8 @@ class ConsentState:
     erased_at: datetime | None = None
     boundaries: tuple[datetime, ...] = field(init=False)
     jurisdictions: frozenset[str] = field(init=False)
+    by_purpose: Mapping[str, list[ActView]] = field(init=False)
+    grounds: Mapping[str, Ground] = field(init=False)
     _answers: dict[tuple[str, str | None, int], Permission] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,6 +74,11 @@ class ConsentState:
         object.__setattr__(self, "boundaries", tuple(sorted(moments)))
         places = {act.jurisdiction for act in self.acts}
         object.__setattr__(self, "jurisdictions", frozenset({self.rules.jurisdiction, *places}))
+        object.__setattr__(self, "grounds", self.rules.grounds(self.jurisdictions))
+        found: dict[str, list[ActView]] = {}
+        for act in self.acts:
+            found.setdefault(act.purpose, []).append(act)
+        object.__setattr__(self, "by_purpose", found)
 
 
 _MALFORMED: Final = Permission(Answer.UNDETERMINED, Reason.MALFORMED)
@@ -78,6 +86,7 @@ _UNKNOWN_PURPOSE: Final = Permission(Answer.UNDETERMINED, Reason.UNKNOWN_PURPOSE
 _UNKNOWN_PERSON: Final = Permission(Answer.UNDETERMINED, Reason.UNKNOWN_PERSON)
 _NOT_GOVERNED: Final = Permission(Answer.DENIED, Reason.CHANNEL_NOT_GOVERNED)
 _ERASED: Final = Permission(Answer.DENIED, Reason.ERASED)
+_MISSING: Final = Permission(Answer.UNDETERMINED, Reason.MISSING)
 _BASES: Final[Mapping[Basis, Reason]] = {
     Basis.LEGITIMATE_INTERESTS: Reason.LEGITIMATE_INTERESTS,
     Basis.CONTRACT: Reason.CONTRACT,
@@ -85,6 +94,8 @@ _BASES: Final[Mapping[Basis, Reason]] = {
     Basis.LEGAL_OBLIGATION: Reason.LEGAL_OBLIGATION,
     Basis.VITAL_INTERESTS: Reason.VITAL_INTERESTS,
 }
+_BY_BASIS: Final = {basis: Permission(Answer.GRANTED, reason) for basis, reason in _BASES.items()}
+_BEST_FIRST: Final = (Answer.GRANTED, Answer.DENIED, Answer.UNDETERMINED)
 # A no of the person does not stop what the law commands or what saves a life; everything else it stops.
 _UNSTOPPABLE: Final = frozenset({Basis.LEGAL_OBLIGATION, Basis.VITAL_INTERESTS})
 
@@ -99,8 +110,7 @@ def permission(state: ConsentState, purpose: str, channel: str | None, at: datet
         and isinstance(purpose, str)
         and (channel is None or isinstance(channel, str))
         and isinstance(at, datetime)
-        and at.tzinfo is not None
-        and at.utcoffset() is not None
+        and (at.tzinfo is UTC or at.utcoffset() is not None)
     ):
         return _MALFORMED
     question = (purpose, channel, bisect_right(state.boundaries, at))
@@ -143,22 +153,30 @@ def _judge(state: ConsentState, purpose: Purpose, channel: str | None, at: datet
         return _ERASED
     if not state.known:
         return _UNKNOWN_PERSON
+    rules, acts = state.rules, state.by_purpose
+    reach, bases = state.grounds[purpose.key]
+    said = [a for key in reach if key in acts for a in acts[key] if a.given_at <= at]
+    if not said:
+        return _unspoken(bases)
     if channel is not None or not purpose.channels:
-        return _judge_one(state, purpose, channel, at)
-    each = [_judge_one(state, purpose, one, at) for one in purpose.channels]
-    order = (Answer.GRANTED, Answer.DENIED, Answer.UNDETERMINED)
-    return min(each, key=lambda answer: order.index(answer.answer))
+        return _judge_one(purpose, channel, said, bases, rules, at)
+    each = [_judge_one(purpose, one, said, bases, rules, at) for one in purpose.channels]
+    return next(found for answer in _BEST_FIRST for found in each if found.answer is answer)
 
 
-def _judge_one(state: ConsentState, purpose: Purpose, channel: str | None, at: datetime) -> Permission:
-    """One purpose on one channel: standing denials by rank, then the basis."""
-    rules = state.rules
-    reach = {*rules.purposes.lineage(purpose.key), EVERYTHING}
-    if any(rules.purposes.by_key[key].sale_share for key in rules.purposes.lineage(purpose.key)):
-        reach.add(SALE_SHARE)
-    said = [a for a in state.acts if a.given_at <= at and a.purpose in reach and a.channel in {None, channel}]
-    grants = [a for a in said if _valid(a, rules, at)]
-    bases = {purpose.basis_in(place) for place in state.jurisdictions}
+def _judge_one(
+    purpose: Purpose,
+    channel: str | None,
+    every: list[ActView],
+    bases: frozenset[Basis],
+    rules: Rules,
+    at: datetime,
+) -> Permission:
+    """One purpose on one channel: standing denials by rank, then the basis. ``every`` act that was said of it by then."""
+    said = [a for a in every if a.channel is None or a.channel == channel]
+    if not said:
+        return _unspoken(bases)
+    grants = [a for a in said if a.status == Status.GRANTED and _valid(a, rules, at)]
 
     denials = [a for a in said if a.status != Status.GRANTED and not _lifted(a, grants, rules)]
     if bases <= _UNSTOPPABLE:
@@ -167,7 +185,15 @@ def _judge_one(state: ConsentState, purpose: Purpose, channel: str | None, at: d
         return _denial(denials, grants, bases, rules)
     if Basis.CONSENT in bases:
         return _consent(purpose, said, grants, at)
-    return Permission(Answer.GRANTED, next(reason for basis, reason in _BASES.items() if basis in bases))
+    return _unspoken(bases)
+
+
+@cache
+def _unspoken(bases: frozenset[Basis]) -> Permission:
+    """What holds without a word of the person: nothing where consent is asked, else the strictest basis that is not consent."""
+    if Basis.CONSENT in bases:
+        return _MISSING
+    return next(_BY_BASIS[basis] for basis in _BASES if basis in bases)
 
 
 def _valid(act: ActView, rules: Rules, at: datetime) -> bool:
@@ -194,7 +220,7 @@ def _lifted(denial: ActView, grants: Iterable[ActView], rules: Rules) -> bool:
     )
 
 
-def _denial(denials: list[ActView], grants: list[ActView], bases: set[Basis], rules: Rules) -> Permission:
+def _denial(denials: list[ActView], grants: list[ActView], bases: frozenset[Basis], rules: Rules) -> Permission:
     """The strongest standing denial, the newest among equals."""
     rank = rules.precedence.rank
     best = max(denials, key=lambda act: (-rank(act.mechanism), act.given_at, act.id))
@@ -235,4 +261,4 @@ def _consent(purpose: Purpose, said: list[ActView], grants: list[ActView], at: d
     ):
         if found:
             return Permission(Answer.UNDETERMINED, reason, max(found, key=lambda a: (a.given_at, a.id)).id)
-    return Permission(Answer.UNDETERMINED, Reason.MISSING)
+    return _MISSING

@@ -2,18 +2,21 @@
 
 What enters: ``ImportedConsent``, a mapped row. What leaves: a ``NewAct``. An opt-out always holds, however little came with
 it. A grant counts only with notice, time and the way it was given; without them it is kept, unverified, and permits
-nothing (DESIGN 5.2). A status or a consent string that cannot be read is kept raw and is a no.
+nothing (DESIGN 5.2). A TC or GPP string says what it says (``signals/meaning.py``), however the row puts it; a status or a string that cannot be read is kept
+raw and is a no.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from consent.acts import IMPORT, NewAct, Notice, Status
 from consent.precedence import Rules
 from consent.purposes import Basis
+from consent.signals import meaning, table
+from consent.signals.meaning import Heard
 from identity.identifiers import Identifier
 from kernel.ids import IdentifierId, RecordId
 
@@ -53,14 +56,24 @@ def row_to_act(
     notices: Mapping[str, Notice],
     jurisdiction: str,
     now: datetime,
+    vendor: int | None = None,
 ) -> NewAct:
-    """The act that a row tells of. ``notices`` are those whose text is held, by version."""
+    """The act that a row tells of. ``notices`` are those whose text is held, by version; ``vendor``: our id of the TCF."""
     declared = rules.purposes.get(row.purpose)
     place = row.jurisdiction or jurisdiction
     basis = row.basis or (declared.basis_in(place) if declared else Basis.CONSENT)
     word = row.status.strip().lower()
-    readable = word in {Status.GRANTED, Status.DENIED} and row.signal is None
+    heard = None if row.signal is None else _heard(row, now, vendor)
+    spoken = heard.of(row.purpose) if heard else None
+    if spoken is Status.DENIED or (spoken is Status.GRANTED and not word):
+        word = spoken
+    readable = word in {Status.GRANTED, Status.DENIED} and (
+        row.signal is None or spoken in {Status.GRANTED, Status.DENIED}
+    )
     notice = None if not row.notice else notices.get(row.notice, Notice.named(row.notice))
+    if heard is not None and spoken is Status.GRANTED:
+        row = replace(row, given_at=heard.given_at, expires_at=_sooner(row.expires_at, heard.expires_at))
+        notice = heard.notice and Notice.named(heard.notice.version, language=heard.notice.language)
     prose = "" if not row.mechanism or _CODE.fullmatch(row.mechanism) else row.mechanism
     # How the person said no keeps its rank; a yes from a file never outranks what she told us herself.
     own_rank = readable and word == Status.DENIED and rules.precedence.ranks_as_withdrawal(row.mechanism)
@@ -78,7 +91,24 @@ def row_to_act(
         actor=f"source:{row.source}",
         given_at=row.given_at or now,
         expires_at=row.expires_at,
-        raw=(prose if readable else row.status if row.signal is None else row.signal).encode(),
+        raw=(row.signal if row.signal is not None else prose if readable else row.status).encode(),
         verified=readable and notice is not None and row.given_at is not None and bool(row.mechanism),
         variant="prose" if prose else row.mechanism or "unknown",
     )
+
+
+def _heard(row: ImportedConsent, now: datetime, vendor: int | None) -> Heard | None:
+    """What the string of a row says; None when its kind is not one that is read here."""
+    match (row.signal_kind or "").strip().lower():
+        case "tcf":
+            return meaning.of_tcf(row.signal or "", table.load(), now, vendor=vendor, place=row.jurisdiction or "")
+        case "gpp":
+            answers = meaning.of_gpp(row.signal or "", table.load(), now, vendor=vendor, place=row.jurisdiction or "")
+            return next((heard for heard in answers if heard.of(row.purpose) is not None), None)
+        case _:
+            return None
+
+
+def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
+    known = [moment for moment in (one, other) if moment is not None]
+    return min(known, default=None)

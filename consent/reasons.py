@@ -26,6 +26,7 @@ class Reason(StrEnum):
     WITHDRAWN = "consent.withdrawn"
     DENIED = "consent.denied"
     OBJECTION = "basis.objection"
+    SIGNAL = "signal.denied"
     UNDECODABLE = "signal.undecodable"
     CHANNEL_NOT_GOVERNED = "channel.not_governed"
     # undetermined
@@ -48,11 +49,12 @@ TEXTS: Final[dict[Reason, str]] = {
     Reason.LEGITIMATE_INTERESTS: "We have a weighed interest in this, and you have not objected.",
     Reason.ERASED: "Your data was erased at your request.",
     Reason.RESTRICTED: "You asked us not to use your data for now.",
-    Reason.GPC: "Your browser's privacy signal (Global Privacy Control) told us not to.",
+    Reason.GPC: "Your browser's privacy signal (Global Privacy Control), or a request of yours, told us not to.",
     Reason.CHANNEL_WITHDRAWN: "You unsubscribed from this.",
     Reason.WITHDRAWN: "You agreed once and took it back.",
     Reason.DENIED: "You said no.",
     Reason.OBJECTION: "You objected.",
+    Reason.SIGNAL: "The choices you made in a consent window did not include this.",
     Reason.UNDECODABLE: "We were sent a choice that cannot be read, and take it as a no.",
     Reason.CHANNEL_NOT_GOVERNED: "This purpose does not cover that channel.",
     Reason.MISSING: "You have not agreed to this.",

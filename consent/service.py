@@ -165,7 +165,7 @@ class Consent:
         for row in rows:
             act = imports.row_to_act(
                 row, row.record or ids[row.identifiers[0]], rules=self.rules, notices=notices,
-                jurisdiction=self.settings.jurisdiction, now=now,
+                jurisdiction=self.settings.jurisdiction, now=now, vendor=self.settings.tcf_vendor_id,
             )  # fmt: skip
             try:
                 acts.append(self._checked(act, now))

@@ -34,6 +34,15 @@ class ConsentSettings(Section):
         Path | None,
         Field(description="YAML retention schedule of your own. Absent: the shipped consent/data/retention.yaml."),
     ] = None
+    tcf_vendor_id: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65_535,
+            description="Your id on the IAB Europe Global Vendor List: TC strings are then read as vendor. Absent: as the "
+            "publisher, whose own purposes stand in the string's publisher segment.",
+        ),
+    ] = None
     gpc_last_update: Annotated[
         str,
         Field(

@@ -40,8 +40,8 @@ class Visitors:
     ) -> dict[str, str]:
         """Record her choices; the gate's answer for each purpose. What she said already is not recorded twice.
 
-        The browser's privacy signal is heard first: it outranks a yes to sharing. A no of somebody who is unknown leaves no trace, since
-        nothing is permitted for her anyway.
+        The browser's privacy signal is heard first: it outranks a yes to sharing, and it stays. Any other no of somebody who is unknown
+        leaves no trace, since nothing is permitted for her anyway.
 
         Raises:
             UnknownPurpose: not declared. NotOfTheWeb: a page cannot ask about it. NoticeUnknown: a yes without a published notice.
@@ -49,7 +49,7 @@ class Visitors:
         asked = {key: self._purpose(key) for key in choices}
         shown = await self._notice(conn, [key for key, yes in choices.items() if yes], notice)
         known = await self._identity.known_identifiers(conn, [visitor])
-        if any(choices.values()) and visitor not in known:
+        if (any(choices.values()) or gpc) and visitor not in known:
             (subject,) = await self._identity.register_identifiers(conn, [visitor])
         else:
             subject = known.get(visitor, IdentifierId(""))

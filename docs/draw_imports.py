@@ -11,7 +11,7 @@ from pathlib import Path
 import grimp
 
 ROOMS = ("kernel", "audit", "identity", "consent", "events", "profiles", "channels", "explain")
-WINGS = ("decision", "learning", "settings", "wiring", "pipeline", "demo", "service")
+WINGS = ("decision", "learning", "triggers", "settings", "wiring", "pipeline", "demo", "service")
 FLOORS = [("kernel",), ("audit",), ("identity",), ("consent",), ("events",), ("profiles",), ("channels", "explain")]
 FLOORS += [(f"orchestration.{wing}",) for wing in WINGS]
 LEVEL = {name: level for level, floor in enumerate(FLOORS) for name in floor}

@@ -32,6 +32,7 @@ from kernel.vault import SubjectKey
 
 _Subject = tuple[str, tuple[Identifier, ...]]  # purpose, identifiers that came together
 EventsStored = Callable[[Conn, Sequence[RecordId]], Awaitable[None]]
+Happened = Callable[[Conn, Sequence[tuple[RecordId, Arrival]]], Awaitable[None]]
 GPC_VALUE: Final = b"1"  # the only value of Sec-GPC that is a signal
 
 
@@ -45,6 +46,7 @@ class Ingest:
         self._identity = identity
         self._consent = consent
         self.on_stored: list[EventsStored] = []
+        self.on_happened: list[Happened] = []
 
     async def take(self, conn: Conn, arrivals: Sequence[Arrival]) -> list[Status]:
         """Store what may be stored; what became of each."""
@@ -67,6 +69,8 @@ class Ingest:
             records = list(dict.fromkeys(h.record_id for h in held))
             for told in self.on_stored:
                 await told(conn, records)
+            for heard in self.on_happened:
+                await heard(conn, [(h.record_id, a) for a, h in zip(accepted, held, strict=True)])
         await self._remember(conn, arrivals, outcomes)
         return outcomes
 

@@ -61,6 +61,7 @@ class Events:
     """What happened. One per process and event loop.
 
     ``on_events_stored``: what is told, in the same transaction, of records that got new events; profiles registers there.
+    ``on_happened``: likewise, of what was collected and stored for the first time, event by event; triggers register there.
     """
 
     name = "events"
@@ -75,6 +76,7 @@ class Events:
         self.limits = Limits(self.settings.event_bytes, self.settings.properties)
         self._ingest = Ingest(kernel, audit, identity, consent)
         self.on_events_stored = self._ingest.on_stored
+        self.on_happened = self._ingest.on_happened
         self.keeping = Keeping(kernel, identity, consent, self.on_events_stored)
         self._sources: dict[str, Source] = {}
         self._further: dict[str, tuple[str, ...]] = {}

@@ -24,6 +24,7 @@ from kernel.errors import InvalidInput, Problem
 from kernel.settings import KernelSettings
 from orchestration.decision.settings import DecisionSettings
 from orchestration.learning.settings import LearningSettings
+from orchestration.triggers.settings import TriggersSettings
 from orchestration.walk_settings import PipelineSettings
 from profiles.settings import ProfilesSettings
 
@@ -67,6 +68,9 @@ class Settings(BaseSettings):
     explain: ExplainSettings = Field(default_factory=ExplainSettings, description="Reasons and their wording.")
     decision: DecisionSettings = Field(default_factory=DecisionSettings, description="Exploration and commits.")
     learning: LearningSettings = Field(default_factory=LearningSettings, description="Training and promotion.")
+    triggers: TriggersSettings = Field(
+        default_factory=TriggersSettings, description="What sets messages off by itself."
+    )
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings, description="When news starts a walk.")
 
     @classmethod

@@ -31,6 +31,7 @@ from orchestration.decision.placing import Placing
 from orchestration.decision.service import Decisions
 from orchestration.learning.service import Learning
 from orchestration.settings import Settings
+from orchestration.triggers.service import Triggers
 from profiles.service import Profiles
 
 ROOMS = (
@@ -43,6 +44,7 @@ ROOMS = (
     "explain",
     "orchestration.decision",
     "orchestration.learning",
+    "orchestration.triggers",
 )
 
 
@@ -76,6 +78,7 @@ class House:
     learning: Learning
     decisions: Decisions
     placing: Placing
+    triggers: Triggers
 
     async def receipt(self, decision_id: str) -> Receipt:
         """The receipt of a decision under a checkpoint that covers it; signs one when the decision is newer than the last."""
@@ -126,14 +129,16 @@ def build(settings: Settings, kernel: Kernel) -> House:
     explain = Explain(kernel, audit, settings.explain, identity)
     learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
+    triggers = Triggers(kernel, audit, identity, consent, events, profiles, decisions, settings.triggers)
+    events.on_happened.append(triggers.happened)
     explain.register(decisions, learning, decisions)
     explain.on_feedback.append(acting(identity, consent))
     profiles.declined = explain.not_interested
     rights = Rights(kernel, audit, identity, consent)
-    for holder in (identity, consent, events, profiles, channels, explain, learning, decisions):
+    for holder in (identity, consent, events, profiles, channels, explain, learning, decisions, triggers):
         rights.register(holder)
     retention = Retention(kernel, audit, identity, consent, rights)
-    for room in (events, profiles, channels, explain, learning, decisions):
+    for room in (events, profiles, channels, explain, learning, decisions, triggers):
         retention.register(room.keeping)
     retention.records_used_by(events.keeping)
     rows = {
@@ -159,4 +164,5 @@ def build(settings: Settings, kernel: Kernel) -> House:
         learning=learning,
         decisions=decisions,
         placing=Placing(kernel, identity, consent, events, profiles, channels.pages, decisions),
+        triggers=triggers,
     )

@@ -70,3 +70,13 @@ class Staff:
     scopes: frozenset[Scope]
     created_at: datetime
     removed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A staff actor's stay in the console. `since` is the login, however often the token changed since; `expires_at` the token's end."""
+
+    principal: Principal
+    name: str
+    since: datetime
+    expires_at: datetime

@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from audit.access import secrets, store
-from audit.access.principal import ApiKey, NewApiKey, Principal, Scope, Staff
+from audit.access.principal import ApiKey, NewApiKey, Principal, Scope, Session, Staff
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
@@ -35,6 +35,7 @@ _MAX_PASSWORD: Final = 1024  # a longer one only makes argon2 work
 _TRIES: Final = 5  # wrong passwords before waiting
 _WAIT: Final = timedelta(seconds=30)  # doubled by every further wrong one
 _MOST_WAITING: Final = 7  # doublings: about an hour
+_OVERLAP: Final = timedelta(minutes=1)  # an old session token still works so long: requests of one page overlap
 _STAFF_SCOPES: Final = frozenset({Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.DECIDE, Scope.SEND})
 
 
@@ -55,7 +56,8 @@ class Access:
             return None
         hashed, now = secrets.hash_of(secret), self._kernel.clock.now()
         if kind == "ss":
-            return await self._session(hashed, now)
+            session = await self._session(hashed, now)
+            return None if session is None else session.principal
         cached = self._trusted.get(hashed)
         if cached is not None and time.monotonic() < cached[0]:
             found: ApiKey | None = cached[1]
@@ -198,24 +200,50 @@ class Access:
         return principal
 
     async def open_session(self, staff: Principal) -> str:
-        """A session token for someone who just logged in; `authenticate` takes it until it expires or is closed."""
-        token, now = secrets.new_secret("ss"), self._kernel.clock.now()
-        expires_at = now + timedelta(hours=self._audit.settings.session_hours)
+        """A session token for someone who just logged in; it works until it was idle too long, ran out or is closed."""
+        now = self._kernel.clock.now()
+        return await self._open(staff.actor, since=now, now=now)
+
+    async def session(self, token: str) -> Session | None:
+        """Whose session a token is of; None when it is none, or no longer."""
+        if secrets.kind_of(token) != "ss":
+            return None
+        return await self._session(secrets.hash_of(token), self._kernel.clock.now())
+
+    async def renew_session(self, token: str) -> str | None:
+        """A fresh token in place of a living one, for as long as the session itself may last; the old one ends in a minute.
+
+        None when the token does not live, or another request has renewed it.
+        """
+        hashed, now = secrets.hash_of(token), self._kernel.clock.now()
+        found = await self._session(hashed, now)
+        if found is None:
+            return None
         async with self._kernel.db.transaction() as conn:
-            await store.add_session(conn, secrets.hash_of(token), staff.actor, now, expires_at)
-        return token
+            if not await store.shorten_session(conn, hashed, now + _OVERLAP):
+                return None
+        return await self._open(found.principal.actor, since=found.since, now=now)
 
     async def close_session(self, token: str) -> None:
-        """End a session."""
+        """End a session, whatever tokens it had."""
         async with self._kernel.db.transaction() as conn:
             await store.end_session(conn, secrets.hash_of(token), self._kernel.clock.now())
 
-    async def _session(self, hashed: bytes, now: datetime) -> Principal | None:
+    async def _open(self, staff_id: str, *, since: datetime, now: datetime) -> str:
+        token, settings = secrets.new_secret("ss"), self._audit.settings
+        last = since + timedelta(hours=settings.session_hours)
+        expires_at = min(last, now + timedelta(minutes=settings.session_idle_minutes))
+        async with self._kernel.db.transaction() as conn:
+            await store.add_session(conn, secrets.hash_of(token), staff_id, since, expires_at)
+        return token
+
+    async def _session(self, hashed: bytes, now: datetime) -> Session | None:
         async with self._kernel.db.reading() as conn:
             found = await store.session(conn, hashed)
-        if found is None or now >= found[1]:
+        if found is None or now >= found[2]:
             return None
-        return Principal(found[0].staff_id, found[0].scopes)
+        staff, since, expires_at = found
+        return Session(Principal(staff.staff_id, staff.scopes), staff.name, since, expires_at)
 
     def _matches(self, hashed: str, password: str) -> bool:
         try:

@@ -123,21 +123,33 @@ async def add_session(conn: Conn, token_hash: bytes, staff_id: str, at: datetime
     )
 
 
-async def session(conn: Conn, token_hash: bytes) -> tuple[Staff, datetime] | None:
-    """The staff actor of a session that has not been ended, and when it expires."""
+async def session(conn: Conn, token_hash: bytes) -> tuple[Staff, datetime, datetime] | None:
+    """The staff actor of a session that has not been ended, when it began and when its token expires."""
     cursor = await conn.execute(
-        "SELECT st.staff_id, st.name, st.scopes, st.created_at, st.removed_at, se.expires_at FROM audit.sessions se "
-        "JOIN audit.staff st USING (staff_id) WHERE se.token_hash = %s AND se.ended_at IS NULL AND st.removed_at IS NULL",
+        "SELECT st.staff_id, st.name, st.scopes, st.created_at, st.removed_at, se.created_at AS since, se.expires_at "
+        "FROM audit.sessions se JOIN audit.staff st USING (staff_id) "
+        "WHERE se.token_hash = %s AND se.ended_at IS NULL AND st.removed_at IS NULL",
         (token_hash,),
     )
     row = await cursor.fetchone()
-    return None if row is None else (_staff(row), row["expires_at"])
+    return None if row is None else (_staff(row), row["since"], row["expires_at"])
+
+
+async def shorten_session(conn: Conn, token_hash: bytes, expires_at: datetime) -> bool:
+    """Let a living session's token end no later than this; False when there was none, or it ends sooner anyway."""
+    cursor = await conn.execute(
+        "UPDATE audit.sessions SET expires_at = %s WHERE token_hash = %s AND ended_at IS NULL AND expires_at > %s",
+        (expires_at, token_hash, expires_at),
+    )
+    return cursor.rowcount == 1
 
 
 async def end_session(conn: Conn, token_hash: bytes, at: datetime) -> None:
-    """End a session."""
+    """End a session: every token that it had since the login."""
     await conn.execute(
-        "UPDATE audit.sessions SET ended_at = %s WHERE token_hash = %s AND ended_at IS NULL", (at, token_hash)
+        "UPDATE audit.sessions AS se SET ended_at = %s FROM audit.sessions AS one WHERE one.token_hash = %s "
+        "AND (se.staff_id, se.created_at) = (one.staff_id, one.created_at) AND se.ended_at IS NULL",
+        (at, token_hash),
     )
 
 

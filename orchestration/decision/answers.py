@@ -4,7 +4,7 @@ Enters: a record and what was gathered for it. Leaves: values; nothing is decide
 """
 
 from channels.web.standing import WEB, Standing
-from kernel.ids import EntryId, KeyId, PersonId
+from kernel.ids import DeliveryId, EntryId, KeyId, PersonId
 from orchestration.decision.commit import Committed
 from orchestration.decision.gather import Gathered
 from orchestration.decision.record import Record
@@ -66,6 +66,28 @@ def standing_of(record: Record, gathered: Gathered) -> Standing:
         since=gathered.at,
         until=hot.until,
         expires_at=gathered.expires_at,
+    )
+
+
+def answer_again(row: Row, record: Record) -> Decision:
+    """What the asker was told, or would have been, when it was asked first."""
+    arm = record.outcome.arm
+    return Decision(
+        decision_id=row.id,
+        person=PersonId(record.inputs.person),
+        placement=row.placement,
+        at=row.at,
+        expires_at=row.expires_at,
+        choice=row.choice,
+        variant=arm.variant if arm else None,
+        channel=arm.channel if arm else None,
+        propensity=row.propensity,
+        withheld=row.withheld,
+        outcome=record.outcome,
+        attempts=record.inputs.attempt,
+        entry_id=row.entry_id,
+        delivery_id=DeliveryId(row.delivery_id) if row.delivery_id is not None else None,
+        repeated=True,
     )
 
 

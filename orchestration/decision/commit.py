@@ -8,6 +8,8 @@ Postgres is the authority here; what the hot store said was advice.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from audit.access import asking_store
+from audit.access.asking import Asked
 from audit.entries import NewEntry
 from audit.service import Audit
 from channels.deliveries import NewDelivery, Withheld
@@ -22,12 +24,14 @@ from orchestration.decision.outbound import Outbound
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.store import Row
 
-FENCE, CATALOGUE, WITHHELD, STANDING = "fence", "catalogue", "withheld", "standing"
+FENCE, CATALOGUE, WITHHELD, STANDING, TAKEN, ASKED = "fence", "catalogue", "withheld", "standing", "taken", "asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """A decision ready to be kept. `fences` are the consent versions it rests on, `items` the version of the assortment, where sources were asked."""
+    """A decision ready to be kept. `fences` are the consent versions it rests on, `items` the version of the assortment, where sources were asked.
+    `once`: its id came with the request, so there may be a decision under it already.
+    """
 
     row: Row
     entry: NewEntry
@@ -35,6 +39,8 @@ class Pending:
     delivery: NewDelivery | None = None
     standing: tuple[Standing, DecisionId | None] | None = None
     items: int | None = None
+    once: bool = False
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,8 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What moved: the consent or graph of the person, the catalogue, what stands on the page, or (`withheld`) a cap or suppression,
-    with channels' reason.
+    """What moved: the consent or graph of the person, the catalogue, what stands on the page, who has the id, or (`withheld`) a cap or
+    suppression, with channels' reason; or it was `asked` before and decided then.
     """
 
     what: str
@@ -61,6 +67,7 @@ class Committer:
     def __init__(
         self, kernel: Kernel, audit: Audit, consent: Consent, channels: Outbound, settings: DecisionSettings
     ) -> None:
+        self._clock = kernel.clock
         self._audit = audit
         self._consent = consent
         self._channels = channels
@@ -77,13 +84,19 @@ class Committer:
         await self._group.close()
 
     async def flush(self, conn: Conn, items: Sequence[Pending]) -> list[Committed | Refused | Exception]:
-        """The writes of a group, in the order: consent fence, catalogue fence, caps and outbox, pages, log, decisions."""
-        answers: dict[int, Committed | Refused] = {}
+        """The writes of a group, in the order: askings, consent fence, catalogue fence, caps and outbox, pages, log, decisions."""
+        answers: dict[int, Committed | Refused] = await self._asked_before(conn, items)
         moved = await self._moved(conn, items)
         ruling = await store.ruling(conn)
         offered = await item_store.version(conn) if any(item.items is not None for item in items) else None
+        brought = [item.row.id for item in items if item.once]
+        taken = await store.taken(conn, brought) if brought else set()
         for place, item in enumerate(items):
-            if any(
+            if place in answers:
+                continue
+            if item.row.id in taken:
+                answers[place] = Refused(TAKEN, "decided_already")
+            elif any(
                 person in moved or version != self._newest(items, person) for person, version in item.fences.items()
             ):
                 answers[place] = Refused(FENCE, "consent_or_graph_moved")
@@ -106,15 +119,32 @@ class Committer:
             if not stands:
                 answers[place] = Refused(STANDING, "decided_meanwhile")
         kept = [place for place in range(len(items)) if place not in answers]
+        # What was claimed for a decision that is not kept is free again: it is decided anew, and may be the first once more.
+        given_up = [
+            one.key
+            for place, answer in answers.items()
+            if isinstance(answer, Refused) and answer.what != ASKED and (one := items[place].asked) is not None
+        ]
+        await asking_store.release(conn, given_up)
         entries = await self._audit.append(conn, [items[place].entry for place in kept])
         rows: list[Row] = []
         for place, entry_id in zip(kept, entries, strict=True):
             answers[place] = Committed(entry_id, reserved.get(place))
             rows.append(replace(items[place].row, entry_id=entry_id, delivery_id=reserved.get(place)))
         await store.insert(conn, rows)
-        if carried := [one for row in rows if (one := _elsewhere(row)) is not None]:
+        if carried := [page for row in rows if (page := _elsewhere(row)) is not None]:
             await self._channels.elsewhere(conn, carried)
         return [answers[place] for place in range(len(items))]
+
+    async def _asked_before(self, conn: Conn, items: Sequence[Pending]) -> dict[int, Committed | Refused]:
+        """Claim the askings of the group; a refusal for each that another one was first with."""
+        wishes = [(one, items[place].row.id) for place in range(len(items)) if (one := items[place].asked)]
+        mine = await asking_store.claim(conn, wishes, self._clock.now())
+        return {
+            place: Refused(ASKED, "asked_before")
+            for place, item in enumerate(items)
+            if item.asked is not None and item.row.id not in mine
+        }
 
     async def _moved(self, conn: Conn, items: Sequence[Pending]) -> set[PersonId]:
         fences = {person: self._newest(items, person) for item in items for person in item.fences}

@@ -6,11 +6,11 @@ house is found at `request.app.state.house`. `/content` is public and immutable:
 
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from audit.access import cors
+from audit.access import asking, cors
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
 from audit.entries import NewEntry
@@ -85,6 +85,17 @@ class SendBody(Subject):
     expires_at: AwareDatetime | None = None
 
 
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=asking.LONGEST,
+        description="Names this asking, for whoever never hears the answer: the same key with the same body is answered with what was decided first.",
+    ),
+]
+
+
 class _House:
     """The services these routes use, as the app holds them."""
 
@@ -94,6 +105,11 @@ class _House:
         self.audit = cast("Audit", house.audit)
         self.channels = cast("Channels", house.channels)
         self.decisions = cast("Decisions", house.decisions)
+
+    def asked(self, key: str | None, principal: Principal, what: str, body: _Body) -> asking.Asked | None:
+        """The asking that an Idempotency-Key names."""
+        content = body.model_dump(mode="json") if key is not None else None
+        return asking.asked(self.kernel.vault, key, actor=principal.actor, what=what, content=content)
 
     def links(self, decision_id: str) -> dict[str, Json]:
         """Where a person reads why, where an auditor gets the proof."""
@@ -105,29 +121,47 @@ class _House:
 
 
 @router.post("/v1/decisions")
-async def decide(request: Request, body: DecideBody, principal: Principal = needs("decide")) -> dict[str, Json]:
+async def decide(
+    request: Request,
+    response: Response,
+    body: DecideBody,
+    principal: Principal = needs("decide"),
+    idempotency_key: Key = None,
+) -> dict[str, Json]:
     """Choose content and channel for a person; nothing is queued."""
     house = _House(request)
     made = []
     for placement in body.placements or [body.placement or ""]:
         asked = DecisionRequest(
-            placement=placement, trigger=body.trigger, seed=body.seed, actor=principal.actor, **body.about()
-        )
+            placement=placement, trigger=body.trigger, seed=body.seed, actor=principal.actor,
+            asked=house.asked(idempotency_key, principal, f"decision:{placement}", body), **body.about(),
+        )  # fmt: skip
         chosen = await house.decisions.decide(asked)
+        _say_repeated(response, chosen)
         with metrics.stage("render"):
             made.append(await _answer(house, chosen))
     return {"decisions": made} if body.placements else made[0]
 
 
 @router.post("/v1/sends")
-async def send(request: Request, body: SendBody, principal: Principal = needs("send")) -> dict[str, Json]:
-    """Choose, and queue the message in the same commit; `{withheld: reason}` when none may or should leave."""
+async def send(
+    request: Request,
+    response: Response,
+    body: SendBody,
+    principal: Principal = needs("send"),
+    idempotency_key: Key = None,
+) -> dict[str, Json]:
+    """Choose, and queue the message in the same commit; `{withheld: reason}` when none may or should leave.
+
+    Whoever may ask twice, because an answer was lost, sends an Idempotency-Key: one message at most leaves for it.
+    """
     house = _House(request)
     asked = DecisionRequest(
         placement=body.placement, trigger=body.trigger, deliver_after=body.deliver_after, expires_at=body.expires_at,
-        send=True, actor=principal.actor, **body.about(),
+        send=True, actor=principal.actor, asked=house.asked(idempotency_key, principal, "send", body), **body.about(),
     )  # fmt: skip
     made = await house.decisions.decide(asked)
+    _say_repeated(response, made)
     told: dict[str, Json] = {"decision_id": made.decision_id} | (house.links(made.decision_id) if made.entry_id else {})
     if made.delivery_id is not None:
         return {"delivery_id": made.delivery_id, **told}
@@ -217,6 +251,11 @@ async def _answer(house: _House, made: Decision) -> dict[str, Json]:
         "expires_at": made.expires_at.isoformat(),
         **(house.links(made.decision_id) if made.entry_id else {"dry_run": True}),
     }
+
+
+def _say_repeated(response: Response, made: Decision) -> None:
+    if made.repeated:
+        response.headers["Idempotent-Replay"] = "true"
 
 
 async def _note_reading(house: _House, decision_id: str, principal: Principal, what: str) -> None:

@@ -64,3 +64,10 @@ class StandingMoved(Conflict):
 
     code = "standing_moved"
     remedy = "Read what stands there now: that is the answer."
+
+
+class AlreadyDecided(Conflict):
+    """A decision is kept under the id that the request brought; nothing was written."""
+
+    code = "already_decided"
+    remedy = "Read the decision with that id: it is the answer."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from audit.access.asking import Asked
 from channels.web.standing import Standing
 from identity.identifiers import Identifier
 from kernel.canonical import Json
@@ -31,7 +32,9 @@ class DecisionRequest:
     """One choice to make. Exactly one of `person` ("per_…" or "kind:value") and `identifiers`.
 
     `send` reserves a delivery in the same commit when the choice goes out by a channel with a queue. `dry_run` writes nothing at all. A `seed`
-    makes the draw repeatable; without one it is fresh.
+    makes the draw repeatable; without one it is fresh. `asked`: the same asking again is answered with the decision that the first one made.
+    `decision_id` is for callers that may ask again after they were broken off: the decision is kept under this id or, where one is kept under it
+    already, the answer is `AlreadyDecided` and nothing is written.
     """
 
     placement: str
@@ -47,11 +50,15 @@ class DecisionRequest:
     seed: str | None = None
     actor: str = "system"
     page: OnPage | None = None
+    decision_id: DecisionId | None = None
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A decision as answered. `entry_id` is None for a dry run; `delivery_id` where a message was queued; `standing` where it stands on a page."""
+    """A decision as answered. `entry_id` is None for a dry run; `delivery_id` where a message was queued; `standing` where it stands on a page;
+    `repeated`: it was made when this was asked before.
+    """
 
     decision_id: DecisionId
     person: PersonId
@@ -68,6 +75,7 @@ class Decision:
     entry_id: EntryId | None = None
     delivery_id: DeliveryId | None = None
     standing: Standing | None = None
+    repeated: bool = False
 
     @property
     def dry_run(self) -> bool:

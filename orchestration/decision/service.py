@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from audit.access import asking_store
 from audit.entries import NewEntry
 from audit.receipt import Receipt
 from audit.service import Audit
@@ -26,11 +27,22 @@ from kernel.db import Conn
 from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, is_id, new_id
 from kernel.kernel import Kernel
 from orchestration.decision import evidence, facts, figures, store
-from orchestration.decision.answers import answer_of, row_of, standing_of
-from orchestration.decision.commit import CATALOGUE, FENCE, STANDING, WITHHELD, Committed, Committer, Pending, Refused
+from orchestration.decision.answers import answer_again, answer_of, row_of, standing_of
+from orchestration.decision.commit import (
+    ASKED,
+    CATALOGUE,
+    FENCE,
+    STANDING,
+    TAKEN,
+    WITHHELD,
+    Committed,
+    Committer,
+    Pending,
+    Refused,
+)
 from orchestration.decision.counting import Restocked, Stocker
 from orchestration.decision.engine import Outcome, decide, withhold
-from orchestration.decision.errors import StandingMoved
+from orchestration.decision.errors import AlreadyDecided, StandingMoved
 from orchestration.decision.feed import ItemRows
 from orchestration.decision.gather import Gathered, Gatherer
 from orchestration.decision.inputs import Inputs
@@ -78,24 +90,28 @@ class Decisions:
         """Make one choice and keep it.
 
         What moved under the decision (consent, graph, catalogue, a cap taken by somebody else) means deciding again from scratch with a new draw;
-        after `settings.attempts` of them nothing is sent, and that is recorded.
+        after `settings.attempts` of them nothing is sent, and that is recorded. What was `asked` before is answered with what was decided then.
 
         Raises:
             NotFound: unknown person, placement or catalogue. InvalidInput: no or two subjects.
             StandingMoved: another request decided for this page first; nothing was written.
+            AlreadyDecided: a decision is kept under the id that the request brought.
+            KeyReused: it was asked before with other content. DecisionRedacted: it was asked before, about somebody erased since.
             Unavailable: Postgres does not answer; nothing was written.
         """
         with metrics.stage("decide"):
             made = await self._decide(request)
-        if not made.dry_run:
+        if not made.dry_run and not made.repeated:
             figures.count(made)
         return made
 
     async def _decide(self, request: DecisionRequest) -> Decision:
+        if (before := await self._before(request)) is not None:
+            return before
         with metrics.stage("profile"):
             person = await self._gatherer.person(request)
         seed = request.seed if request.seed is not None else secrets.token_hex(16)
-        decision_id = new_id("dec")
+        decision_id = request.decision_id or new_id("dec")
         refused: dict[str, str] = {}
         for attempt in range(1, self.settings.attempts + 1):
             gathered = await self._gatherer.gather(request, person, attempt=attempt, refused=refused)
@@ -109,8 +125,23 @@ class Decisions:
             if isinstance(kept, Committed):
                 standing = standing_of(record, gathered) if request.page is not None else None
                 return replace(answer_of(record, gathered, kept), standing=standing)
+            if kept.what == ASKED:
+                if (before := await self._before(request)) is not None:
+                    return before
+                continue  # who was first has given up
             await self._learn_of(kept, made, person, refused)
         return await self._contended(request, person, decision_id, seed)
+
+    async def _before(self, request: DecisionRequest) -> Decision | None:
+        """What was decided when the same was asked before."""
+        if request.asked is None or request.dry_run:
+            return None
+        async with self._kernel.db.reading() as conn:
+            found = await asking_store.find(conn, request.asked)
+        if found is None:
+            return None
+        opened = await self._sealer.open(found)
+        return answer_again(opened.row, opened.decoded())
 
     async def decide_many(
         self, requests: Sequence[DecisionRequest], *, at_once: int = 32
@@ -162,12 +193,16 @@ class Decisions:
                 delivery=delivery,
                 standing=wish,
                 items=record.inputs.versions.items,
+                once=request.decision_id is not None,
+                asked=request.asked,
             )
         )
 
     async def _learn_of(self, kept: Refused, made: Outcome, person: PersonId, refused: dict[str, str]) -> None:
         if kept.what == CATALOGUE:
             self.shelf.forget()
+        elif kept.what == TAKEN:
+            raise _taken()
         elif kept.what == STANDING:
             raise StandingMoved("expected to be the first to decide this placement, got overtaken")
         elif kept.what == FENCE:
@@ -187,11 +222,23 @@ class Decisions:
         row = row_of(record, gathered, key_id=key.id, sealed=self._sealer.seal(record, key))
         entry = evidence.entry(record, key_id=key.id, actor=request.actor)
         async with self._kernel.db.transaction() as conn:
-            (entry_id,) = await self._audit.append(conn, [entry])
-            await store.insert(conn, [replace(row, entry_id=entry_id)])
-        return answer_of(record, gathered, Committed(entry_id, None))
+            if request.decision_id is not None and await store.taken(conn, [decision_id]):
+                raise _taken()
+            wishes = [(request.asked, decision_id)] if request.asked is not None else []
+            mine = await asking_store.claim(conn, wishes, self._kernel.clock.now())
+            if len(mine) == len(wishes):
+                (entry_id,) = await self._audit.append(conn, [entry])
+                await store.insert(conn, [replace(row, entry_id=entry_id)])
+                return answer_of(record, gathered, Committed(entry_id, None))
+        before = await self._before(request)
+        assert before is not None  # whoever was first has committed: the claim waited for it
+        return before
 
     # looking back
+
+    async def whom(self, request: DecisionRequest) -> PersonId:
+        """Who a request is about, without deciding anything. Raises as `decide` does."""
+        return await self._gatherer.person(request)
 
     async def show(self, decision_id: str) -> Mapping[str, Json]:
         """The record of a decision, as it was written.
@@ -333,3 +380,7 @@ class Decisions:
     async def close(self) -> None:
         """Finish the commits that wait."""
         await self._committer.close()
+
+
+def _taken() -> AlreadyDecided:
+    return AlreadyDecided("expected an id that no decision has, got one that is taken")

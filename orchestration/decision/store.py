@@ -151,6 +151,16 @@ async def insert(conn: Conn, rows: Sequence[Row]) -> set[DecisionId]:
             return fresh
 
 
+async def taken(conn: Conn, ids: Sequence[DecisionId]) -> set[DecisionId]:
+    """Those of these ids under which a decision is kept; the others are the caller's until its transaction ends."""
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(id, 9)) FROM (SELECT unnest(%s::text[]) AS id ORDER BY 1) AS w",
+        (list(ids),),
+    )
+    got = await conn.execute("SELECT id FROM decision.decisions WHERE id = ANY(%s)", (list(ids),))
+    return {DecisionId(row["id"]) for row in await got.fetchall()}
+
+
 async def get(conn: Conn, decision_id: str) -> Row | None:
     """One decision."""
     got = await conn.execute(f"SELECT {_LIST} FROM decision.decisions WHERE id = %s", (decision_id,))

@@ -1,9 +1,11 @@
 """The HTTP application: every room's routes behind one envelope.
 
-Enters: an open `House`. Leaves: a FastAPI app with OpenAPI 3.1 at /openapi.json. Routes live in the rooms; this page only says which.
+Enters: an open `House`. Leaves: a FastAPI app, described at /openapi.json and /docs/api. Routes live in the rooms; this page only says
+which.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
@@ -20,10 +22,16 @@ import explain.endpoints
 import identity.endpoints
 import orchestration.decision.endpoints
 import orchestration.decision.placing_endpoints
+import orchestration.triggers.endpoints
 import profiles.endpoints
 from orchestration.service import problems, watching
 from orchestration.service.checks import ready
+from orchestration.service.console import faults
+from orchestration.service.console.site import router as console
+from orchestration.service.console.throttle import Throttle
 from orchestration.service.middleware import Envelope
+from orchestration.service.reference import pages
+from orchestration.service.reference.document import Document, document
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
@@ -36,6 +44,7 @@ ROUTERS = (  # a request walks them in this order: what is asked most comes firs
     identity.endpoints.router,
     profiles.endpoints.router,
     consent.endpoints.router,
+    orchestration.triggers.endpoints.router,
     channels.endpoints.router,
     channels.email.endpoints.router,
     channels.push.endpoints.router,
@@ -63,18 +72,24 @@ async def readyz(request: Request) -> JSONResponse:
 
 def create_app(house: "House", more: Sequence[APIRouter] = ()) -> FastAPI:
     """The application over an open house; `more` are routes that only this process has, as the demo's pages."""
-    app = FastAPI(
-        title="Candor",
-        version="0.1.0",
-        summary="Decides, sends, explains and proves customer messages.",
-        description="No message leaves without a permission, a reason and a receipt. Errors are RFC 9457 problems.",
-        docs_url=None,
-        redoc_url=None,
-    )
+    app = _routed(more)
     app.state.house = house
     problems.install(app)
+    faults.install(app)
     app.add_middleware(Envelope)
     app.state.watcher = watching.Watcher(house)
-    for router in (*ROUTERS, health, watching.router, *more):
+    app.state.throttle = Throttle()
+    return app
+
+
+def description() -> Document:
+    """The OpenAPI document of the routes that every process has; no house is needed."""
+    return document(_routed(()))
+
+
+def _routed(more: Sequence[APIRouter]) -> FastAPI:
+    app = FastAPI(title="Candor", docs_url=None, redoc_url=None)
+    app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
+    for router in (*ROUTERS, health, watching.router, console, pages.router, *more):
         app.include_router(router)
     return app

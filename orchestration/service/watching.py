@@ -37,6 +37,8 @@ _entries = metrics.gauge("candor_log_entries", "Entries with a place in the log.
 _pending = metrics.gauge("candor_log_pending_entries", "Entries that wait for a place and the next checkpoint.")
 _age = metrics.gauge("candor_model_age_seconds", "Age of the model that ranks a placement.", ["placement"])
 _explaining = metrics.gauge("candor_explanations_waiting", "Decisions that wait for their explanation.")
+_runs = metrics.gauge("candor_trigger_runs_open", "Runs of triggers that have not ended.", ["trigger"])
+_ringing = metrics.gauge("candor_trigger_age_seconds", "How long the oldest run has been due and not claimed; 0 with none.")  # fmt: skip
 _seconds = metrics.histogram("candor_scrape_seconds", "Time to gather what the stores say.")
 
 
@@ -78,6 +80,7 @@ class Watcher:
             backlog = await house.channels.backlog()
             size, waiting = await house.audit.standing()
             ages = await house.learning.ages()
+            runs, ringing = await house.triggers.waiting()
             _explaining.set(await house.explain.waiting())
         except CandorError:
             return  # candor_up says it; the figures of before stay
@@ -88,6 +91,10 @@ class Watcher:
         _queue.set(backlog.oldest_due_seconds)
         _entries.set(size)
         _pending.set(waiting)
+        _ringing.set(ringing)
+        _runs.clear()
+        for trigger, count in runs.items():
+            _runs.labels(trigger).set(count)
         _age.clear()
         for placement, seconds in ages.items():
             _age.labels(placement).set(seconds)

@@ -1,4 +1,4 @@
-"""What runs beside the routes: the sequencer, the dispatcher, the explanation queue. Each ends when `stop` is set."""
+"""What runs beside the routes: the sequencer, the dispatcher, the triggers, the explanation queue. Each ends when `stop` is set."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ log = get_logger("workers")
 
 @asynccontextmanager
 async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]:
-    """Run the three loops while the block runs; at its end they finish what they hold, then stop.
+    """Run the four loops while the block runs; at its end they finish what they hold, then stop.
 
     `apart`: explanations are made by a process of their own, which finds this house by the settings of the environment.
     """
@@ -28,6 +28,7 @@ async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]
     loops = [
         asyncio.create_task(house.audit.run_sequencer(stop), name="sequencer"),
         asyncio.create_task(house.channels.run_dispatcher(stop), name="dispatcher"),
+        asyncio.create_task(house.triggers.run_worker(stop), name="triggers"),
         asyncio.create_task(Helper().run(stop) if apart else explaining(house, stop), name="explaining"),
     ]
     try:

@@ -7,6 +7,7 @@ import pytest
 from consent.imports import ImportedConsent
 from identity.identifiers import Identifier
 from kernel.errors import InvalidInput
+from orchestration.service.bench import consent_strings as strings
 from tests.consent.conftest import NOW, House
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +50,28 @@ async def test_what_a_row_is_worth(house: House, change, reason: str) -> None:
     person, _, _ = await house.person("ada@example.org")
     await load(house, row(**change))
     assert await house.may(person) == reason
+
+
+SAYS_YES = strings.tc(GIVEN, policy=4, publisher=[1, 2], disclosed=None)
+SAYS_NO = strings.tc(GIVEN, policy=4, publisher=[1], disclosed=None)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"signal": SAYS_YES}, "consent.granted"),
+    ({"signal": SAYS_YES, "notice": None, "given_at": None}, "consent.granted"),  # the string names its notice and its time
+    ({"signal": SAYS_YES, "status": ""}, "consent.granted"),
+    ({"signal": SAYS_YES, "status": "denied"}, "consent.denied"),
+    ({"signal": SAYS_YES, "status": "y"}, "signal.undecodable"),
+    ({"signal": SAYS_NO}, "consent.denied"),
+    ({"signal": SAYS_YES[:-9]}, "signal.undecodable"),
+    ({"signal": SAYS_YES, "signal_kind": "other"}, "signal.undecodable"),
+    ({"signal": strings.gpp(2, SAYS_YES), "signal_kind": "gpp"}, "consent.granted"),
+    ({"signal": "DBABTA~1YYN", "signal_kind": "gpp"}, "signal.undecodable"),  # speaks of other purposes: no support for a yes
+])  # fmt: skip
+async def test_a_row_with_a_string_says_what_the_string_says(house: House, change, reason: str) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    await load(house, row(**({"purpose": "marketing.web", "signal_kind": "tcf"} | change)))
+    assert await house.may(person, "marketing.web", "web") == reason
 
 
 async def test_how_it_was_given_is_a_code_or_it_is_sealed(house: House) -> None:

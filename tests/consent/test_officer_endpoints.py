@@ -1,5 +1,7 @@
 """Subject requests and consents over HTTP, for officers."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -30,6 +32,24 @@ async def test_an_officer_records_and_reads(house: House, client: httpx.AsyncCli
     assert read["history"][0]["notice"]["text"] == "May we?"
     bare = await client.post("/v1/consents", json={k: v for k, v in body.items() if "notice" not in k}, headers=OFFICER)
     assert (bare.status_code, bare.json()["code"]) == (422, "consent.act_incomplete")
+
+
+async def test_a_consent_that_is_recorded_again_under_its_key_is_one_act(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    """The answer was lost and the form asks again; without a key staff heard it twice, and both acts stand."""
+    await house.person("ada@example.org")
+    body = {"subject": "email:ada@example.org", "purpose": "marketing.email", "status": "denied"}
+    keyed = OFFICER | {"Idempotency-Key": "form-7"}
+    first, again = [(await client.post("/v1/consents", json=body, headers=keyed)).json()["ids"] for _ in range(2)]
+    assert first == again
+    at_once = await asyncio.gather(
+        *[client.post("/v1/consents", json=body, headers=OFFICER | {"Idempotency-Key": "form-8"}) for _ in range(8)]
+    )
+    assert len({tuple(one.json()["ids"]) for one in at_once}) == 1
+    other = await client.post("/v1/consents", json=body | {"status": "granted"}, headers=keyed)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    assert (await client.post("/v1/consents", json=body, headers=OFFICER)).json()["ids"] != first
 
 
 async def test_subject_requests_over_http(house: House, client: httpx.AsyncClient) -> None:

@@ -29,6 +29,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
         *ROOMS,
         "orchestration/decision",
         "orchestration/learning",
+        "orchestration/triggers",
         "orchestration/pipeline",
         "orchestration/service",
         "orchestration/demo",

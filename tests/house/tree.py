@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("kernel", "audit", "identity", "consent", "events", "profiles", "channels", "explain", "orchestration")
-WINGS = ("decision", "learning", "pipeline", "service")
+WINGS = ("decision", "learning", "triggers", "pipeline", "service")
 
 
 def sources(*folders: str) -> Iterator[Path]:

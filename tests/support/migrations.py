@@ -13,7 +13,7 @@ CHAIN = (
 # The rooms above the kernel, in the order of the chain.
 FOLDERS = (
     "audit", "identity", "consent", "events", "profiles", "channels", "explain",
-    "orchestration/decision", "orchestration/learning",
+    "orchestration/decision", "orchestration/learning", "orchestration/triggers",
 )  # fmt: skip
 
 

@@ -113,6 +113,10 @@ class Rig:
         async with self.process(words, name="server", said="Candor serves ") as (process, line):
             yield Served(line.split()[0], process)
 
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a process needs in order to find this house; `more` are settings by their variable."""
+        return _environment(self.settings) | more
+
     @asynccontextmanager
     async def process(self, words: Sequence[str], *, name: str, said: str) -> AsyncIterator[tuple[psutil.Process, str]]:
         """Python with these words until the block ends; begins once it says `said`, and gives what stands after it in that line."""
@@ -167,8 +171,16 @@ async def rig(**sections: Mapping[str, Any]) -> AsyncIterator[Rig]:
             yield Rig(folder, settings, engines)
         finally:
             await asyncio.to_thread(engines.stop)
+            await asyncio.to_thread(_halt, engines)
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _halt(engines: Engines) -> None:
+    """Whoever still uses them: a helper of a server that was killed would otherwise leave them to nobody."""
+    for engine in (engines.valkey, engines.postgres):
+        if engine is not None:
+            engine.halt()
 
 
 def request(url: str, method: str, path: str, *, secret: str | None = None, body: object = None) -> str:

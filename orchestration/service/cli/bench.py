@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import bench_rooms, output
+from orchestration.service.cli import bench_consent, bench_kill, bench_rooms, output
 from orchestration.service.cli.runtime import Commands, Json
 
 if TYPE_CHECKING:
@@ -36,8 +36,10 @@ def register(app: Commands) -> None:
     app.callback()(_group)
     app.add("decide")(decide)
     app.add("ingest")(bench_rooms.ingest)
+    app.add("consent")(bench_consent.consent)
     app.add("resolve")(bench_rooms.resolve)
     app.add("audit")(bench_rooms.audit)
+    app.add("kill")(bench_kill.kill)
 
 
 def _group() -> None:

@@ -20,6 +20,11 @@ pytestmark = pytest.mark.anyio
 
 PUBLIC = {
     "GET /openapi.json": "what the API is",
+    "GET /docs/api": "the same as a page; it holds nothing of this installation",
+    "GET /docs/api/{name}": "its scripts and styles",
+    "GET /console/login": "whoever has no session yet",
+    "POST /console/login": "name and password are the right, and tries are counted",
+    "GET /console/static/{version}/{name}": "the look of the console",
     "GET /healthz": "the balancer asks; says nothing of anybody",
     "GET /readyz": "the balancer asks; says nothing of anybody",
     "GET /metrics": "this machine asks; from elsewhere the route itself asks for the scope operate",

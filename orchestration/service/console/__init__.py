@@ -1,0 +1,1 @@
+"""The console: server-rendered pages for staff, readable without any script."""

@@ -1,0 +1,122 @@
+"""Subject requests, for officers: list, show, preview, open, approve, run, refuse. An erasure needs two pairs of eyes; the room itself insists.
+
+Enters: forms. Leaves: where the request stands; the package of an access request as a file, which is made, handed out once and kept nowhere.
+"""
+
+import json
+from typing import Annotated, cast
+
+from fastapi import Query
+from fastapi.responses import Response
+
+from audit.access.principal import Scope
+from consent.lifecycle import Denial, Request, Right, State
+from consent.requests_endpoints import shown
+from kernel import paging
+from kernel.canonical import Json
+from kernel.ids import is_id
+from orchestration.service.console.errors import FormIncomplete
+from orchestration.service.console.guard import AtDesk
+from orchestration.service.console.pages import View, act, page, see
+from orchestration.service.console.rendering import HEADERS
+
+
+@page("/requests", "requests.html", Scope.OFFICER, api="/v1/subject-requests")
+async def requests(
+    desk: AtDesk,
+    state: str = "",
+    person: str = "",
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=paging.MOST)] = paging.DEFAULT,
+) -> View:
+    """In the order of opening."""
+    wanted = State(state) if state in set(State) else None
+    async with desk.house.kernel.db.reading() as conn:
+        her = await desk.house.identity.lookup(conn, person) if is_id(person, "per") else None
+    after = paging.read(cursor, 1)[0] if cursor else ""
+    found = await desk.house.rights.list_requests(state=wanted, person=her, after=after, limit=limit + 1)
+    cut = paging.cut(found, limit, lambda one: (one.id,))
+    return {
+        "requests": [_line(desk, one) for one in cut.items],
+        "next": cut.next,
+        "state": wanted.value if wanted else "",
+        "person": her or "",
+        "states": [one.value for one in State],
+        "rights": [one.value for one in Right],
+    }
+
+
+@page("/requests/{request_id}", "request.html", Scope.OFFICER, api="/v1/subject-requests/{request_id}")
+async def request(desk: AtDesk, request_id: str) -> View:
+    """Where it stands, and what it would touch."""
+    found = await desk.house.rights.show(request_id)
+    return {
+        **_line(desk, found),
+        "may_approve": found.state is State.OPEN
+        and found.right is Right.ERASURE
+        and desk.principal.actor != found.opened_by,
+        "may_run": found.state in {State.OPEN, State.IN_PROGRESS}
+        and (found.right is not Right.ERASURE or found.approved_by is not None),
+        "may_deny": found.state in {State.OPEN, State.IN_PROGRESS},
+        "four_eyes": found.state is State.OPEN
+        and found.right is Right.ERASURE
+        and desk.principal.actor == found.opened_by,
+        "denials": [one.value for one in Denial],
+    }
+
+
+@page("/requests/{request_id}/preview", "request_preview.html", Scope.OFFICER)
+async def preview(desk: AtDesk, request_id: str) -> View:
+    """What it would touch, room by room; changes nothing."""
+    found = await desk.house.rights.preview(request_id)
+    await desk.note({"request": found.request.id, "person": found.request.person}, "preview")
+    holdings: Json = {room: dict(counts) for room, counts in found.holdings.items()}
+    return {**_line(desk, found.request), "holdings": holdings, "keys": found.keys}
+
+
+@act("/requests", Scope.OFFICER)
+async def opened(desk: AtDesk) -> Response:
+    """Open one for a person whose page sent the form."""
+    person = await desk.field("person")
+    if not is_id(person, "per"):
+        raise FormIncomplete("expected a person's id (per_…), got something else")
+    suppress = (await desk.form()).get("suppress") == "1"
+    made = await desk.house.rights.open(
+        await desk.field("right"), person, actor=desk.principal.actor, suppress=suppress
+    )
+    return see(f"/console/requests/{made.id}")
+
+
+@act("/requests/{request_id}/approve", Scope.OFFICER)
+async def approve(desk: AtDesk, request_id: str) -> Response:
+    """The second pair of eyes."""
+    made = await desk.house.rights.approve(request_id, actor=desk.principal.actor)
+    return see(f"/console/requests/{made.id}")
+
+
+@act("/requests/{request_id}/deny", Scope.OFFICER)
+async def deny(desk: AtDesk, request_id: str) -> Response:
+    """Refuse, for one of the protocol's reasons."""
+    reason = await desk.field("reason")
+    if reason not in set(Denial):
+        raise FormIncomplete("expected one of the reasons of the form, got another")
+    made = await desk.house.rights.deny(request_id, actor=desk.principal.actor, reason=Denial(reason))
+    return see(f"/console/requests/{made.id}")
+
+
+@act("/requests/{request_id}/run", Scope.OFFICER)
+async def run(desk: AtDesk, request_id: str) -> Response:
+    """Do what was asked. Access and portability answer with their package."""
+    if await desk.field("sure") != "yes":
+        raise FormIncomplete("expected the box ticked that says you are sure, got none")
+    done = await desk.house.rights.run(request_id, actor=desk.principal.actor)
+    if done.package is None:
+        return see(f"/console/requests/{done.request.id}")
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{done.request.id}.json"'}
+    words = json.dumps(done.package, indent=2, ensure_ascii=False)
+    return Response(words, media_type="application/json", headers=headers)
+
+
+def _line(desk: AtDesk, one: Request) -> View:
+    left = (one.due_on - desk.house.kernel.clock.now().date()).days
+    return {**cast("View", shown(one)), "days_left": left if one.closed_at is None else None}

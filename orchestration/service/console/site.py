@@ -1,0 +1,18 @@
+"""The whole console on one page: importing a module declares its pages, and their order is the order of matching."""
+
+from orchestration.service.console import (
+    decisions,
+    deliveries,
+    finding,
+    log,
+    login,
+    overview,
+    people,
+    rights,
+    staff,
+)
+from orchestration.service.console.pages import router
+
+PAGES = (login, overview, finding, people, decisions, deliveries, log, rights, staff)
+
+__all__ = ["PAGES", "router"]

@@ -1,0 +1,216 @@
+"""What codes of the house mean, in words for staff. Enters: a code. Leaves: a sentence; an unknown code is shown as it is.
+
+The order of `GATES` is the order in which a decision asks; quiet hours and budget stand in it because people look for them there.
+"""
+
+from typing import Final
+
+from audit.access.principal import Scope
+from audit.tags import Tag
+from consent.reasons import TEXTS, Reason
+
+STAFF: Final = (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.DECIDE, Scope.SEND)
+READERS: Final = {
+    "people": (Scope.OFFICER,),
+    "requests": (Scope.OFFICER,),
+    "decisions": (Scope.OFFICER, Scope.AUDITOR, Scope.DECIDE),
+    "deliveries": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.SEND),
+    "log": (Scope.AUDITOR, Scope.OFFICER),
+}
+"""Who may see which pages: the doors themselves and the links to them read it here."""
+
+GATES: Final[tuple[tuple[str, str, str], ...]] = (
+    ("blocked", "Erasure and restriction", "Is the person erased, or her data restricted?"),
+    ("consent", "Consent", "Does the gate permit this purpose on this channel?"),
+    ("reach", "Reach", "Is there a contact point, and a connector for it?"),
+    ("suppression", "Suppression", "Is the contact on a do-not-send list?"),
+    ("segment", "Segment", "Is the placement meant for this person?"),
+    ("publication", "Publication", "Is the content published, in stock and not declined?"),
+    ("cap", "Cap", "Is there room under every frequency cap?"),
+    ("quiet", "Quiet hours", "May it be sent at this hour?"),
+    ("budget", "Budget", "Is there money left for it?"),
+    ("holdout", "Holdout", "Is the person in the comparison group?"),
+    ("sure", "Sureness", "Do we know well enough who she is?"),
+    ("diversity", "Diversity", "Does another place of the page show it already?"),
+    ("score", "Rank", "Was it the one that was drawn?"),
+)
+UNRULED: Final = {
+    "quiet": "No rule here: a message that must wait is queued for later, not dropped.",
+    "budget": "No rule here: no budget is declared.",
+}
+STATES: Final = {
+    "reserved": ("Waiting", "queued, its cap taken", "wait"),
+    "intent": ("Being sent", "claimed by a worker", "wait"),
+    "accepted": ("Accepted", "the provider took it; not yet known to have arrived", "good"),
+    "delivered": ("Delivered", "the provider says that it arrived", "good"),
+    "deferred": ("Deferred", "the provider tries again", "wait"),
+    "blocked": ("Blocked", "turned away for now", "bad"),
+    "dropped": ("Dropped", "on a list of the provider's own", "bad"),
+    "bounced": ("Bounced", "the address does not take mail", "bad"),
+    "complained": ("Complaint", "marked as spam", "bad"),
+    "rejected": ("Rejected", "the provider refused it", "bad"),
+    "uncertain": ("Uncertain", "nobody knows whether it left; never sent again", "bad"),
+    "cancelled": ("Called off", "before anything left", "off"),
+    "withheld": ("Withheld", "the last gate said no", "off"),
+}
+ANSWERS: Final = {"granted": ("Yes", "good"), "denied": ("No", "bad"), "undetermined": ("Not said: no", "off")}
+REQUESTS: Final = {
+    "open": ("Open", "wait"), "in_progress": ("Approved", "wait"), "fulfilled": ("Done", "good"), "denied": ("Refused", "bad"),
+    "revoked": ("Taken back", "off"), "expired": ("Expired", "bad"),
+}  # fmt: skip
+REASONS: Final = {
+    "lower_utility": "another one was expected to do better",
+    "not_drawn": "it was the best, and chance drew another",
+    "no_contact_point": "no contact point for this channel",
+    "no_connector": "no connector for this channel",
+    "contact_gone": "the contact has ended",
+    "suppressed": "the contact is on a do-not-send list",
+    "not_in_segment": "the placement is for others",
+    "in_no_segment_of": "in none of the segments it is for",
+    "in_excluded_segment": "in a segment it is not for",
+    "not_published": "not published",
+    "out_of_stock": "out of stock",
+    "not_interested": "she said that it does not interest her",
+    "person_unsure": "not sure enough who she is",
+    "shown_on_page": "stands elsewhere on the page",
+    "no_candidate": "there was nothing to choose from",
+    "contention": "what it rested on kept changing",
+    "called_off": "called off",
+    "expired": "too late",
+    "erased": "the person was erased",
+    "too_many_attempts": "tried too often",
+    "cap": "a frequency cap is full",
+}
+TAGS: Final = {one.value: one for one in Tag}
+SCOPES: Final = {
+    "officer": "people, consents, subject requests",
+    "auditor": "the log, proofs, lineage; never personal words",
+    "operate": "running, keys and staff",
+    "decide": "decisions, content and experiments",
+    "send": "sends and deliveries",
+}
+
+
+NAV: Final = (
+    ("/console", "Overview", STAFF),
+    ("/console/find", "Find", STAFF),
+    ("/console/decisions", "Decisions", READERS["decisions"]),
+    ("/console/deliveries", "Deliveries", READERS["deliveries"]),
+    ("/console/requests", "Requests", READERS["requests"]),
+    ("/console/log", "Log", READERS["log"]),
+    ("/console/staff", "Staff", (Scope.OPERATE,)),
+)
+TABS: Final = (
+    ("records", "", "Records"),
+    ("consents", "/consents", "Consents"),
+    ("profile", "/profile", "Profile"),
+    ("timeline", "/timeline", "Timeline"),
+    ("looks", "/looks", "Who looked"),
+)
+RIGHTS: Final = {
+    "access": ("Access: a copy of everything", "Make the file"),
+    "portability": ("Portability: a copy to take along", "Make the file"),
+    "erasure": ("Erasure", "Erase for good"),
+    "restriction": ("Restriction: keep, but do not use", "Restrict"),
+    "objection": ("Objection to direct marketing", "Stop all marketing"),
+    "opt_out": ("Opt-out of sale and sharing", "Opt out"),
+}
+DENIALS: Final = {
+    "suspected_fraud": "It seems to be fraud",
+    "insuf_verification": "The person could not be verified",
+    "no_match": "We hold nothing of this person",
+    "claim_not_covered": "The law does not cover it",
+    "outside_jurisdiction": "The law does not apply to this person",
+    "too_many_requests": "Too many requests",
+    "other": "Another reason",
+}
+KINDS: Final = {
+    "email": "E-mail address", "phone": "Phone number", "login_id": "Login", "customer_id": "Customer number",
+    "device_id": "Device", "anonymous_id": "Visitor of a site", "national_id": "National id", "group_id": "Group",
+    "push": "Push subscription",
+}  # fmt: skip
+
+
+def kind(code: str) -> str:
+    """A kind of identifier."""
+    return KINDS.get(code, code.replace("_", " "))
+
+
+def right(code: str) -> str:
+    """What a request asks for."""
+    return RIGHTS.get(code, (code, ""))[0]
+
+
+def doing(code: str) -> str:
+    """What the button says that does it."""
+    return RIGHTS.get(code, ("", "Run it"))[1]
+
+
+def denial(code: str) -> str:
+    """Why a request was refused."""
+    return DENIALS.get(code, code.replace("_", " "))
+
+
+def left(days: int) -> str:
+    """How long until a request is due."""
+    if days < 0:
+        return f"{-days} day{'' if days == -1 else 's'} late"
+    return "today" if days == 0 else f"{days} day{'' if days == 1 else 's'} left"
+
+
+def state_name(value: str) -> str:
+    """A delivery's state, its name only."""
+    return state(value)[0]
+
+
+def requested_name(value: str) -> str:
+    """A request's state, its name only."""
+    return requested(value)[0]
+
+
+def reason(code: str | None) -> str:
+    """A reason of a gate, a decision or a delivery, in words."""
+    if not code:
+        return ""
+    bare = code.split(":")[-1] if code.split(":")[0] in {gate for gate, _, _ in GATES} else code
+    if bare in REASONS:
+        return REASONS[bare]
+    if bare.startswith("cap:"):
+        return f"the cap {bare.removeprefix('cap:')} is full"
+    try:
+        text = TEXTS[Reason(bare)]
+    except ValueError:
+        return REASONS.get(code, code.replace("_", " "))
+    return text[0].lower() + text[1:].rstrip(".")
+
+
+def gate(stage: str) -> str:
+    """A stage's short name."""
+    return next((name for key, name, _ in GATES if key == stage), stage)
+
+
+def tag(value: str) -> str:
+    """What an entry of this tag says."""
+    return TAGS[value].description if value in TAGS else "An act of a version that this one does not know."
+
+
+def state(value: str) -> tuple[str, str, str]:
+    """A delivery's state: its name, what it means, and its tone (good, bad, wait, off)."""
+    return STATES.get(value, (value, "", "off"))
+
+
+def answered(value: str) -> tuple[str, str]:
+    """A permission's answer, and its tone."""
+    return ANSWERS.get(value, (value, "off"))
+
+
+def requested(value: str) -> tuple[str, str]:
+    """A request's state, and its tone."""
+    return REQUESTS.get(value, (value, "off"))
+
+
+def link(name: str) -> str:
+    """The console's page of a thing, by its id; empty when it has none."""
+    folder = {"per": "people", "dec": "decisions", "dlv": "deliveries", "ent": "log", "req": "requests"}
+    prefix, _, rest = name.partition("_")
+    return f"/console/{folder[prefix]}/{name}" if prefix in folder and len(rest) == 26 else ""

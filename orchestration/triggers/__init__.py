@@ -1,0 +1,1 @@
+"""Triggers: what sets a message off. See README.md."""

@@ -1,0 +1,29 @@
+"""The measurement of consent finds nothing in the house as it is, and what is wrong in one that is spoilt."""
+
+import pytest
+
+from consent.signals import meaning
+from orchestration.service.bench import consent
+
+
+def test_spoilt_strings_are_a_no_and_the_gate_is_asked_different_questions() -> None:
+    report = consent.run(spoilt=500, evaluations=4_000)
+    assert [(one.crashed, one.unset, one.loose) for one in report.spoilt] == [(0, 0, 0)] * 6
+    assert all(0 < one.read < one.strings for one in report.spoilt)
+    assert report.evaluations >= 4_000
+    assert {"consent.granted", "consent.missing", "directive.gpc", "signal.undecodable"} <= report.reasons.keys()
+    assert [bar.ok for bar in report.bars[:3]] == [True] * 3
+
+
+def test_a_reading_that_is_too_generous_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meaning, "_chosen", lambda said, vendor: frozenset(range(1, 12)))
+    report = consent.run(spoilt=200, evaluations=100)
+    assert not report.bars[1].ok
+
+
+def test_a_decoder_that_crashes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(text: str) -> None:
+        raise IndexError(len(text))
+
+    monkeypatch.setattr(meaning.tcf, "decode", crash)
+    assert not consent.run(spoilt=50, evaluations=100).bars[0].ok
