@@ -11,6 +11,7 @@ from typing import Final, cast
 
 import orjson
 
+from consent.signals import hearing
 from events import machine
 from events.calls import Call, Limits, event_time, parse
 from events.log import Arrival, CollectContext, Reject, Source
@@ -64,6 +65,7 @@ def arrive(
         confidence=verdict.confidence,
         refused=_declined(call, source),
         gpc=context.gpc,
+        strings=_strings(call),
         actor=context.actor,
     )
 
@@ -113,6 +115,18 @@ def _declined(call: Call, source: Source) -> bool:
         return False
     steps = source.purpose.split(".")
     return any(choices.get(".".join(steps[: count + 1])) is False for count in range(len(steps)))
+
+
+def _strings(call: Call) -> hearing.Strings:
+    """Consent strings beside the categories, ``context.consent.tcf`` and ``.gpp``; what is there and no text cannot be read."""
+    consent = call.context.get("consent")
+    if not isinstance(consent, Mapping):
+        return hearing.NONE
+    tcf, gpp = (
+        (said if isinstance(said, str) else "") if (said := consent.get(name)) is not None else None
+        for name in ("tcf", "gpp")
+    )
+    return hearing.Strings(tcf, gpp)
 
 
 def _salvaged(item: Json, source: Source, context: CollectContext) -> tuple[Identifier, ...]:

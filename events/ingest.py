@@ -18,6 +18,7 @@ from audit.service import Audit
 from audit.tags import Tag
 from consent import gate
 from consent.service import Consent
+from consent.signals.hearing import Hearing
 from events import store
 from events.log import FILTERED, Arrival, Reject, Source, Status
 from events.store import EventRow, Held, Letter
@@ -33,6 +34,7 @@ from kernel.vault import SubjectKey
 _Subject = tuple[str, tuple[Identifier, ...]]  # purpose, identifiers that came together
 EventsStored = Callable[[Conn, Sequence[RecordId]], Awaitable[None]]
 Happened = Callable[[Conn, Sequence[tuple[RecordId, Arrival]]], Awaitable[None]]
+_DEVICES: Final = frozenset({"anonymous_id", "device_id"})
 GPC_VALUE: Final = b"1"  # the only value of Sec-GPC that is a signal
 
 
@@ -45,6 +47,7 @@ class Ingest:
         self._audit = audit
         self._identity = identity
         self._consent = consent
+        self._hearing = Hearing(consent, audit, kernel.clock)
         self.on_stored: list[EventsStored] = []
         self.on_happened: list[Happened] = []
 
@@ -114,7 +117,7 @@ class Ingest:
         }
 
     async def _apply_signals(self, conn: Conn, arrivals: Sequence[Arrival]) -> None:
-        """``Sec-GPC: 1`` binds the identifiers it came with before anything is asked about them (consent.C11, C12)."""
+        """``Sec-GPC: 1`` and consent strings bind the identifiers they came with before anything is asked about them (consent.C11, C12)."""
         signalled: dict[str, dict[Identifier, None]] = {}
         for arrival in arrivals:
             if arrival.gpc:
@@ -122,6 +125,16 @@ class Ingest:
         for actor, identifiers in sorted(signalled.items()):
             ids = await self._identity.register_identifiers(conn, list(identifiers))
             await self._consent.apply_gpc(conn, ids, raw=GPC_VALUE, actor=actor)
+        heard = {(a.identifiers, a.strings, a.actor): None for a in arrivals if a.strings.any}
+        if not heard:
+            return
+        everyone = list(dict.fromkeys(one for came, _, _ in heard for one in came))
+        known = dict(zip(everyone, await self._identity.register_identifiers(conn, everyone), strict=True))
+        for came, strings, sender in heard:
+            # What a window on a device was told is about that device; without one, about whoever the sender named.
+            devices = [known[one] for one in came if one.kind in _DEVICES]
+            others = [known[one] for one in came]
+            await self._hearing.hear(conn, devices or others, strings, actor=sender, along=others)
 
     async def _subjects(self, conn: Conn, arrivals: Sequence[Arrival]) -> tuple[list[Held], Mapping[KeyId, SubjectKey]]:
         """The record of each arrival and the keys of all; records are made where there are none.

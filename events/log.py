@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from consent.signals import hearing
 from identity.identifiers import Identifier
 from kernel.canonical import Json
 from kernel.ids import DecisionId, EventId, PersonId, RecordId
@@ -129,6 +130,7 @@ class Arrival:
     confidence: float = 0.0
     refused: bool = False
     gpc: bool = False
+    strings: hearing.Strings = hearing.NONE
     actor: str = "system"
 
 

@@ -6,13 +6,14 @@ adds nothing. Follows consent.C2, C7, C12: what cannot be read is kept raw and c
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
 from consent import gate, store
 from consent.acts import ActView, NewAct, Status
-from consent.purposes import Basis
+from consent.purposes import SALE_SHARE, Basis
 from consent.service import Consent
 from consent.signals import meaning, table
 from consent.signals.meaning import Heard, Said
@@ -35,6 +36,9 @@ class Strings:
         return self.tcf is not None or self.gpp is not None
 
 
+NONE: Final = Strings()
+
+
 class Hearing:
     """One per request or per process, it keeps nothing."""
 
@@ -44,18 +48,28 @@ class Hearing:
         self._clock = clock
         self._table = table.load()
 
-    async def hear(self, conn: Conn, ids: Sequence[IdentifierId], strings: Strings, *, actor: str) -> dict[str, Status]:
+    async def hear(
+        self,
+        conn: Conn,
+        ids: Sequence[IdentifierId],
+        strings: Strings,
+        *,
+        actor: str,
+        along: Sequence[IdentifierId] = (),
+    ) -> dict[str, Status]:
         """Record what the strings say on each of these identifiers; what they say, by purpose.
 
-        Call it before anything reads a state for the same request.
+        A string is a device's: ``ids`` are what names it. An opt-out of sale and sharing also binds ``along``, whatever else came with it
+        (11 CCR 7025(c)(1)). Call it before anything reads a state for the same request.
 
         Raises:
             UnknownSubject: an identifier is not of this installation.
         """
         said: dict[str, Status] = {}
         for raw, heard in self._heard(strings):
-            for one in sorted(set(ids)):
-                await self._record(conn, one, heard, raw=raw.encode(), actor=actor)
+            for one in sorted({*ids, *along}):
+                words = [word for word in heard.words if one in ids or word.purpose == SALE_SHARE]
+                await self._record(conn, one, heard, words, raw=raw.encode(), actor=actor)
             said |= {
                 word.purpose: word.status for word in heard.words if said.get(word.purpose) in {None, Status.GRANTED}
             }
@@ -82,12 +96,16 @@ class Hearing:
             found += [(strings.gpp, heard) for heard in answers]
         return found
 
-    async def _record(self, conn: Conn, one: IdentifierId, heard: Heard, *, raw: bytes, actor: str) -> list[ActId]:
+    async def _record(
+        self, conn: Conn, one: IdentifierId, heard: Heard, words: Sequence[Said], *, raw: bytes, actor: str
+    ) -> list[ActId]:
+        if not words:
+            return []
         await store.lock_subjects(conn, [one])
         said = (await store.views(conn, [one])).get(one, [])
         acts: list[NewAct] = []
         recorded: list[ActId] = []
-        for word in heard.words:
+        for word in words:
             if word.mechanism == meaning.GPC:
                 recorded += await self._consent.apply_gpc(conn, [one], raw=raw, actor=actor)
             elif not self._stands(word, heard, said):

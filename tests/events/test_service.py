@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,6 +10,7 @@ from events.errors import SourceDiffers, TooBusy, UndeclaredSource, UnknownSourc
 from events.log import FILTERED, NewEvent
 from events.settings import EventsSettings
 from kernel.ids import new_id
+from orchestration.service.bench import consent_strings as strings
 from tests.events.conftest import CTX, NOW, build, track
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +121,46 @@ async def test_the_privacy_signal_is_recorded_even_when_the_event_is_filtered(ro
     assert answer.status == "filtered"
     (after,) = await rooms.events.collect([track()], CTX)
     assert after.status == "filtered"
+
+
+YES = strings.tc(datetime(2026, 2, 1, tzinfo=UTC), policy=4, publisher=range(1, 12), disclosed=None)
+NO = strings.tc(datetime(2026, 2, 2, tzinfo=UTC), policy=4, publisher=[], disclosed=None)
+
+
+@pytest.mark.parametrize(("said", "status"), [
+    ({"tcf": YES}, "accepted"),
+    ({"tcf": NO}, "filtered"),
+    ({"tcf": YES[:-5]}, "filtered"),
+    ({"tcf": 7}, "filtered"),
+    ({"gpp": strings.gpp(2, YES)}, "accepted"),
+    ({"gpp": "DBABTA~"}, "filtered"),
+    ({}, "filtered"),
+])  # fmt: skip
+async def test_a_consent_string_counts_for_the_very_event_it_came_with(rooms, said, status):
+    """It is heard before anything is asked, so the event that carries it is the first it lets in or keeps out (consent.C12)."""
+    await rooms.source(purpose="analytics", basis="consent")
+    (answer,) = await rooms.events.collect([track(context={"consent": said})], CTX)
+    assert answer.status == status
+    (after,) = await rooms.events.collect([track()], CTX)
+    assert after.status == status
+
+
+async def test_an_opt_out_in_a_string_binds_whoever_it_came_with_a_choice_only_the_device(rooms):
+    await rooms.source(purpose="sharing", basis="consent")
+    both = {**track(user="u1"), "anonymousId": "a-device-0123456789"}
+    await rooms.say("login_id", "u1", "sharing", "granted")
+    await rooms.events.collect([{**both, "context": {"consent": {"gpp": "DBABTA~1YYN", "tcf": YES}}}], CTX)
+    (after,) = await rooms.events.collect([track(user="u1")], CTX)
+    assert after.status == "filtered"
+    async with rooms.kernel.db.reading() as conn:
+        rows = await (
+            await conn.execute(
+                "SELECT purpose, count(*) AS n FROM consent.acts WHERE mechanism IN ('tcf', 'gpp') GROUP BY 1"
+            )
+        ).fetchall()
+    assert {row["purpose"]: row["n"] for row in rows} == {
+        "sale_share": 2, "analytics": 1, "marketing.web": 1, "marketing.personalize": 1,
+    }  # fmt: skip
 
 
 async def test_one_bad_item_never_drops_its_neighbours(rooms):
