@@ -61,9 +61,12 @@ def weights(log: Log, policy: Floats) -> Floats:
     return policy[np.arange(len(log)), log.arm] / log.propensity
 
 
-def support(log: Log, policy: Floats) -> Support:
-    """The figures behind a refusal. Only the shown arm's propensity is known, so overlap is min(1, mean weight)."""
-    weight = weights(log, policy)
+def support(log: Log, policy: Floats, counts: Floats | None = None) -> Support:
+    """The figures behind a refusal. Only the shown arm's propensity is known, so overlap is min(1, mean weight).
+
+    `counts`: how much each row counts, of mean one; None: all alike.
+    """
+    weight = weights(log, policy) if counts is None else weights(log, policy) * counts
     total, squares = float(weight.sum()), float(np.square(weight).sum())
     if total <= 0:
         return Support(len(log), 0.0, 0.0, 0.0)
@@ -102,10 +105,15 @@ def doubly_robust(log: Log, values: Floats) -> Floats:
     return scores
 
 
-def mean_of(scores: Floats) -> Estimate:
-    """Mean and normal interval of independent scores."""
-    value = float(scores.mean())
-    half = Z95 * float(scores.std(ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else math.inf
+def mean_of(scores: Floats, counts: Floats | None = None) -> Estimate:
+    """Mean and normal interval of independent scores. `counts`: how much each counts; None: all alike."""
+    if counts is None:
+        value = float(scores.mean())
+        half = Z95 * float(scores.std(ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else math.inf
+    else:
+        share = counts / counts.sum()
+        value = float((share * scores).sum())
+        half = Z95 * math.sqrt(float(np.square(share * (scores - value)).sum())) if len(scores) > 1 else math.inf
     return Estimate(value, value - half, value + half)
 
 

@@ -55,28 +55,31 @@ def gate(log: Log, settings: LearningSettings, *, others: Mapping[str, Floats] |
     return answer(log, rounds(log, settings), {name: Other(policy) for name, policy in (others or {}).items()})
 
 
-def answer(log: Log, made: Sequence[Round], others: Mapping[str, Other]) -> dict[str, Json]:
-    """What the cross-fits say. `others`: further policies to beat; `vs_current` is the one in production."""
+def answer(
+    log: Log, made: Sequence[Round], others: Mapping[str, Other], counts: Floats | None = None
+) -> dict[str, Json]:
+    """What the cross-fits say. `others`: further policies to beat; `vs_current` is the one in production. `counts`: how much each row counts."""
     arms = len(log.arms)
     uniform = np.full((len(log), arms), 1.0 / arms)
-    fixed = _best_fixed(log, [one.scores for one in made])
+    fixed = _best_fixed(log, [one.scores for one in made], counts)
     constant = np.eye(arms)[np.full(len(log), fixed)]
-    refusal = next((why for one in made if (why := support(log, one.policy).refusal)), None)
+    refusal = next((why for one in made if (why := support(log, one.policy, counts).refusal)), None)
     return {
-        "vs_uniform": _versus(made, Other(uniform), refusal),
-        "vs_best_fixed": _versus(made, Other(constant), refusal),
+        "vs_uniform": _versus(made, Other(uniform), refusal, counts),
+        "vs_best_fixed": _versus(made, Other(constant), refusal, counts),
         "vs_current": None,
-        "policy_value": _median([mean_of((one.policy * one.scores).sum(axis=1)) for one in made]).to_json(),
+        "policy_value": _median([mean_of((one.policy * one.scores).sum(axis=1), counts) for one in made]).to_json(),
         "best_fixed": log.arms[fixed],
         "refused": refusal is not None,
         "reason": refusal,
-        **{name: _versus(made, other, refusal) for name, other in others.items()},
+        **{name: _versus(made, other, refusal, counts) for name, other in others.items()},
     }
 
 
-def _versus(made: Sequence[Round], other: Other, refusal: str | None) -> dict[str, Json]:
-    gained = [((one.policy - other.policy) * one.scores).sum(axis=1) for one in made]
-    found = _median([mean_of(one if other.rows is None else one[other.rows]) for one in gained])
+def _versus(made: Sequence[Round], other: Other, refusal: str | None, counts: Floats | None) -> dict[str, Json]:
+    rows = slice(None) if other.rows is None else other.rows
+    gained = [((one.policy - other.policy) * one.scores).sum(axis=1)[rows] for one in made]
+    found = _median([mean_of(one, None if counts is None else counts[rows]) for one in gained])
     good = refusal is None and found.low > 0
     return {"decision": "promote" if good else "hold", "diff": found.value, "low": found.low, "high": found.high}
 
@@ -88,9 +91,9 @@ def _median(found: Sequence[Estimate]) -> Estimate:
     return Estimate(value, value - half, value + half)
 
 
-def _best_fixed(log: Log, rounds: Sequence[Floats]) -> int:
+def _best_fixed(log: Log, rounds: Sequence[Floats], counts: Floats | None) -> int:
     """The arm with the highest median value among those shown often enough to be judged."""
-    value = np.median([scores.mean(axis=0) for scores in rounds], axis=0)
+    value = np.median([np.average(scores, axis=0, weights=counts) for scores in rounds], axis=0)
     shown = np.bincount(log.arm, minlength=len(log.arms))
     enough = shown >= max(100.0, 0.01 * len(log))
     return int(np.where(enough, value, -np.inf).argmax() if enough.any() else value.argmax())

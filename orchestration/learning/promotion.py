@@ -21,7 +21,7 @@ from orchestration.learning.logs import Floats, Log
 from orchestration.learning.ranker import train
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.training import TrainingSet
-from orchestration.learning.weights import inverse
+from orchestration.learning.weights import both, inverse, recent
 
 COMPARISONS = ("vs_rules", "vs_uniform", "vs_best_fixed", "vs_current")
 
@@ -52,8 +52,9 @@ def judge(
         enough = int(fresh.sum()) >= settings.least_rows
         others["vs_current"] = Other(greedy(worth * scores - cost), fresh if enough else None)
     weight, debias = inverse(log.propensity, settings.weight_clip)
-    fits = rounds(useful, settings, weight)
-    found = answer(useful, fits, others)
+    counts = recent(made.times, settings.half_life_days)
+    fits = rounds(useful, settings, both(weight, counts))
+    found = answer(useful, fits, others, counts)
     asked = [cast("Mapping[str, Json]", one) for name in COMPARISONS if (one := found.get(name)) is not None]
     found["decision"] = "promote" if all(one["decision"] == "promote" for one in asked) else "hold"
     shown = fits[0].values[np.arange(len(log)), log.arm]
@@ -69,7 +70,8 @@ def fitted(
     log = examples.log
     model, content = train(
         shown_rows(log), log.reward, feature_names=columns(log.feature_names, log.arms),
-        feature_set=examples.feature_set, settings=settings, weight=inverse(log.propensity, settings.weight_clip)[0],
+        feature_set=examples.feature_set, settings=settings,
+        weight=both(inverse(log.propensity, settings.weight_clip)[0], recent(examples.times, settings.half_life_days)),
         normalisation=normalisation(log, examples.times, settings.feature_days),
     )  # fmt: skip
     judged = judge(examples, catalogue, catalogue.placement(examples.placement), current, settings)

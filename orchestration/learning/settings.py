@@ -35,6 +35,11 @@ class LearningSettings(Section):
     weight_clip: float = Field(
         default=20.0, ge=1, description="Most that one decision weighs in training, as a multiple of the mean weight."
     )
+    half_life_days: float = Field(
+        default=28.0,
+        gt=0,
+        description="A decision so many days older than the newest one counts half, in training and before the gate: people change.",
+    )
     feature_days: float = Field(
         default=14.0, gt=0, description="Days before the newest example whose features give a model its normalisation."
     )

@@ -9,8 +9,9 @@ from events.log import CollectContext, NewEvent, Source
 from orchestration.learning import service as learning_service
 from orchestration.learning import weekly as job
 from orchestration.learning.errors import NoRewardsYet
+from orchestration.learning.evaluation import mean_of
 from orchestration.learning.weekly import week_of, weekly
-from orchestration.learning.weights import inverse
+from orchestration.learning.weights import both, inverse, recent
 from tests.orchestration.conftest import NOW
 from tests.orchestration.learning.test_service import past
 
@@ -223,3 +224,24 @@ def test_unlikely_choices_weigh_more_up_to_the_limit_and_a_uniform_log_needs_no_
     assert told.ess < 100
     loose, _ = inverse(np.array([0.95] * 99 + [0.005]), 1000.0)
     assert loose[-1] > weight[-1]
+
+
+def test_a_decision_of_a_half_life_ago_counts_half_and_hours_do_not_count():
+    newest = NOW
+    assert recent([newest, newest - timedelta(hours=23)], 28.0) is None
+    weight = recent([newest, newest - timedelta(days=28), newest - timedelta(days=56)], 28.0)
+    assert np.allclose(weight / weight[0], [1, 0.5, 0.25])
+    assert abs(weight.mean() - 1) < 1e-12
+    assert recent([], 28.0) is None
+    assert both(None, weight) is weight
+    assert both(weight, None) is weight
+    assert np.allclose(both(weight, np.array([0.5, 1.0, 2.0])), [1.0, 1.0, 1.0])
+
+
+def test_rows_that_count_alike_give_the_interval_of_rows_that_are_not_weighted():
+    scores = np.random.default_rng(1).normal(size=500)
+    plain, alike = mean_of(scores), mean_of(scores, np.ones(500))
+    assert np.allclose([plain.value, plain.low, plain.high], [alike.value, alike.low, alike.high], atol=1e-4)
+    half = mean_of(scores, np.repeat([1.0, 0.0], 250))
+    assert abs(half.value - scores[:250].mean()) < 1e-12
+    assert half.high - half.low > plain.high - plain.low
