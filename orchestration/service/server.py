@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from kernel.errors import CandorError, Conflict, InvalidInput
 from kernel.log import get_logger
 from orchestration.service.app import create_app
+from orchestration.service.catching_up import catch_up
 from orchestration.service.workers import working
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ async def serve(
     if settings.bind not in LOOPBACK and not (settings.tls_certificate and settings.tls_key):
         raise OpenBind(f"expected TLS for the address {settings.bind}, got none")
     listening = _bound(settings.bind, settings.port)
+    await catch_up(house)
     await _warm(house)
     config = uvicorn.Config(
         create_app(house, more),

@@ -2,7 +2,7 @@
 
 Enters: kills, people, a seed. Leaves: a `Report`. The demo world's consents, events, decisions and sends go over HTTP to a real `candor up`; a client says each
 again until it is answered, as real ones do. A moment is drawn from the run's progress and a delay, so kills fall into requests, sends, commits, recoveries and
-starts. About a quarter of them take Postgres, the hot store or both along, as when the machine dies. The same seed draws the same script and the
+starts; every third looks for a moment in which the provider has a message and has not said so. About a quarter of them take Postgres, the hot store or both along, as when the machine dies. The same seed draws the same script and the
 same moments; what a moment hits is the machine's to say.
 """
 
@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,7 +27,9 @@ _AT_ONCE: Final = 6  # chains
 _LONGEST: Final = 1.5  # seconds between the moment's progress and its kill
 _WITH_ENGINES: Final = 0.25
 _OUTBOX: Final = 0.25  # share of lives in which mail leaves as files
-_TOLD: Final = 0.7  # share of messages that the provider reports on
+_AIMED: Final = 0.35  # share of kills that wait for a message to be with the provider, and fall while it is there
+_AIM_SECONDS: Final = 8.0  # as long as they wait for one
+_TOLD: Final = 0.5  # share of messages that the provider reports on
 _SETTLE_SECONDS: Final = 120.0
 # A lease must outlive its batch: 8 messages, 4 at a time, 2 s each.
 _CHANNELS: Final = {"claim_batch": 8, "senders": 4, "send_timeout": 2.0, "lease_seconds": 4.5, "poll_seconds": 0.1}
@@ -35,10 +38,11 @@ _LIMITS: Final = {"max_attempts": 50}  # the provider's refusals are drawn, and 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When to kill: `after` this share of the run, `delay` seconds later; `engines` go too."""
+    """When to kill: `after` this share of the run, `delay` seconds later, `aimed` at a message on its way; `engines` go too."""
 
     after: float
     delay: float
+    aimed: bool
     engines: tuple[str, ...]
 
 
@@ -107,7 +111,7 @@ async def run(
                 told("the proof")
                 async with rig.house() as house:
                     outbox = house.kernel.settings.data_dir / "outbox"
-                    proof = await prove(house, said, provider.taken, outbox, script.officer)
+                    proof = await prove(house, said, provider.taken, outbox, script)
             finally:
                 await fire.end()
         if await victim.verify_log() != 0:
@@ -135,7 +139,12 @@ def moments(kills: int, seed: int) -> list[Moment]:
     doomed = set(draw.sample(range(kills), round(kills * _WITH_ENGINES)))
     which = (("postgres",), ("valkey",), ("postgres", "valkey"))
     return [
-        Moment(after, draw.uniform(0.0, _LONGEST), which[draw.randrange(3)] if place in doomed else ())
+        Moment(
+            after,
+            draw.uniform(0.0, _LONGEST),
+            draw.random() < _AIMED,
+            which[draw.randrange(3)] if place in doomed else (),
+        )
         for place, after in enumerate(afters)
     ]
 
@@ -160,7 +169,7 @@ class _Fire:
 
     async def all(self, plan: list[Moment]) -> None:
         """Walk the script while the server is killed at the plan's moments; return when everything is settled."""
-        await self._start()
+        await self._start(plan[0])
         walking = asyncio.create_task(self._said.walk(self._script.chains, at_once=_AT_ONCE))
         try:
             for number, moment in enumerate(plan, 1):
@@ -168,7 +177,7 @@ class _Fire:
                 await self._kill(moment)
                 self._told(f"kill {number} of {len(plan)} at {self.hits[-1].second:.1f} s: {', '.join(self.hits[-1].places)}"
                            + (f", with {' and '.join(moment.engines)}" if moment.engines else ""))  # fmt: skip
-                await self._start()
+                await self._start(plan[number] if number < len(plan) else None)
             await self._victim.served()
             await walking
         finally:
@@ -183,9 +192,10 @@ class _Fire:
         if self._victim.lives:
             await self._victim.stop()
 
-    async def _start(self) -> None:
-        more = {"CANDOR_CHANNELS__EMAIL_CONNECTOR": "outbox"} if self._draw.random() < _OUTBOX else {}
-        await self._victim.start(**more)
+    async def _start(self, following: Moment | None) -> None:
+        """A new life; mail leaves as files in some, unless its end waits for the provider."""
+        files = self._draw.random() < _OUTBOX and not (following is not None and following.aimed)
+        await self._victim.start(**({"CANDOR_CHANNELS__EMAIL_CONNECTOR": "outbox"} if files else {}))
 
     async def _until(self, moment: Moment, walking: "asyncio.Task[None]") -> None:
         """The moment: progress first, then the delay. A walk that broke off is told at once."""
@@ -196,6 +206,9 @@ class _Fire:
         if walking.done():
             await walking
         await asyncio.sleep(moment.delay)
+        if moment.aimed:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._provider.busy.wait(), _AIM_SECONDS)
 
     async def _kill(self, moment: Moment) -> None:
         hit = Hit(

@@ -43,9 +43,10 @@ class Job:
 
 @dataclass(slots=True)
 class Word:
-    """What became of one thing that was said."""
+    """What became of one thing that was said; `at`, in seconds of the epoch, it was first acknowledged."""
 
     tries: int = 0
+    at: float = 0.0
     answers: list[Mapping[str, Any]] = field(default_factory=list)
     refused: str | None = None
 
@@ -140,6 +141,8 @@ async def client(url: str, seed: str) -> AsyncIterator[Client]:
 
 def _note(job: Job, words: Mapping[str, Word], answer: httpx.Response) -> None:
     told = answer.json()
+    for key in job.keys:
+        words[key].at = words[key].at or time.time()
     if not answer.is_success:
         for key in job.keys:
             words[key].refused = str(told.get("code", answer.status_code))

@@ -7,6 +7,7 @@ what the asker hears of it, or whether it still lives, makes no difference, as w
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,11 +22,12 @@ _SLOWEST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A message that left for somebody."""
+    """A message that left for somebody; `at` in seconds of the epoch."""
 
     delivery_id: str
     decision_id: str
     to: str
+    at: float
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Peer:
     on_taken: Callable[[Taken], None] = lambda _: None
     taken: list[Taken] = field(default_factory=list)
     thinking: set[str] = field(default_factory=set)
+    busy: asyncio.Event = field(default_factory=asyncio.Event)
     refused: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,15 +65,21 @@ class Peer:
             return b"HTTP/1.1 %d No\r\n%sContent-Length: 0\r\n\r\n" % (status, _REFUSALS[status])
         (one,) = json.loads(body)["personalizations"]
         message = Taken(
-            one["custom_args"]["delivery_id"], one["custom_args"]["decision_id"], str(one["to"][0]["email"])
+            one["custom_args"]["delivery_id"],
+            one["custom_args"]["decision_id"],
+            str(one["to"][0]["email"]),
+            time.time(),
         )
         self.taken.append(message)
         self.on_taken(message)
         self.thinking.add(message.delivery_id)
+        self.busy.set()
         try:
             await asyncio.sleep(self.draw.uniform(0, _SLOWEST))
         finally:
             self.thinking.discard(message.delivery_id)
+            if not self.thinking:
+                self.busy.clear()
         return b"HTTP/1.1 202 Accepted\r\nX-Message-Id: m%d\r\nContent-Length: 0\r\n\r\n" % len(self.taken)
 
 

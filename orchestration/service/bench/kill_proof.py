@@ -7,6 +7,8 @@ the promise holds. Nothing is asked of the doors that were under test: counts co
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.utils import parseaddr
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +22,9 @@ from kernel.ids import EventId
 from orchestration.service.bench import kill_store as store
 from orchestration.service.bench.kill_client import Client, Word
 from orchestration.service.bench.kill_peer import Taken
-from orchestration.service.bench.kill_world import SOURCES
+from orchestration.service.bench.kill_world import SOURCES, Script
 from orchestration.wiring import House
+from profiles.hot import HotProfile
 
 LEFT: Final = frozenset(
     {State.ACCEPTED, State.DEFERRED, State.BLOCKED, State.DELIVERED, State.BOUNCED, State.COMPLAINED}
@@ -50,6 +53,7 @@ class Proof:
     kinds: dict[str, Kind] = field(default_factory=dict)
     states: dict[str, int] = field(default_factory=dict)
     messages: int = 0
+    noes: int = 0
     twice: int = 0
     uncertain: int = 0
     uncertain_taken: int = 0
@@ -69,14 +73,14 @@ class Proof:
             self.faults.append(f"{what}: {number}")
 
 
-async def prove(house: House, client: Client, taken: Iterable[Taken], outbox: Path, officer: str) -> Proof:
+async def prove(house: House, client: Client, taken: Iterable[Taken], outbox: Path, script: Script) -> Proof:
     """Read everything again and compare."""
     proof = Proof()
     await house.audit.sequence()
     async with house.kernel.db.reading() as conn:
         found = _Tables(
             messages=await store.messages(conn, SOURCES),
-            acts=await store.acts(conn, officer),
+            acts=await store.acts(conn, script.officer),
             decisions=await store.decisions(conn),
             deliveries=await store.deliveries(conn),
             receipts=await store.receipts(conn),
@@ -89,11 +93,14 @@ async def prove(house: House, client: Client, taken: Iterable[Taken], outbox: Pa
     _choices(proof, "decision", client.said.get("decision", {}), found)
     _choices(proof, "send", client.said.get("send", {}), found)
     _receipts(proof, client.said.get("receipt", {}), found)
-    _messages(proof, [*taken, *_files(outbox, found.deliveries)], found)
+    messages = [*taken, *_files(outbox, found.deliveries)]
+    _messages(proof, messages, found)
+    _noes(proof, messages, {email: client.said["consent"][key] for key, email in script.enough.items()})
     proof.blame("messages noted as sent twice", sum(n > 1 for n in sent.values()))
     proof.blame("messages logged as accepted twice", sum(n > 1 for n in accepted.values()))
     proof.blame("answers of status 500", sum(n for kind, n in client.broken.items() if kind.endswith(" 500")))
     _caps(proof, caps, found.deliveries)
+    await _profiles(proof, house)
     await _log(proof, house, client.checkpoints)
     return proof
 
@@ -210,6 +217,30 @@ def _messages(proof: Proof, messages: list[Taken], found: _Tables) -> None:
     )
 
 
+def _noes(proof: Proof, messages: list[Taken], said: Mapping[str, Word]) -> None:
+    """A no holds from its acknowledgement on, whatever was queued before."""
+    noes = {email.casefold(): word.at for email, word in said.items() if word.answers}
+    late = sum(one.at > noes[name] for one in messages if (name := one.to.casefold()) in noes)
+    proof.noes = len(noes)
+    proof.blame("messages that left after a no was acknowledged", late)
+
+
+async def _profiles(proof: Proof, house: House) -> None:
+    """What the hot store says of people is what Postgres says, though a crash came between a commit and what follows it."""
+    async with house.kernel.db.reading() as conn:
+        people = await house.identity.people(conn)
+    stale = 0
+    for purpose in house.settings.profiles.hot_purposes:
+        held = await house.profiles.hot_many(people, purpose)
+        true = await house.profiles.hot_many(people, purpose, fresh=True)
+        stale += sum(_said(held[one]) != _said(true[one]) for one in people if one in held and one in true)
+    proof.blame("profiles in the hot store that are not of now", stale)
+
+
+def _said(hot: HotProfile) -> tuple[int, int, int]:
+    return hot.profile_version, hot.consent_version, int(hot.graph_version)
+
+
 def _caps(proof: Proof, caps: list[dict[str, Any]], deliveries: list[dict[str, Any]]) -> None:
     """Nobody over a cap; a place is held by a message that left or may have left, and by nothing else."""
     holding = Counter(
@@ -223,12 +254,16 @@ def _caps(proof: Proof, caps: list[dict[str, Any]], deliveries: list[dict[str, A
 
 
 def _files(outbox: Path, deliveries: list[dict[str, Any]]) -> list[Taken]:
-    """Messages in the outbox, one a file. The address stands in the file; the person does as well here."""
-    rows = {str(one["delivery_id"]): one for one in deliveries}
+    """Messages in the outbox, one a file."""
+    decisions = {str(one["delivery_id"]): str(one["decision_id"]) for one in deliveries}
     return [
-        Taken(file.stem, str(rows[file.stem]["decision_id"]) if file.stem in rows else "", str(rows.get(file.stem, {}).get("person")))
+        Taken(file.stem, decisions.get(file.stem, ""), _to(file), file.stat().st_mtime)
         for file in outbox.rglob("*.eml")
-    ]  # fmt: skip
+    ]
+
+
+def _to(file: Path) -> str:
+    return parseaddr(str(message_from_bytes(file.read_bytes())["To"]))[1]
 
 
 async def _log(proof: Proof, house: House, shown: list[str]) -> None:

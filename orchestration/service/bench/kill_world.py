@@ -9,6 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final
 
 import yaml
@@ -24,9 +25,9 @@ from orchestration.service.bench.kill_client import Job
 from orchestration.wiring import House
 
 NEWS: Final = "shop_news"
-NEWS_CAP: Final = 2
+NEWS_CAP: Final = 3
 SOURCES: Final = ("shop", "till")
-_SENDS: Final = 3  # to each person: one more than the cap lets through
+_SENDS: Final = 4  # to each person: one more than the cap lets through
 _PART: Final = 6  # events of a batch
 _ACTOR: Final = "system:bench"
 _NOTICE: Final = "May we send you offers and news, and choose them by what you do in our shop?"
@@ -34,12 +35,15 @@ _NOTICE: Final = "May we send you offers and news, and choose them by what you d
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Everything that will be said. `officer` is the actor that records consents; `sender` may report what became of a message."""
+    """Everything that will be said. `officer` is the actor that records consents; `sender` may report what became of a message;
+    `enough`: who says no to everything in the end, by the key of that no.
+    """
 
     chains: Sequence[Sequence[Job]]
     officer: str
     sender: str
     people: int
+    enough: Mapping[str, str]
 
     @property
     def jobs(self) -> int:
@@ -84,7 +88,9 @@ async def _script(house: House, world: demo.World) -> Script:
     carts = defaultdict[int, list[Happening]](list)
     for one in world.carts:
         carts[one.person].append(one)
+    logins = {row.cells["login_id"] for row in world.rows}
     chains: list[list[Job]] = []
+    enough: dict[str, str] = {}
     for number in sorted(world.natures):
         someone = world.people[number]
         chain = [
@@ -92,14 +98,21 @@ async def _script(house: House, world: demo.World) -> Script:
             for place, said in enumerate(one for one in world.said if one.person == number and one.how == "form")
         ]
         login = str(someone.login)
-        chain += [_events(login, past[number][at : at + _PART], shop) for at in range(0, len(past[number]), _PART)]
-        chain += [_events(login, [cart], till) for cart in carts[number]]
-        about = {"person": f"login_id:{login}"}
+        about = {"person": f"login_id:{login}" if login in logins else f"email:{someone.email}"}
         chain.append(_choice("decision", f"d-{number}", {**about, "placement": "cart_rescue"}, decider))
-        chain += [_choice("send", f"s-{number}-{turn}", {**about, "placement": NEWS}, sender) for turn in range(_SENDS)]
+        happened = [_events(login, past[number][at : at + _PART], shop) for at in range(0, len(past[number]), _PART)]
+        happened += [_events(login, [cart], till) for cart in carts[number]]
+        sends = [_choice("send", f"s-{number}-{turn}", {**about, "placement": NEWS}, sender) for turn in range(_SENDS)]
+        # In turns, so that what was known of her is overtaken again and again.
+        chain += [job for pair in zip_longest(happened, sends) for job in pair if job is not None]
+        if number % 3 == 0:  # has had enough; a message that was asked for just before may still be queued
+            no = f"n-{number}"
+            enough[no] = someone.email
+            chain.append(_consent(no, someone.email, "marketing.email", False, world.now.isoformat(), officer))
+            chain.append(_choice("send", f"s-{number}-late", {**about, "placement": NEWS}, sender))
         chains.append(chain)
     random.Random(f"order:{world.seed}").shuffle(chains)  # noqa: S311  # a seeded simulation
-    return Script(chains, actor, sender, len(chains))
+    return Script(chains, actor, sender, len(chains), enough)
 
 
 def receipt(delivery_id: str, at: str, secret: str) -> Job:

@@ -53,6 +53,7 @@ def _show(report: "Report") -> None:
         "",
         [
             ("messages that people got", f"{proof.messages}, twice {proof.twice}"),
+            ("noes acknowledged under way", f"{proof.noes}"),
             ("uncertain", f"{proof.uncertain}, of which {proof.uncertain_taken} did leave"),
             ("deliveries", ", ".join(f"{state} {n}" for state, n in sorted(proof.states.items()))),
             ("caps full, exceeded", f"{proof.capped}, 0" if proof.ok else f"{proof.capped}, see below"),

@@ -5,7 +5,7 @@ import pytest
 from orchestration.service.bench import kill
 from orchestration.service.bench.kill_client import Word
 from orchestration.service.bench.kill_peer import Taken
-from orchestration.service.bench.kill_proof import Proof, _choices, _consents, _events, _messages, _Tables
+from orchestration.service.bench.kill_proof import Proof, _choices, _consents, _events, _messages, _noes, _Tables
 
 TABLES = {"messages": {}, "acts": frozenset(), "decisions": [], "deliveries": [], "receipts": {}}
 
@@ -34,7 +34,7 @@ async def test_after_a_kill_everything_acknowledged_is_there_once():
 
 
 def word(*answers, refused=None):
-    return Word(1, list(answers), refused)
+    return Word(1, 5.0, list(answers), refused)
 
 
 def decision(id_, trigger, **more):
@@ -79,7 +79,7 @@ def test_the_proof_is_content_with_one_of_each():
     }
     tables = _Tables(**TABLES | {"decisions": [decision("dec_1", "s-1")], "deliveries": [delivery("dlv_1", "dec_1")]})
     _choices(proof, "send", said, tables)
-    _messages(proof, [Taken("dlv_1", "dec_1", "a@example.org")], tables)
+    _messages(proof, [Taken("dlv_1", "dec_1", "a@example.org", 1.0)], tables)
     assert proof.ok
     assert proof.kinds["send"].found == 1
 
@@ -101,7 +101,7 @@ def test_the_proof_sees_messages_that_somebody_got_twice_or_never(messages, deli
     proof = Proof()
     rows = [decision("dec_1", "s-1"), decision("dec_2", "s-1")]
     made = {"dlv_1": "dec_1", "dlv_2": "dec_2"}
-    taken = [Taken(one, made.get(one, "dec_9"), "a@example.org") for one in messages]
+    taken = [Taken(one, made.get(one, "dec_9"), "a@example.org", 1.0) for one in messages]
     _messages(proof, taken, _Tables(**TABLES | {"decisions": rows, "deliveries": deliveries}))
     assert fault in proof.faults
 
@@ -112,9 +112,16 @@ def test_an_uncertain_message_may_have_left_once_and_not_twice():
     )
     for times, ok in ((0, True), (1, True), (2, False)):
         proof = Proof()
-        _messages(proof, [Taken("dlv_1", "dec_1", "a@example.org")] * times, tables)
+        _messages(proof, [Taken("dlv_1", "dec_1", "a@example.org", 1.0)] * times, tables)
         assert proof.ok is ok
         assert (proof.uncertain, proof.uncertain_taken) == (1, int(times > 0))
+
+
+@pytest.mark.parametrize(("at", "faults"), [(4.9, []), (5.1, ["messages that left after a no was acknowledged: 1"])])
+def test_the_proof_sees_a_message_after_a_no(at, faults):
+    proof = Proof()
+    _noes(proof, [Taken("dlv_1", "dec_1", "Ada@example.org", at)], {"ada@example.org": word({"ids": ["act_1"]})})
+    assert proof.faults == faults
 
 
 def test_the_proof_sees_events_and_consents_that_are_lost_or_doubled():
