@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, cast
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.datastructures import FormData
@@ -266,23 +266,31 @@ async def record_consent(
 
 
 @router.get("/v1/people/{person}/consents", dependencies=[needs("officer")])
-async def consents_of(request: Request, person: str) -> dict[str, Any]:
-    """What a person may be served now, and everything she said."""
+async def consents_of(
+    request: Request,
+    person: str,
+    at: Annotated[AwareDatetime | None, Query(description="The moment that is asked about; now when left out.")] = None,
+    known_at: Annotated[
+        AwareDatetime | None, Query(description="Only what was recorded by then, on the graph of people of today.")
+    ] = None,
+) -> dict[str, Any]:
+    """What a person may be served at a moment, as known at another, and everything she said by then."""
     house = _House(request)
     async with house.kernel.db.reading() as conn:
         found: PersonId = await house.identity.lookup(conn, person)
-        state = await house.consent.state(conn, found)
+        state = await house.consent.state(conn, found, known_at=known_at)
         history = await house.consent.history(conn, found)
-    at: datetime = house.kernel.clock.now()
+    moment: datetime = at or house.kernel.clock.now()
     return {
         "person": found,
-        "at": at.isoformat(),
+        "at": moment.isoformat(),
+        "known_at": known_at.isoformat() if known_at else None,
         "consent_version": state.version,
         "permissions": {
             key: {"answer": answer.answer.value, "reason": str(answer.reason), "act": answer.act}
-            for key, answer in table(state, at).items()
+            for key, answer in table(state, moment).items()
         },
-        "history": [line.as_json() for line in history],
+        "history": [line.as_json() for line in history if known_at is None or line.act.recorded_at <= known_at],
     }
 
 

@@ -317,13 +317,15 @@ class Consent:
 
     # reading
 
-    async def check(self, conn: Conn, person: PersonId, purpose: str, channel: str | None) -> Check:
-        """May this person be served this now, and why."""
-        at = self._kernel.clock.now()
-        state = await self.state(conn, person)
-        answer = gate.permission(state, purpose, channel, at)
+    async def check(
+        self, conn: Conn, person: PersonId, purpose: str, channel: str | None, *,
+        at: datetime | None = None, known_at: datetime | None = None,
+    ) -> Check:  # fmt: skip
+        """May this person be served this now, and why; at another moment, and as known at one."""
+        moment, state = at or self._kernel.clock.now(), await self.state(conn, person, known_at=known_at)
+        answer = gate.permission(state, purpose, channel, moment)
         act = await store.act(conn, answer.act) if answer.act is not None else None
-        return Check(person, purpose, channel, at, answer, act, state.version)
+        return Check(person, purpose, channel, moment, answer, act, state.version, known_at)
 
     async def act(self, conn: Conn, act_id: ActId) -> ConsentAct | None:
         """One act, whole: what a receipt shows."""

@@ -21,6 +21,7 @@ class Check:
     permission: Permission
     act: ConsentAct | None
     consent_version: int
+    known_at: datetime | None = None
 
     def as_json(self) -> dict[str, Json]:
         """As `candor consent check --json` prints it."""
@@ -29,6 +30,7 @@ class Check:
             "purpose": self.purpose,
             "channel": self.channel,
             "at": self.at.isoformat(),
+            "known_at": self.known_at.isoformat() if self.known_at else None,
             "answer": self.permission.answer.value,
             "reason": str(self.permission.reason),
             "text": text(self.permission.reason),

@@ -1,6 +1,7 @@
 """Subject requests and consents over HTTP, for officers."""
 
 import asyncio
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -67,3 +68,30 @@ async def test_subject_requests_over_http(house: House, client: httpx.AsyncClien
     listed = (await client.get("/v1/subject-requests?state=open", headers=OFFICER)).json()
     assert [one["id"] for one in listed["data"]] == [first.json()["id"]]
     assert (await client.get("/v1/subject-requests/req_nope", headers=OFFICER)).status_code == 404
+
+
+async def test_what_held_is_told_as_known_then_and_as_known_now(client: httpx.AsyncClient, house: House) -> None:
+    """A no that came in late, about an earlier day: then nobody knew of it, now it holds for that day too."""
+    person, _, email = await house.person("ada@example.org")
+    await house.record(house.grant(email))
+    start = house.kernel.clock.now()
+    house.kernel.clock.advance(timedelta(days=10))  # type: ignore[attr-defined]
+    late = house.grant(email, status="denied", notice=None, mechanism="officer", given_at=start + timedelta(days=2))
+    await house.record(late)
+
+    async def ask(**query: datetime) -> tuple[str, int]:
+        params = {name: moment.isoformat() for name, moment in query.items()}
+        answer = await client.get(f"/v1/people/{person}/consents", headers=OFFICER, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["permissions"]["marketing.email|email"]["reason"], len(answer.json()["history"])
+
+    day_five = start + timedelta(days=5)
+    assert await ask(at=day_five, known_at=day_five) == ("consent.granted", 1)
+    assert await ask(at=day_five) == ("consent.withdrawn", 2)
+    assert await ask(at=start + timedelta(days=1)) == ("consent.granted", 2)
+    assert await ask() == ("consent.withdrawn", 2)
+    async with house.kernel.db.reading() as conn:
+        found = await house.consent.check(conn, person, "marketing.email", "email", at=day_five, known_at=day_five)
+    assert (found.permission.granted, found.as_json()["known_at"]) == (True, day_five.isoformat())
+    bad = await client.get(f"/v1/people/{person}/consents", headers=OFFICER, params={"at": "2026-01-01T00:00:00"})
+    assert bad.status_code == 422

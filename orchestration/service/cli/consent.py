@@ -1,5 +1,6 @@
 """`candor consent …`: may we, what did she say, record a word, take one back."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,14 @@ Person = Annotated[str, typer.Argument(help="per_… or kind:value, for example 
 Purpose = Annotated[str, typer.Argument(help="For example marketing.email.")]
 Channel = Annotated[str | None, typer.Option(help="email, push or web; every channel when left out.")]
 
+At = Annotated[
+    str | None, typer.Option("--at", help="The moment that is asked about, ISO 8601 with its zone; now when left out.")
+]
+KnownAt = Annotated[
+    str | None,
+    typer.Option("--known-at", help="Only what was recorded by then, ISO 8601 with its zone; today's graph of people."),
+]
+
 
 def register(app: Commands) -> None:
     """Add the commands of this group."""
@@ -27,12 +36,21 @@ def register(app: Commands) -> None:
     consent_decode.register(app)
 
 
-def check(person: Person, purpose: Purpose, channel: Channel = None, as_json: Json = False) -> None:
+def check(
+    person: Person,
+    purpose: Purpose,
+    channel: Channel = None,
+    at: At = None,
+    known_at: KnownAt = None,
+    as_json: Json = False,
+) -> None:
     """Ask the gate. A no is a result, with its reason."""
+    moment, known = _moment("--at", at), _moment("--known-at", known_at)
 
     async def work(house: "House") -> "Check":
         async with house.kernel.db.reading() as conn:
-            return await house.consent.check(conn, await house.identity.lookup(conn, person), purpose, channel)
+            who = await house.identity.lookup(conn, person)
+            return await house.consent.check(conn, who, purpose, channel, at=moment, known_at=known)
 
     found = in_house(work)
     shown = found.as_json()
@@ -48,8 +66,24 @@ def check(person: Person, purpose: Purpose, channel: Channel = None, as_json: Js
             ("purpose", purpose),
             ("channel", channel or "any"),
             ("person", found.person),
+            ("at", shown["at"]),
+            ("as known at", shown["known_at"] or "now"),
         ],
     )
+
+
+def _moment(option: str, given: str | None) -> datetime | None:
+    from kernel.errors import InvalidInput
+
+    if given is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - has no zone, so it is refused below
+    if moment.utcoffset() is None:
+        raise InvalidInput(f"expected {option} as ISO 8601 with a zone, for example 2026-11-21T12:00:00Z, got another")
+    return moment
 
 
 def history(person: Person, as_json: Json = False) -> None:
