@@ -124,3 +124,12 @@ async def unmatched(conn: Conn) -> list[tuple[str, str, str, int]]:
         "SELECT connector, receipt, reason, sum(count)::bigint AS n FROM channels.unmatched GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     )
     return [(str(r["connector"]), str(r["receipt"]), str(r["reason"]), int(r["n"])) for r in await got.fetchall()]
+
+
+async def states(conn: Conn, delivery_ids: Sequence[DeliveryId]) -> dict[str, int]:
+    """How many of these deliveries are in each state."""
+    cursor = await conn.execute(
+        "SELECT state, count(*) AS n FROM channels.deliveries WHERE delivery_id = ANY(%b::text[]) GROUP BY 1 ORDER BY 1",
+        (list(delivery_ids),),
+    )
+    return {str(row["state"]): int(row["n"]) async for row in cursor}

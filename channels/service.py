@@ -327,6 +327,11 @@ class Channels:
         """Deliveries, newest first, below the id `before`; without content."""
         return await reading_store.listed(conn, state=state, channel=channel, people=people, before=before, limit=limit)
 
+    async def states(self, delivery_ids: Sequence[DeliveryId]) -> dict[str, int]:
+        """Deliveries of these by state."""
+        async with self._kernel.db.reading() as conn:
+            return await receipts_store.states(conn, delivery_ids)
+
     async def counts(self) -> dict[str, int]:
         """Deliveries by state."""
         async with self._kernel.db.reading() as conn:

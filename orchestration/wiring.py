@@ -129,7 +129,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     explain = Explain(kernel, audit, settings.explain, identity)
     learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
-    triggers = Triggers(kernel, audit, identity, consent, events, profiles, decisions, settings.triggers)
+    triggers = Triggers(kernel, audit, identity, consent, events, profiles, decisions, channels, settings.triggers)
     events.on_happened.append(triggers.happened)
     explain.register(decisions, learning, decisions)
     explain.on_feedback.append(acting(identity, consent))

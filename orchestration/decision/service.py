@@ -259,6 +259,11 @@ class Decisions:
         """The clear columns of a decision; redacted ones too. `UnknownDecision`."""
         return await self._sealer.row(decision_id)
 
+    async def find(self, decision_id: str) -> Row | None:
+        """The same, or None where no decision is kept under this id."""
+        async with self._kernel.db.reading() as conn:
+            return await store.get(conn, decision_id)
+
     async def replay(self, decision_id: str, *, actor: str = "system") -> Replay:
         """Decide again from the stored inputs with the stored seed and model, and compare bytes. The act is logged.
 

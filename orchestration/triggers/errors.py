@@ -43,3 +43,17 @@ class IllegalStep(Conflict):
 
     code = "trigger_illegal_step"
     remedy = "Look where it stands: candor trigger show RUN."
+
+
+class UnknownCampaign(NotFound):
+    """No campaign was ever started for this placement."""
+
+    code = "unknown_campaign"
+    remedy = "Start one: candor campaign start PLACEMENT."
+
+
+class CampaignStands(Conflict):
+    """The campaign stands elsewhere than the act needs."""
+
+    code = "campaign_stands"
+    remedy = "Look where it stands: candor campaign status PLACEMENT."

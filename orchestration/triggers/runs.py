@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from kernel.ids import DecisionId, DeliveryId, EventId, PersonId
 from orchestration.triggers.errors import IllegalStep
 from orchestration.triggers.rules import Kind
+
+RunKind = Kind | Literal["campaign"]
 
 
 class State(StrEnum):
@@ -54,6 +56,7 @@ class Why(StrEnum):
     TOO_LATE = "too_late"
     ONCE_PER = "once_per"
     ERASED = "erased"
+    KILLED = "campaign_killed"
     GONE = "trigger_gone"
     LEFT_SEGMENT = "left_segment"
     MACHINE = "machine"
@@ -108,7 +111,7 @@ class Run:
 
     run_id: str
     trigger: str
-    kind: Kind
+    kind: RunKind
     person: PersonId | None
     at: datetime
     due_at: datetime

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from audit.service import Audit
+from channels.service import Channels
 from consent.service import Consent
 from events.service import Events
 from identity.service import Identity
@@ -24,6 +25,7 @@ from orchestration.decision.request import DecisionRequest
 from orchestration.decision.service import Decisions
 from orchestration.triggers import store
 from orchestration.triggers.arming import Arming
+from orchestration.triggers.campaigns import Campaigns
 from orchestration.triggers.errors import NotCallable, TriggerPaused, UnknownRun
 from orchestration.triggers.following import Following
 from orchestration.triggers.holding import Holding, Keeping
@@ -61,7 +63,7 @@ class Triggers:
 
     def __init__(
         self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, events: Events, profiles: Profiles,
-        decisions: Decisions, settings: TriggersSettings | None = None,
+        decisions: Decisions, channels: Channels, settings: TriggersSettings | None = None,
     ) -> None:  # fmt: skip
         self.settings = settings or TriggersSettings()
         self._kernel = kernel
@@ -72,6 +74,7 @@ class Triggers:
         self.happened = Arming(kernel, identity, self.shelf).happened
         self._following = Following(kernel, identity, events, profiles, decisions, self.settings)
         self._working = Working(kernel, identity, consent, events, profiles, decisions, self.shelf, self.settings)
+        self.campaigns = Campaigns(kernel, audit, identity, decisions, channels, self.settings)
         self._holding = Holding(identity)
         self.keeping = Keeping()
 
@@ -164,12 +167,12 @@ class Triggers:
     async def run_worker(self, stop: asyncio.Event) -> None:
         """`work` until `stop`; what is being decided then is finished. A part of the house that is down is tried again later."""
         while not stop.is_set():
-            done: Sequence[Run] = ()
+            moved = 0
             try:
-                done = await self.work()
+                moved = len(await self.work()) + await self.campaigns.work_all()
             except CandorError as fault:
                 _log.error("triggers_paused", code=fault.code, remedy=fault.remedy)
-            if not done:
+            if not moved:
                 try:
                     await asyncio.wait_for(stop.wait(), self.settings.poll_seconds)
                 except TimeoutError:

@@ -13,6 +13,9 @@ class TriggersSettings(Section):
         default=1.0, ge=0, le=60, description="A process looks for newer triggers and pauses this often."
     )
     claim_batch: int = Field(default=50, ge=1, le=1000, description="Runs that one worker claims at once.")
+    campaign_batch: int = Field(
+        default=200, ge=1, le=5000, description="People whom one worker of a campaign decides for together; a pause waits for them."
+    )  # fmt: skip
     at_once: int = Field(default=4, ge=1, le=64, description="Runs that one worker decides at the same time.")
     lease_seconds: float = Field(
         default=60.0, gt=0, le=3600, description="Seconds after which a claimed run whose worker fell silent is taken up again."

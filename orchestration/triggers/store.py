@@ -18,8 +18,8 @@ from kernel.ids import DecisionId, DeliveryId, PersonId, new_id
 from orchestration.triggers.runs import ENDS, FROM, NewRun, Run, State, Step, StepTaken
 
 _CHUNK: Final = 5_000
-_COLUMNS: Final = tuple(Run.__dataclass_fields__)
-_LIST: Final = ", ".join(_COLUMNS)
+COLUMNS: Final = tuple(Run.__dataclass_fields__)
+LIST: Final = ", ".join(COLUMNS)
 _OPEN: Final = "state IN ('waiting', 'deciding')"
 _NEW: Final = (
     "INSERT INTO triggers.runs (run_id, trigger, kind, key, person, at, due_at, event_id, single, state, reason, actor, made_at, changed_at, seen_at)"
@@ -27,7 +27,7 @@ _NEW: Final = (
     " FROM unnest(%(ids)s::text[], %(triggers)s::text[], %(kinds)s::text[], %(keys)s::text[], %(people)s::text[], %(ats)s::timestamptz[],"
     " %(dues)s::timestamptz[], %(events)s::text[]) AS w(run_id, trigger, kind, key, person, at, due_at, event_id)"
 )
-_STEPS: Final = "INSERT INTO triggers.steps (run_id, at, state, reason) SELECT unnest(%s::text[]), %s, %s, unnest(%s::text[])"  # fmt: skip
+STEPS: Final = "INSERT INTO triggers.steps (run_id, at, state, reason) SELECT unnest(%s::text[]), %s, %s, unnest(%s::text[])"  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,22 +123,22 @@ async def _add(conn: Conn, runs: Sequence[NewRun], *, single: bool, actor: str, 
     touched = {str(row["run_id"]) for row in await got.fetchall()}
     fresh = [(id_, one) for id_, one in zip(ids, runs, strict=True) if id_ in touched]
     if fresh:
-        await conn.execute(_STEPS, ([i for i, _ in fresh], now, State.WAITING, [one.kind for _, one in fresh]))
+        await conn.execute(STEPS, ([i for i, _ in fresh], now, State.WAITING, [one.kind for _, one in fresh]))
     return [id_ for id_, _ in fresh]
 
 
 async def by_key(conn: Conn, trigger: str, key: str) -> Run | None:
     """The run of a trigger with this key."""
-    got = await conn.execute(f"SELECT {_LIST} FROM triggers.runs WHERE trigger = %s AND key = %s", (trigger, key))
+    got = await conn.execute(f"SELECT {LIST} FROM triggers.runs WHERE trigger = %s AND key = %s", (trigger, key))
     row = await got.fetchone()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 async def get(conn: Conn, run_id: str) -> Run | None:
     """One run."""
-    got = await conn.execute(f"SELECT {_LIST} FROM triggers.runs WHERE run_id = %s", (run_id,))
+    got = await conn.execute(f"SELECT {LIST} FROM triggers.runs WHERE run_id = %s", (run_id,))
     row = await got.fetchone()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 async def steps(conn: Conn, run_id: str) -> list[StepTaken]:
@@ -150,11 +150,11 @@ async def steps(conn: Conn, run_id: str) -> list[StepTaken]:
 async def newest(conn: Conn, trigger: str | None, state: State | None, people: Sequence[PersonId] | None, limit: int) -> list[Run]:  # fmt: skip
     """The newest runs, narrowed down."""
     got = await conn.execute(
-        f"SELECT {_LIST} FROM triggers.runs WHERE (%(t)s::text IS NULL OR trigger = %(t)s) AND (%(s)s::text IS NULL OR state = %(s)s)"
+        f"SELECT {LIST} FROM triggers.runs WHERE (%(t)s::text IS NULL OR trigger = %(t)s) AND (%(s)s::text IS NULL OR state = %(s)s)"
         " AND (%(p)s::text[] IS NULL OR person = ANY(%(p)s)) ORDER BY run_id DESC LIMIT %(n)s",
         {"t": trigger, "s": state, "p": None if people is None else list(people), "n": limit},
     )
-    return [_run(row) for row in await got.fetchall()]
+    return [run_of(row) for row in await got.fetchall()]
 
 
 async def claim(
@@ -163,28 +163,28 @@ async def claim(
     """Take due runs, and those whose worker fell silent; what another worker is taking is passed over."""
     got = await conn.execute(
         "WITH due AS (SELECT run_id, state FROM triggers.runs"
-        " WHERE ((state = 'waiting' AND due_at <= %(now)s) OR (state = 'deciding' AND lease_until <= %(now)s))"
+        " WHERE kind <> 'campaign' AND ((state = 'waiting' AND due_at <= %(now)s) OR (state = 'deciding' AND lease_until <= %(now)s))"
         " AND trigger <> ALL(%(resting)s::text[]) AND (%(only)s::text IS NULL OR run_id = %(only)s)"
         " ORDER BY due_at, run_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)"
         " UPDATE triggers.runs r SET state = 'deciding', reason = CASE due.state WHEN 'waiting' THEN 'due' ELSE 'lease_over' END,"
         " generation = generation + 1, lease_until = %(lease)s, changed_at = %(now)s FROM due WHERE r.run_id = due.run_id"
-        f" RETURNING {', '.join(f'r.{name}' for name in _COLUMNS)}",
+        f" RETURNING {', '.join(f'r.{name}' for name in COLUMNS)}",
         {"now": now, "lease": lease, "limit": limit, "resting": list(resting), "only": only},
     )
-    claimed = sorted((_run(row) for row in await got.fetchall()), key=lambda one: (one.due_at, one.run_id))
+    claimed = sorted((run_of(row) for row in await got.fetchall()), key=lambda one: (one.due_at, one.run_id))
     if claimed:
-        await conn.execute(_STEPS, ([r.run_id for r in claimed], now, State.DECIDING, [r.reason for r in claimed]))
+        await conn.execute(STEPS, ([r.run_id for r in claimed], now, State.DECIDING, [r.reason for r in claimed]))
     return claimed
 
 
 async def hold(conn: Conn, run: Run) -> Run | None:
     """Lock a claimed run until the transaction ends; None when it is not this worker's any more."""
     got = await conn.execute(
-        f"SELECT {_LIST} FROM triggers.runs WHERE run_id = %s AND generation = %s AND state = 'deciding' FOR UPDATE",
+        f"SELECT {LIST} FROM triggers.runs WHERE run_id = %s AND generation = %s AND state = 'deciding' FOR UPDATE",
         (run.run_id, run.generation),
     )
     row = await got.fetchone()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 async def lock_turn(conn: Conn, trigger: str, person: PersonId) -> None:
@@ -206,11 +206,11 @@ async def settle(conn: Conn, run: Run, person: PersonId, decision_id: DecisionId
     """It is its turn: remember that, for whom, and the id that its decision shall have."""
     got = await conn.execute(
         "UPDATE triggers.runs SET settled_at = coalesce(settled_at, %s), person = %s, decision_id = coalesce(decision_id, %s)"
-        f" WHERE run_id = %s AND generation = %s AND state = 'deciding' RETURNING {_LIST}",
+        f" WHERE run_id = %s AND generation = %s AND state = 'deciding' RETURNING {LIST}",
         (now, person, decision_id, run.run_id, run.generation),
     )
     row = await got.fetchone()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 async def move(
@@ -223,7 +223,7 @@ async def move(
         "UPDATE triggers.runs SET state = %(then)s, reason = %(reason)s, lease_until = NULL, changed_at = %(now)s,"
         " due_at = coalesce(%(due)s, due_at), delivery_id = coalesce(%(delivery)s, delivery_id), attempts = attempts + %(tried)s"
         " WHERE run_id = %(id)s AND generation = %(generation)s AND state = ANY(%(allowed)s::text[])"
-        f" RETURNING {_LIST}",
+        f" RETURNING {LIST}",
         {
             "then": then, "reason": reason, "now": now, "due": due_at, "delivery": delivery_id, "tried": int(tried),
             "id": run.run_id, "generation": run.generation, "allowed": sorted(allowed),
@@ -232,8 +232,8 @@ async def move(
     row = await got.fetchone()
     if row is None:
         return None
-    await conn.execute(_STEPS, ([run.run_id], now, then, [reason]))
-    return _run(row)
+    await conn.execute(STEPS, ([run.run_id], now, then, [reason]))
+    return run_of(row)
 
 
 async def counts(conn: Conn) -> Mapping[str, Mapping[str, int]]:
@@ -250,7 +250,7 @@ async def waiting(conn: Conn, now: datetime) -> tuple[Mapping[str, int], float]:
     got = await conn.execute(f"SELECT trigger, count(*) AS n FROM triggers.runs WHERE {_OPEN} GROUP BY 1 ORDER BY 1")
     found = {str(row["trigger"]): int(row["n"]) for row in await got.fetchall()}
     got = await conn.execute(
-        "SELECT coalesce(extract(epoch FROM %s - min(due_at)), 0) AS age FROM triggers.runs WHERE state = 'waiting'"
+        "SELECT coalesce(extract(epoch FROM %s - min(due_at)), 0) AS age FROM triggers.runs WHERE state = 'waiting' AND kind <> 'campaign'"
         " AND due_at <= %s AND trigger NOT IN (SELECT trigger FROM triggers.pauses)",
         (now, now),
     )
@@ -330,10 +330,8 @@ async def leave(conn: Conn, trigger: str, people: Sequence[PersonId]) -> None:
 
 async def of_people(conn: Conn, names: Sequence[PersonId]) -> list[Run]:
     """Every run of people, oldest first."""
-    got = await conn.execute(
-        f"SELECT {_LIST} FROM triggers.runs WHERE person = ANY(%s) ORDER BY run_id", (list(names),)
-    )
-    return [_run(row) for row in await got.fetchall()]
+    got = await conn.execute(f"SELECT {LIST} FROM triggers.runs WHERE person = ANY(%s) ORDER BY run_id", (list(names),))
+    return [run_of(row) for row in await got.fetchall()]
 
 
 async def open_of(conn: Conn, names: Sequence[PersonId]) -> int:
@@ -351,8 +349,9 @@ async def forget(conn: Conn, names: Sequence[PersonId]) -> int:
     return gone + (await conn.execute("DELETE FROM triggers.runs WHERE person = ANY(%s)", (list(names),))).rowcount
 
 
-def _run(row: Mapping[str, Any]) -> Run:
-    values = {name: row[name] for name in _COLUMNS}
+def run_of(row: Mapping[str, Any]) -> Run:
+    """A row as a run."""
+    values = {name: row[name] for name in COLUMNS}
     return Run(**values | {"state": State(values["state"])})
 
 

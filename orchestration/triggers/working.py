@@ -24,7 +24,7 @@ from kernel.ids import DeliveryId, PersonId, new_id
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 from orchestration.decision.catalogue import Placement
-from orchestration.decision.errors import AlreadyDecided, UnknownDecision
+from orchestration.decision.errors import AlreadyDecided
 from orchestration.decision.gather import QUEUED
 from orchestration.decision.request import DecisionRequest
 from orchestration.decision.service import Decisions
@@ -194,11 +194,8 @@ class Working:
 
     async def _kept(self, run: Run) -> Run | None:
         """End a run by the decision that is kept under its id. None: there is none."""
-        if run.decision_id is None:
-            return None
-        try:
-            row = await self._decisions.row(run.decision_id)
-        except UnknownDecision:
+        row = await self._decisions.find(run.decision_id) if run.decision_id is not None else None
+        if row is None:
             return None
         delivery = DeliveryId(row.delivery_id) if row.delivery_id is not None else None
         return await self._decided(run, delivery, row.choice, row.withheld)

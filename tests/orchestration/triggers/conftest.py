@@ -67,7 +67,7 @@ def again(shop: Shop, **settings) -> Triggers:
     """Another process on the same stores."""
     wanted = {"rules_seconds": 0.0, "news_seconds": 0.001, **settings}
     return Triggers(
-        shop.kernel, shop.audit, shop.identity, shop.consent, shop.events, shop.profiles, shop.decisions,
+        shop.kernel, shop.audit, shop.identity, shop.consent, shop.events, shop.profiles, shop.decisions, shop.channels,
         TriggersSettings(**wanted),
     )  # fmt: skip
 
