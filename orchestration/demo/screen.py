@@ -128,6 +128,7 @@ def _where(story: Story, base_url: str, *, serving: bool) -> Iterator[str | Text
     if story.receipt:
         yield f"  check the proof       candor verify {story.receipt}"
     yield f"  the messages          {story.outbox}"
+    yield f"  what sends by itself  candor trigger list   ({story.triggers} live: an hour after a cart was filled, unless it was bought)"
     if serving:
         yield f"  a page of the shop    {base_url}/demo/shop"
         yield f"  the API               {base_url}/openapi.json"
