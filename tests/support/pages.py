@@ -1,6 +1,6 @@
 """Pages as people meet them: a real application on loopback, a real Chromium, three looks, axe, and a picture for whoever wants to see.
 
-`CANDOR_SCREENSHOTS=FOLDER pytest …` keeps a picture of every page that a test looks at.
+`SCREENSHOTS=FOLDER pytest …` keeps a picture of every page that a test looks at.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ INSIDE = """() => {
 
 async def keep(page: Page, name: str) -> None:
     """A picture, if somebody asked for it."""
-    if folder := os.environ.get("CANDOR_SCREENSHOTS"):
+    if folder := os.environ.get("SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         await page.screenshot(path=Path(folder) / f"{re.sub(r'[^a-z0-9-]+', '-', name.lower())}.png", full_page=True)
 
