@@ -24,7 +24,7 @@ import orchestration.decision.endpoints
 import orchestration.decision.placing_endpoints
 import orchestration.triggers.endpoints
 import profiles.endpoints
-from orchestration.service import problems, watching
+from orchestration.service import problems, strays, watching
 from orchestration.service.checks import ready
 from orchestration.service.console import faults
 from orchestration.service.console.site import router as console
@@ -76,6 +76,7 @@ def create_app(house: "House", more: Sequence[APIRouter] = ()) -> FastAPI:
     app.state.house = house
     problems.install(app)
     faults.install(app)
+    strays.install(app)
     app.add_middleware(Envelope)
     app.state.watcher = watching.Watcher(house)
     app.state.throttle = Throttle()
@@ -90,6 +91,6 @@ def description() -> Document:
 def _routed(more: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(title="Candor", docs_url=None, redoc_url=None)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
-    for router in (*ROUTERS, health, watching.router, console, pages.router, *more):
+    for router in (*ROUTERS, health, watching.router, console, pages.router, strays.router, *more):
         app.include_router(router)
     return app

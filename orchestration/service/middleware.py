@@ -61,7 +61,8 @@ class Envelope:
             except Exception as error:  # broad: the HTTP top; logged in full, answered without its words
                 if answer.status:
                     raise
-                response = await problems.on_unexpected(Request(scope), error)
+                told = scope["app"].exception_handlers.get(Exception, problems.on_unexpected)  # a page for a browser
+                response = await told(Request(scope), error)
                 await response(scope, body.receive, answer.send)
         if body.over and not answer.status:
             response = problems.too_large(Request(scope), body.limit)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 PUBLIC = {
     "GET /openapi.json": "what the API is",
+    "GET /": "where a link lands that was cut off; names nobody",
     "GET /docs/api": "the same as a page; it holds nothing of this installation",
     "GET /docs/api/{name}": "its scripts and styles",
     "GET /console/login": "whoever has no session yet",
