@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from psycopg.pq import PipelineStatus
+
 from audit.entries import SealedEntry
 from audit.tiles import Coordinates
 from kernel.db import Conn
@@ -46,7 +48,7 @@ SELECT * FROM unnest(%(refs)s::text[], %(kinds)s::text[], %(of)s::text[])
 
 async def insert(conn: Conn, entries: Sequence[SealedEntry]) -> None:
     """Write entries, openings and references."""
-    if len(entries) >= _COPY_FROM:
+    if len(entries) >= _COPY_FROM and conn.pgconn.pipeline_status == PipelineStatus.OFF:
         await _copy(conn, entries)
         return
     refs = [(ref, kind, entry.entry_id) for entry in entries for kind, ref in entry.refs]

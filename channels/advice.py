@@ -101,8 +101,8 @@ class Advisor:
 
     async def _look(self, person: PersonId, contacts: Sequence[IdentifierId]) -> _Held:
         async with self._kernel.db.reading() as conn:
-            barred = await self._suppressions.of(conn, contacts)
-            taken = await store.taken(conn, person)
+            taken, any_suppressed = await store.taken(conn, person)
+            barred = await self._suppressions.of(conn, contacts) if any_suppressed else {}
         held = _Held(
             {key: [(one - _EPOCH) // _MICROSECOND for one in moments] for key, moments in taken.items()},
             {one: sorted(barred.get(one, ())) for one in contacts},

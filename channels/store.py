@@ -120,10 +120,17 @@ async def room(conn: Conn, places: Sequence[Place]) -> list[bool]:
     return [bool(one["free"]) for one in await got.fetchall()]
 
 
-async def taken(conn: Conn, person: PersonId) -> dict[str, list[datetime]]:
-    """When the places were taken that are kept of a person, by cap."""
-    got = await conn.execute("SELECT cap_key, taken FROM channels.caps WHERE person = %s", (person,))
-    return {str(one["cap_key"]): list(one["taken"]) for one in await got.fetchall()}
+async def taken(conn: Conn, person: PersonId) -> tuple[dict[str, list[datetime]], bool]:
+    """When the places were taken that are kept of a person, by cap; and whether anybody at all is suppressed."""
+    got = await conn.execute(
+        "SELECT s.found, c.cap_key, c.taken FROM (SELECT EXISTS (SELECT FROM channels.suppressions) AS found) s"
+        " LEFT JOIN channels.caps c ON c.person = %s",
+        (person,),
+    )
+    rows = await got.fetchall()
+    return {str(one["cap_key"]): list(one["taken"]) for one in rows if one["cap_key"] is not None}, bool(
+        rows[0]["found"]
+    )
 
 
 async def give_back(conn: Conn, held: Sequence[tuple[PersonId, str, DeliveryId]]) -> None:

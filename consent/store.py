@@ -200,16 +200,23 @@ async def share(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, int]:
     A row that is missing is made first: one cannot lock what does not exist, and a first withdrawal would slip by.
     """
     ordered = sorted(set(people))
-    await conn.execute(
-        "INSERT INTO consent.versions (person, version) SELECT p, 0 FROM unnest(%b::text[]) AS p"
-        " WHERE NOT EXISTS (SELECT FROM consent.versions v WHERE v.person = p) ORDER BY p ON CONFLICT DO NOTHING",
-        (ordered,),
-    )
+    found = await _share(conn, ordered)
+    if len(found) < len(ordered):
+        await conn.execute(
+            "INSERT INTO consent.versions (person, version) SELECT p, 0 FROM unnest(%b::text[]) AS p"
+            " WHERE NOT EXISTS (SELECT FROM consent.versions v WHERE v.person = p) ORDER BY p ON CONFLICT DO NOTHING",
+            (ordered,),
+        )
+        found = await _share(conn, ordered)
+    return found
+
+
+async def _share(conn: Conn, ordered: Sequence[PersonId]) -> dict[PersonId, int]:
     cursor = await conn.execute(
         "SELECT person, version FROM consent.versions WHERE person = ANY(%b::text[]) ORDER BY person FOR SHARE",
-        (ordered,),
+        (list(ordered),),
     )
-    return {row["person"]: row["version"] async for row in cursor}
+    return {row["person"]: row["version"] for row in await cursor.fetchall()}
 
 
 async def keep_notice(conn: Conn, notice: Notice, text: str, at: datetime) -> None:

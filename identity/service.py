@@ -31,7 +31,7 @@ from identity.store import SealedRecord
 from identity.views import PersonView, Why
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
-from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId, is_id, new_id
+from kernel.ids import GraphVersion, IdentifierId, KeyId, PersonId, RecordId, is_id, new_id
 from kernel.kernel import Kernel
 
 if TYPE_CHECKING:  # the linkage engine brings DuckDB and Arrow, which have no place on the API's start path
@@ -228,6 +228,11 @@ class Identity:
         """The records of each person and nothing else: for readers that ask for no one who may be the same."""
         found = await graph_store.members(conn, people) if people else {}
         return {person: tuple(record for record, _ in rows) for person, rows in found.items()}
+
+    async def record_keys(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, tuple[KeyId, ...]]:
+        """Keys of each person's records, as `members` orders them; who has no record is absent."""
+        found = await graph_store.members(conn, people) if people else {}
+        return {person: tuple(key for _, key in rows) for person, rows in found.items()}
 
     async def members(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, Membership]:
         """What makes up each person; an unknown, retired or erased one is absent."""

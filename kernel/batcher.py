@@ -47,8 +47,14 @@ class GroupCommit(Generic[T, R]):
     A cancelled ``submit`` withdraws its item if its group has not begun; afterwards the write happens and nobody is told.
     """
 
-    def __init__(self, db: Database, flush: Flush[T, R], *, max_items: int = 64, max_wait: float = 0.0) -> None:
-        """``max_wait`` seconds are waited before a group begins, to let it fill; 0 relies on the load alone."""
+    def __init__(
+        self, db: Database, flush: Flush[T, R], *, max_items: int = 64, max_wait: float = 0.0, pipelined: bool = False
+    ) -> None:  # fmt: skip
+        """``max_wait`` seconds are waited before a group begins, to let it fill; 0 relies on the load alone.
+
+        ``pipelined``: as for ``Database.transaction``.
+        """
+        self._pipelined = pipelined
         self._db = db
         self._flush = flush
         self._max_items = max_items
@@ -127,7 +133,7 @@ class GroupCommit(Generic[T, R]):
     async def _transact(self, items: list[T]) -> Sequence[R | Exception]:
         answers: Sequence[R | Exception] = ()
         try:
-            async with self._db.transaction() as conn:
+            async with self._db.transaction(pipelined=self._pipelined) as conn:
                 answers = await self._flush(conn, items)
                 if len(answers) != len(items):
                     msg = f"expected {len(items)} answers from the flush, got {len(answers)}"

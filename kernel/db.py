@@ -122,8 +122,11 @@ class Database:
         await self._writers.close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Conn]:
+    async def transaction(self, *, pipelined: bool = False) -> AsyncIterator[Conn]:
         """A transaction (READ COMMITTED) that commits when the block ends and rolls back when it raises.
+
+        `pipelined`: a statement whose answer nobody reads is not waited for, and travels with the next one or the commit; its accident is
+        raised there. COPY does not go through a pipeline.
 
         What was given to ``after_commit`` inside the block is done once it has committed, and never otherwise.
         """
@@ -132,7 +135,12 @@ class Database:
             async with self._writers.connection(_ACQUIRE_SECONDS) as conn:
                 _later[conn] = later
                 try:
-                    yield conn
+                    if pipelined:
+                        async with conn.pipeline():
+                            yield conn
+                            await conn.commit()
+                    else:
+                        yield conn
                 finally:
                     del _later[conn]
         # The commit stands whatever follows; a caller who saw an accident here would write everything a second time.

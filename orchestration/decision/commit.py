@@ -72,7 +72,11 @@ class Committer:
         self._consent = consent
         self._channels = channels
         self._group: GroupCommit[Pending, Committed | Refused] = GroupCommit(
-            kernel.db, self.flush, max_items=settings.group_items, max_wait=settings.group_wait_ms / 1000
+            kernel.db,
+            self.flush,
+            max_items=settings.group_items,
+            max_wait=settings.group_wait_ms / 1000,
+            pipelined=True,
         )
 
     async def submit(self, item: Pending) -> Committed | Refused:
@@ -86,8 +90,9 @@ class Committer:
     async def flush(self, conn: Conn, items: Sequence[Pending]) -> list[Committed | Refused | Exception]:
         """The writes of a group, in the order: askings, consent fence, catalogue fence, caps and outbox, pages, log, decisions."""
         answers: dict[int, Committed | Refused] = await self._asked_before(conn, items)
+        asked = await store.ask_ruling(conn)
         moved = await self._moved(conn, items)
-        ruling = await store.ruling(conn)
+        ruling = await asked()
         offered = await item_store.version(conn) if any(item.items is not None for item in items) else None
         brought = [item.row.id for item in items if item.once]
         taken = await store.taken(conn, brought) if brought else set()

@@ -111,15 +111,25 @@ class Sealer:
         if known is not None and (found := (await self._kernel.vault.unwrap([known])).get(known)) is not None:
             return found
         async with self._kernel.db.reading() as conn:
+            own = (await self._identity.record_keys(conn, [name])).get(name, ())
+        if (found := await self._living(name, own)) is not None:
+            return found
+        async with self._kernel.db.reading() as conn:
             members = (await self._identity.members(conn, [name])).get(name)
-        for key_id in members.key_ids if members is not None else ():
+        if (found := await self._living(name, members.key_ids if members is not None else ())) is not None:
+            return found
+        raise KeyDestroyed("expected a living key of the person, got none")
+
+    async def _living(self, person: PersonId, keys: Sequence[KeyId]) -> SubjectKey | None:
+        """The first of these keys that lives."""
+        for key_id in keys:
             found = (await self._kernel.vault.unwrap([key_id])).get(key_id)
             if found is not None:
-                self._keys[name] = key_id
+                self._keys[person] = key_id
                 if len(self._keys) > _MOST_KEYS:
                     self._keys.popitem(last=False)
                 return found
-        raise KeyDestroyed("expected a living key of the person, got none")
+        return None
 
     def forget(self, person: PersonId) -> None:
         """Ask again for her key: her records may be another's now."""

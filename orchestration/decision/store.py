@@ -4,7 +4,7 @@ Every function takes the caller's connection: what it writes commits with what t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,6 +65,9 @@ class Brief:
 
 _COLUMNS = tuple(Row.__dataclass_fields__)
 _LIST = ", ".join(_COLUMNS)
+_INSERT = (
+    f"INSERT INTO decision.decisions ({_LIST}) VALUES ({', '.join(['%s'] * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"
+)
 
 
 async def publish(conn: Conn, digest: str, document: Json, *, actor: str, at: datetime) -> None:
@@ -82,9 +85,18 @@ async def lock_catalogue(conn: Conn) -> None:
 
 async def ruling(conn: Conn) -> str | None:
     """The digest of the catalogue that rules."""
+    return await (await ask_ruling(conn))()
+
+
+async def ask_ruling(conn: Conn) -> Callable[[], Awaitable[str | None]]:
+    """The same in two steps: what is asked next in a pipelined transaction shares its way with it."""
     got = await conn.execute("SELECT digest FROM decision.catalogues ORDER BY seq DESC LIMIT 1")
-    row = await got.fetchone()
-    return None if row is None else str(row["digest"])
+
+    async def answer() -> str | None:
+        row = await got.fetchone()
+        return None if row is None else str(row["digest"])
+
+    return answer
 
 
 async def document(conn: Conn, digest: str) -> Json | None:
@@ -133,22 +145,10 @@ async def words(conn: Conn, variant: str) -> tuple[str, Json] | None:
     return None if row is None else (str(row["digest"]), _json(row["words"]))
 
 
-async def insert(conn: Conn, rows: Sequence[Row]) -> set[DecisionId]:
-    """Store decisions; answers the ids that are new. One that is there already stays as it is."""
-    if not rows:
-        return set()
-    cursor = conn.cursor()
-    await cursor.executemany(
-        f"INSERT INTO decision.decisions ({_LIST}) VALUES ({', '.join(['%s'] * len(_COLUMNS))}) "
-        "ON CONFLICT (id) DO NOTHING RETURNING id",
-        [tuple(getattr(row, name) for name in _COLUMNS) for row in rows],
-        returning=True,
-    )
-    fresh: set[DecisionId] = set()
-    while True:
-        fresh.update(DecisionId(row["id"]) for row in await cursor.fetchall())
-        if not cursor.nextset():
-            return fresh
+async def insert(conn: Conn, rows: Sequence[Row]) -> None:
+    """Store decisions. One that is there already stays as it is."""
+    for row in rows:
+        await conn.execute(_INSERT, tuple(getattr(row, name) for name in _COLUMNS))
 
 
 async def taken(conn: Conn, ids: Sequence[DecisionId]) -> set[DecisionId]:

@@ -48,17 +48,18 @@ async def stored(kernel):
         return {row["n"] for row in await (await conn.execute("SELECT n FROM kernel.numbers")).fetchall()}
 
 
+@pytest.mark.parametrize("pipelined", [False, True])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     numbers=st.lists(st.integers(-3, 60), unique=True, max_size=40),
     size=st.integers(1, 9),
     wait=st.sampled_from([0.0, 0.001]),
 )
-async def test_each_gets_its_own_answer(kernel, table, numbers, size, wait):
+async def test_each_gets_its_own_answer(kernel, table, numbers, size, wait, pipelined):
     async with kernel.db.transaction() as conn:
         await conn.execute("DELETE FROM kernel.numbers")
     flush = Flush()
-    batcher = GroupCommit(kernel.db, flush, max_items=size, max_wait=wait)
+    batcher = GroupCommit(kernel.db, flush, max_items=size, max_wait=wait, pipelined=pipelined)
     answers = await asyncio.gather(*(batcher.submit(n) for n in numbers), return_exceptions=True)
     await batcher.close()
     for n, answer in zip(numbers, answers, strict=True):

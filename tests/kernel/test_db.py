@@ -161,3 +161,46 @@ async def test_an_absent_cache_is_cold_at_once(tmp_path):
     assert (loop.time() - began) / 50 < 0.005
     assert not cache.available
     await cache.close()
+
+
+async def test_what_nobody_reads_in_a_pipelined_transaction_is_written_all_the_same(kernel, addresses):
+    table(addresses)
+    done = []
+
+    async def told():
+        done.append(1)
+
+    async with kernel.db.transaction(pipelined=True) as conn:
+        await conn.execute("INSERT INTO kernel.numbers VALUES (1)")
+        asked = await conn.execute("SELECT n FROM kernel.numbers")
+        await conn.execute("INSERT INTO kernel.numbers VALUES (2)")
+        assert [row["n"] for row in await asked.fetchall()] == [1]
+        after_commit(conn, told)
+        assert done == []
+    assert done == [1]
+    async with kernel.db.reading() as conn:
+        assert [
+            row["n"] for row in await (await conn.execute("SELECT n FROM kernel.numbers ORDER BY 1")).fetchall()
+        ] == [1, 2]
+
+
+async def test_a_fault_that_nobody_waited_for_takes_the_whole_pipelined_transaction_back(kernel, addresses):
+    table(addresses)
+    done = []
+
+    async def told():
+        done.append(1)
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        async with kernel.db.transaction(pipelined=True) as conn:
+            after_commit(conn, told)
+            await conn.execute("INSERT INTO kernel.numbers VALUES (1)")
+            await conn.execute("INSERT INTO kernel.numbers VALUES (1)")
+            await conn.execute("INSERT INTO kernel.numbers VALUES (2)")
+    with pytest.raises(RuntimeError):
+        async with kernel.db.transaction(pipelined=True) as conn:
+            await conn.execute("INSERT INTO kernel.numbers VALUES (3)")
+            raise RuntimeError
+    assert done == []
+    async with kernel.db.transaction() as conn:  # the connection is as good as before
+        assert await (await conn.execute("SELECT n FROM kernel.numbers")).fetchall() == []
