@@ -1,6 +1,6 @@
 """What `candor bench consent` measures: spoilt consent strings, and how fast the gate answers.
 
-Enters: how many strings of each kind, how many questions, a seed. Leaves: a ``Report`` with its bars. No store is touched. Whether a bit is
+Enters: how many strings of each kind, how many questions, a seed. Leaves: a ``Report`` with its bars. No store is touched here (``consent_races.py`` has one). Whether a bit is
 set in a string is read here by another road than the decoders' (consent.C7).
 """
 
@@ -24,11 +24,13 @@ from consent.signals.errors import Undecodable
 from consent.signals.meaning import Heard
 from kernel.ids import ActId, PersonId
 from orchestration.service.bench import consent_strings as strings
+from orchestration.service.bench.consent_races import Races
 from orchestration.service.bench.figures import Bar
 
 NOW: Final = datetime(2026, 11, 21, tzinfo=UTC)
 VENDOR: Final = 7
 EVALUATIONS: Final = 200_000  # a second, on one core
+ENFORCED_MS: Final = 1_000.0  # from asking to a state that nothing passes any more
 _PURPOSES_AT: Final = 152  # bit of purpose 1 in the core of a TC string of version 2
 _OWN_AT: Final = 3  # and in its publisher segment
 _SEGMENT_OF_THE_PUBLISHER: Final = 3
@@ -49,27 +51,34 @@ class Spoilt:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All figures, and the bars they are held to."""
+    """All figures, and the bars they are held to. ``races``: withdrawals against sends; None when none were asked for."""
 
     spoilt: Sequence[Spoilt]
     evaluations: int
     per_second: float
     reasons: Mapping[str, int]
+    races: Races | None
     bars: Sequence[Bar]
 
 
-def run(*, spoilt: int, evaluations: int, seed: int = 1) -> Report:
+def run(*, spoilt: int, evaluations: int, races: Races | None = None, seed: int = 1) -> Report:
     """Spoil ``spoilt`` strings of each kind, ask the gate ``evaluations`` different questions."""
     rng = random.Random(seed)  # noqa: S311 - a measurement, repeatable
     found = [_spoil(kind, judge, seeds, spoilt, rng) for kind, (seeds, judge) in _kinds().items()]
     asked, per_second, reasons = _ask(evaluations, rng)
-    bars = (
+    bars = [
         Bar("strings that crash", 0, sum(one.crashed for one in found)),
         Bar("purposes granted whose bit is not set", 0, sum(one.unset for one in found)),
         Bar("unreadable or cut strings that are not a no", 0, sum(one.loose for one in found)),
         Bar("answers of the gate a second on one core", EVALUATIONS, per_second, least=True),
-    )
-    return Report(found, asked, per_second, reasons, bars)
+    ]
+    if races is not None:
+        bars += [
+            Bar("sends after the withdrawal was acknowledged", 0, races.late),
+            Bar("people permitted after they withdrew", 0, races.permitted),
+            Bar("withdrawal to enforcement p99, ms", ENFORCED_MS, races.withdrawal.p99),
+        ]
+    return Report(found, asked, per_second, reasons, races, bars)
 
 
 @dataclass(frozen=True, slots=True)

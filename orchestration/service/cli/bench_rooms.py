@@ -93,9 +93,9 @@ def _show_resolve(report: "ResolveReport") -> None:
         f"One question each, {report.people} people",
         ("", "answered", *SPREAD, "CPU ms"),
         [
-            ("in process, Postgres", report.postgres.n, *_times(report.postgres), ""),
-            ("in process, hot index", report.hot.n, *_times(report.hot), ""),
-            (f"HTTP, {http.rps:g} a second", http.answered, *_times(http.latency), report.http_cost.server_ms),
+            ("in process, Postgres", report.postgres.n, *times(report.postgres), ""),
+            ("in process, hot index", report.hot.n, *times(report.hot), ""),
+            (f"HTTP, {http.rps:g} a second", http.answered, *times(http.latency), report.http_cost.server_ms),
         ],
     )
 
@@ -106,11 +106,11 @@ def _show_audit(report: "AuditReport") -> None:
         ("", "entries/s", "n", *SPREAD),
         [
             (f"append, {report.batch} a commit", report.appended_rate, "", *("",) * 4),
-            ("append, alone", "", report.alone.n, *_times(report.alone)),
+            ("append, alone", "", report.alone.n, *times(report.alone)),
             ("first checkpoint", report.sequenced_rate, "", *("",) * 4),
-            (f"checkpoint over {report.batch} more", "", report.small.n, *_times(report.small)),
-            ("inclusion proof made", "", report.inclusion.n, *_times(report.inclusion)),
-            ("inclusion proof checked", "", report.checked.n, *_times(report.checked)),
+            (f"checkpoint over {report.batch} more", "", report.small.n, *times(report.small)),
+            ("inclusion proof made", "", report.inclusion.n, *times(report.inclusion)),
+            ("inclusion proof checked", "", report.checked.n, *times(report.checked)),
             ("all derived again", report.verified_rate, "", *("",) * 4),
         ],
     )
@@ -123,14 +123,14 @@ def _show_ingest(report: "Ingest") -> None:
         [
             # Flat out nobody waits for a due moment, so its times from there would say nothing.
             ("flat out", *_load(report.flat_out), report.flat_out_events, *("",) * 4, *_micro(report.flat_out_cost)),
-            ("steady", *_load(report.steady), report.steady_events, *_times(report.steady.latency), *_micro(report.steady_cost)),
+            ("steady", *_load(report.steady), report.steady_events, *times(report.steady.latency), *_micro(report.steady_cost)),
         ],
     )  # fmt: skip
     fresh = report.fresh
     output.table(
         "From capture to a feature that counts it",
         ("events", "never", *SPREAD),
-        [(fresh.n, report.unseen, *_times(fresh))],
+        [(fresh.n, report.unseen, *times(fresh))],
     )
     output.facts("", [("kept after both were killed", f"{report.accepted - report.lost} of {report.accepted}")])
 
@@ -157,7 +157,8 @@ def _load(figures: "Figures") -> tuple[object, ...]:
     return figures.asked, wrong
 
 
-def _times(spread: "Spread") -> tuple[float, ...]:
+def times(spread: "Spread") -> tuple[float, ...]:
+    """The cells under `SPREAD`."""
     return spread.p50, spread.p90, spread.p99, spread.max
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from consent.signals import meaning
-from orchestration.service.bench import consent
+from orchestration.service.bench import consent, consent_races
 
 
 def test_spoilt_strings_are_a_no_and_the_gate_is_asked_different_questions() -> None:
@@ -27,3 +27,11 @@ def test_a_decoder_that_crashes_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(meaning.tcf, "decode", crash)
     assert not consent.run(spoilt=50, evaluations=100).bars[0].ok
+
+
+@pytest.mark.anyio
+async def test_nothing_is_sent_after_a_withdrawal_was_acknowledged() -> None:
+    races = await consent_races.run(races=40)
+    assert (races.late, races.permitted, races.sent + races.withheld, races.withdrawal.n) == (0, 0, 40, 40)
+    bars = consent.run(spoilt=5, evaluations=50, races=races).bars
+    assert [bar.got for bar in bars[-3:-1]] == [0, 0]
