@@ -1,7 +1,7 @@
 """`candor bench kill`: the server is killed at random moments and started again, and afterwards everything that it promised is looked for.
 
 Enters: kills, people, a seed. Leaves: a `Report`. The demo world's consents, events, decisions and sends go over HTTP to a real `candor up`; a client says each
-again until it is answered, as real ones do. A moment is drawn from the run's progress and a delay, so kills fall into requests, sends, commits, recoveries and
+again until it is answered, as real ones do. Imports and the walk run as commands beside it and die with it. A moment is drawn from the run's progress and a delay, so kills fall into requests, sends, commits, recoveries and
 starts; every third looks for a moment in which the provider has a message and has not said so. About a quarter of them take Postgres, the hot store or both along, as when the machine dies. The same seed draws the same script and the
 same moments; what a moment hits is the machine's to say.
 """
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from orchestration.service.bench import harness, kill_store, kill_world
 from orchestration.service.bench.harness import BenchFailed, Rig
+from orchestration.service.bench.kill_batch import Batch, commands
 from orchestration.service.bench.kill_client import Client, client
 from orchestration.service.bench.kill_peer import Peer, Taken, peer
 from orchestration.service.bench.kill_proof import Proof, prove
@@ -33,6 +34,8 @@ _TOLD: Final = 0.5  # share of messages that the provider reports on
 _SETTLE_SECONDS: Final = 120.0
 # A lease must outlive its batch: 8 messages, 4 at a time, 2 s each.
 _CHANNELS: Final = {"claim_batch": 8, "senders": 4, "send_timeout": 2.0, "lease_seconds": 4.5, "poll_seconds": 0.1}
+_BATCH_AFTER: Final = 0.25
+_ROWS: Final = {"CANDOR_EVENTS__IMPORT_BATCH": "25"}  # small, so that a kill falls between two of them
 _LIMITS: Final = {"max_attempts": 50}  # the provider's refusals are drawn, and must not end a delivery
 
 
@@ -53,21 +56,25 @@ class Hit:
     second: float
     engines: tuple[str, ...]
     server: str
+    batch: str
     requests: Mapping[str, int]
     sends: int
 
     @property
     def places(self) -> tuple[str, ...]:
         """Where it hit, in words; a kill may hit several places at once."""
+        beside = (f"candor {self.batch}",) if self.batch else ()
         if self.server == "starting":
-            return ("start or recovery",)
+            return ("start or recovery", *beside)
         found = [f"{kind} request" for kind, number in sorted(self.requests.items()) if number]
-        return (*found, *(["between provider and commit"] if self.sends else [])) or ("nothing under way",)
+        return (*beside, *found, *(["between provider and commit"] if self.sends else [])) or ("nothing under way",)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The run. `places` counts kills by what they hit; `broken` counts answers of the 5xx kind, by kind of request."""
+    """The run. `places` counts kills by what they hit; `broken` counts answers of the 5xx kind, by kind of request; `broken_off`
+    commands that a kill ended and that were run again, `failed` those that ended by themselves while engines were away.
+    """
 
     seed: int
     people: int
@@ -79,6 +86,8 @@ class Report:
     places: Mapping[str, int]
     hits: tuple[Hit, ...]
     broken: Mapping[str, int]
+    broken_off: Mapping[str, int]
+    failed: Mapping[str, int]
     refused_by_provider: int
     proof: Proof
 
@@ -93,17 +102,18 @@ async def run(
     kills: int = 20,
     people: int = 150,
     seed: int = 7,
-    linked: bool = True,
+    batch: bool = True,
     told: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Kill on engines of its own."""
     async with harness.rig(channels={**_CHANNELS, **_LIMITS}) as rig, peer(str(seed)) as provider:
         told(f"importing the demo world: {people} people")
         async with rig.house() as house:
-            script = await kill_world.prepare(house, people=people, seed=seed, linked=linked)
+            script = await kill_world.prepare(house, people=people, seed=seed, linked=batch)
         victim = Victim(rig, free_port(str(seed)), _sendgrid(provider.url))
         async with client(victim.url, str(seed)) as said:
-            fire = _Fire(rig, victim, said, provider, script, seed, told)
+            beside = Batch(rig, commands(rig.settings.kernel.data_dir / "input") if batch else [], _ROWS)
+            fire = _Fire(rig, victim, beside, said, provider, script, seed, told)
             try:
                 begun = time.perf_counter()
                 await fire.all(moments(kills, seed))
@@ -127,6 +137,8 @@ async def run(
             places=dict(Counter(place for hit in fire.hits for place in hit.places).most_common()),
             hits=tuple(fire.hits),
             broken=dict(said.broken),
+            broken_off=dict(beside.broken_off),
+            failed=dict(beside.failed),
             refused_by_provider=provider.refused,
             proof=proof,
         )
@@ -153,11 +165,13 @@ class _Fire:
     """One run under fire."""
 
     def __init__(
-        self, rig: Rig, victim: Victim, said: Client, provider: Peer, script: Script, seed: int, told: Callable[[str], None]
+        self, rig: Rig, victim: Victim, batch: Batch, said: Client, provider: Peer, script: Script, seed: int,
+        told: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.hits: list[Hit] = []
         self._rig = rig
         self._victim = victim
+        self._batch = batch
         self._said = said
         self._provider = provider
         self._script = script
@@ -171,6 +185,7 @@ class _Fire:
         """Walk the script while the server is killed at the plan's moments; return when everything is settled."""
         await self._start(plan[0])
         walking = asyncio.create_task(self._said.walk(self._script.chains, at_once=_AT_ONCE))
+        beside = asyncio.create_task(self._beside())
         try:
             for number, moment in enumerate(plan, 1):
                 await self._until(moment, walking)
@@ -180,9 +195,18 @@ class _Fire:
                 await self._start(plan[number] if number < len(plan) else None)
             await self._victim.served()
             await walking
+            await beside
         finally:
             walking.cancel()
+            beside.cancel()
+            self._batch.kill()
         await self._settle()
+
+    async def _beside(self) -> None:
+        """The batch side begins once enough people have said what their events may be used for."""
+        while self._said.done < _BATCH_AFTER * self._script.jobs:  # noqa: ASYNC110  # a number grows; no event stands for a quarter of it
+            await asyncio.sleep(0.1)
+        await self._batch.run()
 
     async def end(self) -> None:
         """Stop what still runs; the engines too, whoever started them last."""
@@ -215,11 +239,13 @@ class _Fire:
             second=round(time.perf_counter() - self._begun, 2),
             engines=moment.engines,
             server=self._victim.place,
+            batch=self._batch.now,
             requests={kind: number for kind, number in self._said.under_way.items() if number},
             sends=len(self._provider.thinking),
         )
         if hit.server == "down":
             await self._victim.served()
+        self._batch.kill()
         await self._victim.kill(moment.engines)
         self.hits.append(hit)
 

@@ -84,6 +84,7 @@ async def prove(house: House, client: Client, taken: Iterable[Taken], outbox: Pa
             decisions=await store.decisions(conn),
             deliveries=await store.deliveries(conn),
             receipts=await store.receipts(conn),
+            imported=await store.imported(conn),
         )
         caps = await store.caps(conn)
         sent = await store.told(conn, "Email Sent")
@@ -112,6 +113,7 @@ class _Tables:
     decisions: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
     receipts: Mapping[str, int]
+    imported: Mapping[str, int]
 
 
 def _kind(proof: Proof, name: str, said: Mapping[str, Word]) -> Kind:
@@ -149,7 +151,26 @@ def _events(proof: Proof, said: Mapping[str, Word], found: _Tables, hashed: Any)
     filtered = sum(all(a["status"] not in stored for a in word.answers) for word in said.values() if word.answers)
     kind.refused += filtered
     kind.reasons |= {"filtered": filtered} if filtered else {}
-    proof.blame("events that nobody said", len(found.messages.keys() - by_key.keys()))
+    _imported(proof, [found.messages[name] for name in found.messages.keys() - by_key.keys()], found.imported)
+
+
+def _imported(proof: Proof, times: list[int], told: Mapping[str, int]) -> None:
+    """Events of files are those that nobody said: as many as the imports say they took, each once."""
+    extra = len(times) - told["accepted"]
+    proof.blame("events that nobody said", max(0, extra))
+    proof.blame("imports that are not finished", told["unfinished"])
+    if told["rows"]:
+        kind = Kind(
+            said=told["rows"],
+            refused=told["refused"] + told["duplicates"],
+            acknowledged=told["accepted"],
+            lost=max(0, -extra),
+        )
+        kind.doubled = sum(n > 1 for n in times)
+        kind.found = kind.acknowledged - kind.lost
+        proof.kinds["imported event"] = kind
+        proof.blame("imported events that are lost", kind.lost)
+        proof.blame("imported events that are there more than once", kind.doubled)
 
 
 def _consents(proof: Proof, said: Mapping[str, Word], found: _Tables) -> None:

@@ -75,6 +75,17 @@ async def logged(conn: Conn, tag: str, kind: str) -> dict[str, int]:
     )  # fmt: skip
 
 
+async def imported(conn: Conn) -> dict[str, int]:
+    """Rows of files with events, over all imports that are finished: looked at, taken, known already, turned away; and imports that are not finished."""
+    got = await conn.execute(
+        "SELECT coalesce(sum(rows_done), 0) AS rows, coalesce(sum(accepted), 0) AS accepted, coalesce(sum(duplicates), 0) AS duplicates, "
+        "coalesce(sum(rejected + filtered), 0) AS refused, count(*) FILTER (WHERE finished_at IS NULL) AS unfinished "
+        "FROM events.imports WHERE what = 'events'"
+    )
+    row = await got.fetchone()
+    return {} if row is None else {str(name): int(number) for name, number in row.items()}
+
+
 async def receipts(conn: Conn) -> dict[str, int]:
     """Provider reports, by the provider's name for them."""
     return await _pairs(

@@ -52,6 +52,7 @@ def _show(report: "Report") -> None:
     output.facts(
         "",
         [
+            ("commands broken off", ", ".join(f"{name} {n}" for name, n in report.broken_off.items()) or "none"),
             ("messages that people got", f"{proof.messages}, twice {proof.twice}"),
             ("noes acknowledged under way", f"{proof.noes}"),
             ("uncertain", f"{proof.uncertain}, of which {proof.uncertain_taken} did leave"),

@@ -5,9 +5,25 @@ import pytest
 from orchestration.service.bench import kill
 from orchestration.service.bench.kill_client import Word
 from orchestration.service.bench.kill_peer import Taken
-from orchestration.service.bench.kill_proof import Proof, _choices, _consents, _events, _messages, _noes, _Tables
+from orchestration.service.bench.kill_proof import (
+    Proof,
+    _choices,
+    _consents,
+    _events,
+    _imported,
+    _messages,
+    _noes,
+    _Tables,
+)
 
-TABLES = {"messages": {}, "acts": frozenset(), "decisions": [], "deliveries": [], "receipts": {}}
+TABLES = {
+    "messages": {},
+    "acts": frozenset(),
+    "decisions": [],
+    "deliveries": [],
+    "receipts": {},
+    "imported": {"rows": 0, "accepted": 0, "duplicates": 0, "refused": 0, "unfinished": 0},
+}
 
 
 def test_a_seed_draws_its_moments():
@@ -21,7 +37,7 @@ def test_a_seed_draws_its_moments():
 @pytest.mark.slow
 async def test_after_a_kill_everything_acknowledged_is_there_once():
     """Postgres dies with the server; the client says everything again until it is answered."""
-    report = await kill.run(kills=1, people=9, seed=4, linked=False)
+    report = await kill.run(kills=1, people=6, seed=4, batch=False)
     assert report.proof.faults == []
     assert report.ok
     assert (len(report.hits), report.lives) == (1, 2)
@@ -115,6 +131,22 @@ def test_an_uncertain_message_may_have_left_once_and_not_twice():
         _messages(proof, [Taken("dlv_1", "dec_1", "a@example.org", 1.0)] * times, tables)
         assert proof.ok is ok
         assert (proof.uncertain, proof.uncertain_taken) == (1, int(times > 0))
+
+
+@pytest.mark.parametrize(
+    ("times", "accepted", "faults"),
+    [
+        ([1, 1], 2, []),
+        ([1], 2, ["imported events that are lost: 1"]),
+        ([1, 2], 2, ["imported events that are there more than once: 1"]),
+        ([1, 1, 1], 2, ["events that nobody said: 1"]),
+    ],
+    ids=["whole", "lost", "doubled", "made-up"],
+)
+def test_the_proof_counts_the_events_of_files(times, accepted, faults):
+    proof = Proof()
+    _imported(proof, times, {"rows": 3, "accepted": accepted, "duplicates": 0, "refused": 1, "unfinished": 0})
+    assert proof.faults == faults
 
 
 @pytest.mark.parametrize(("at", "faults"), [(4.9, []), (5.1, ["messages that left after a no was acknowledged: 1"])])
