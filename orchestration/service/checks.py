@@ -11,6 +11,7 @@ from kernel.errors import CandorError
 if TYPE_CHECKING:
     from orchestration.wiring import House
 
+LATE = 60.0  # seconds; a worker looks every second
 LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -62,6 +63,7 @@ async def doctor(house: "House") -> list[Check]:
     )
     found.append(await _try("log", _log_state(house), needed=False))
     found.append(await _try("catalogue", _catalogue_state(house), needed=False))
+    found.append(await _triggers(house))
     for channel, wrong in house.channels.faults().items():
         name = house.channels.connectors[channel].name
         remedy = " ".join(fault.remedy for fault in wrong)
@@ -86,6 +88,22 @@ async def doctor(house: "House") -> list[Check]:
         )
     )
     return found
+
+
+async def _triggers(house: "House") -> Check:
+    """Whether every trigger can do its work, and whether somebody does it."""
+    try:
+        faults, (waiting, late) = await house.triggers.faults(), await house.triggers.waiting()
+    except CandorError as fault:
+        return Check("triggers", ok=False, state=fault.message, remedy=fault.remedy)
+    if late > LATE:
+        faults.append(f"the oldest run has been due for {late:.0f} s and nobody takes it up")
+    return Check(
+        "triggers",
+        not faults,
+        "; ".join(faults) or f"runs that wait: {sum(waiting.values())}",
+        "Publish a file that fits (candor trigger check FILE), and keep a server running: candor up.",
+    )
 
 
 def _log_state(house: "House") -> Callable[[], Awaitable[str]]:

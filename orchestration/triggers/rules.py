@@ -6,7 +6,7 @@ known one. Spec channels.A39: a trigger is an API call, an event rule, a segment
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
@@ -286,29 +286,33 @@ def parse(text: str) -> Rules:
     return rules
 
 
-def misnamed(text: str, rules: Rules, placements: Mapping[str, frozenset[str]], segments: frozenset[str]) -> None:
-    """Check the names that the file takes from elsewhere. `placements`: those of the catalogue, each with its channels that have a queue.
+def misnamed(
+    rules: Rules, placements: Mapping[str, frozenset[str]], segments: frozenset[str]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Names that the rules take from elsewhere and that are not there: the place in the file, and what is wrong.
 
-    Raises:
-        TriggersInvalid: a placement or segment that nobody declares, or a placement that nothing could be sent from; with lines.
+    `placements`: those of the catalogue, each with its channels that have a queue; `segments`: those of the features file.
     """
-    lines = Lines.of(text)
-    problems = []
-
-    def fault(place: tuple[str | int, ...], words: str) -> None:
-        problems.append(Problem(_where(place, lines), words))
-
     for number, one in enumerate(rules.triggers):
         at: tuple[str | int, ...] = ("triggers", number)
         if one.placement not in placements:
             known = nearest(one.placement, list(placements))
-            fault((*at, "placement"), f"expected a placement of the catalogue, got '{one.placement}'{known}")
+            yield (*at, "placement"), f"expected a placement of the catalogue, got '{one.placement}'{known}"
         elif not (frozenset(one.channels) or placements[one.placement]) & placements[one.placement]:
-            fault((*at, "placement"), f"expected a placement with email or push to send by, got '{one.placement}'")
+            yield (*at, "placement"), f"expected a placement with email or push to send by, got '{one.placement}'"
         if isinstance(one.when, OnSegment) and one.when.segment not in segments:
             known = nearest(one.when.segment, sorted(segments))
-            fault((*at, "when", "segment"), f"expected a segment of the features file, got '{one.when.segment}'{known}")
-    if problems:
+            yield (*at, "when", "segment"), f"expected a segment of the features file, got '{one.when.segment}'{known}"
+
+
+def refuse(text: str, faults: Iterable[tuple[tuple[str | int, ...], str]]) -> None:
+    """Nothing, where there are no faults.
+
+    Raises:
+        TriggersInvalid: the faults with their lines in `text`.
+    """
+    lines = Lines.of(text)
+    if problems := [Problem(_where(place, lines), words) for place, words in faults]:
         raise _invalid(problems)
 
 

@@ -29,7 +29,7 @@ from orchestration.triggers.campaigns import Campaigns
 from orchestration.triggers.errors import NotCallable, TriggerPaused, UnknownRun
 from orchestration.triggers.following import Following
 from orchestration.triggers.holding import Holding, Keeping
-from orchestration.triggers.rules import OnCall, Rule, Rules, misnamed, parse
+from orchestration.triggers.rules import OnCall, Rule, Rules, misnamed, parse, refuse
 from orchestration.triggers.runs import NewRun, Run, State, StepTaken
 from orchestration.triggers.settings import TriggersSettings
 from orchestration.triggers.shelf import Publication, Shelf
@@ -87,10 +87,21 @@ class Triggers:
             TriggersInvalid: every fault with its line. NoCatalogue.
         """
         rules = parse(text)
+        refuse(text, await self._misnamed(rules))
+        return rules
+
+    async def faults(self) -> list[str]:
+        """What is wrong with the triggers that rule, since a catalogue or a features file changed under them; nothing when all can do their work."""
+        async with self._kernel.db.reading() as conn:
+            rules = (await self.shelf.current(conn)).rules
+        found = await self._misnamed(rules) if rules.triggers else []
+        return [f"{rules.triggers[int(place[1])].name}: {words}" for place, words in found]
+
+    async def _misnamed(self, rules: Rules) -> list[tuple[tuple[str | int, ...], str]]:
         catalogue = (await self._decisions.shelf.current()).catalogue
         placements = {one.name: frozenset(one.channels) & QUEUED for one in catalogue.placements}
-        misnamed(text, rules, placements, frozenset(one.name for one in self._profiles.features.declared.segments))
-        return rules
+        segments = frozenset(one.name for one in self._profiles.features.declared.segments)
+        return list(misnamed(rules, placements, segments))
 
     async def publish(self, text: str, *, actor: str) -> Publication:
         """Check a file and let it rule. Raises as `check`."""

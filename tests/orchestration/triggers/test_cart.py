@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from consent.requests import Rights
 from kernel.errors import Unavailable
 from tests.orchestration.conftest import NOW
 from tests.orchestration.triggers.conftest import CART, HOUR, MINUTE, again
@@ -367,6 +368,27 @@ async def test_who_is_erased_meanwhile_gets_nothing_and_leaves_nothing(ring):
         assert await ring.triggers.export(conn, ada) == []
     assert await ring.work(HOUR) == []
     assert await ring.shop.rows("SELECT 1 FROM triggers.steps") == []
+
+
+async def test_an_erasure_after_a_merge_takes_what_was_set_off_under_every_id(ring):
+    shop = ring.shop
+    rights = Rights(shop.kernel, shop.audit, shop.identity, shop.consent)
+    for holder in (shop.identity, shop.consent, shop.events, shop.profiles, shop.channels, shop.learning, shop.decisions, ring.triggers):  # fmt: skip
+        rights.register(holder)
+    ada, bea = await shop.person("ada"), await shop.person("bea")
+    await ring.happens("ada", "Product Added")
+    await ring.happens("bea", "Product Added")
+    await ring.merge(ada, bea)
+    told = await rights.open("access", ada, actor="person")
+    assert [one["trigger"] for one in (await rights.run(told.id, actor="staff:a")).package["triggers"]] == [
+        "cart",
+        "cart",
+    ]
+    request = await rights.open("erasure", bea, actor="person")
+    await rights.approve(request.id, actor="staff:b")
+    assert (await rights.run(request.id, actor="staff:a")).counts["triggers"] == 2
+    assert await ring.runs() == []
+    assert await ring.work(HOUR) == []
 
 
 async def test_a_run_of_somebody_whose_identity_is_gone_is_called_off(ring):

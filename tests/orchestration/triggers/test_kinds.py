@@ -234,7 +234,10 @@ async def test_a_placement_that_went_away_is_a_failure_that_says_so(ring):
     await ring.shop.person("ada")
     await ring.triggers.publish(CART, actor="staff:ann")
     await ring.happens("ada", "Product Added")
+    assert await ring.triggers.faults() == []
     await ring.shop.publish(CATALOGUE.replace("name: open", "name: shut"))
+    (fault,) = await ring.triggers.faults()
+    assert fault.startswith("cart: expected a placement of the catalogue, got 'open'")
     (run,) = await ring.work(HOUR)
     assert (run.state, run.reason) == ("failed", "unknown_placement")
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orchestration.triggers.errors import TriggersInvalid, UnknownTrigger
-from orchestration.triggers.rules import Rules, misnamed, parse
+from orchestration.triggers.rules import Rules, misnamed, parse, refuse
 from tests.house.tree import ROOT
 
 FILE = """\
@@ -109,14 +109,14 @@ def test_what_is_no_triggers_file_is_told_so(text):
 def test_names_of_the_catalogue_and_the_features_are_held_against_them():
     rules = parse(FILE)
     places = {"open": frozenset({"email"}), "home": frozenset()}
-    misnamed(FILE, rules, places, frozenset({"grown_up"}))
+    refuse(FILE, misnamed(rules, places, frozenset({"grown_up"})))
     with pytest.raises(TriggersInvalid) as told:
-        misnamed(FILE, rules, {"opne": frozenset({"email"})}, frozenset({"grown"}))
+        refuse(FILE, misnamed(rules, {"opne": frozenset({"email"})}, frozenset({"grown"})))
     assert [one.pointer.split(" ")[1] for one in told.value.problems] == ["4", "12", "13", "13", "14"]
     assert "did you mean 'opne'?" in told.value.problems[0].reason
     text = FILE.replace("placement: open, when: api", "placement: home, when: api")
-    with pytest.raises(TriggersInvalid, match="email or push"):
-        misnamed(text, parse(text), places, frozenset({"grown_up"}))
+    with pytest.raises(TriggersInvalid, match=r"line 12 .*email or push"):
+        refuse(text, misnamed(parse(text), places, frozenset({"grown_up"})))
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest():
