@@ -285,6 +285,7 @@ async def test_a_worker_that_was_overtaken_decides_nothing_twice(ring, monkeypat
     assert run.state == "sent"
     assert await ring.deliveries() == 1
     assert (await ring.triggers.run(run.run_id)).state == "sent"
+    assert len(await ring.shop.rows("SELECT 1 FROM audit.entries WHERE tag = 'decision.made'")) == 1
 
 
 async def test_what_is_told_while_a_run_is_judged_is_not_lost(ring, monkeypatch):
