@@ -26,7 +26,7 @@ _WRONG: Final = (
     "This did not work",
     "What was sent could not be taken. Go back, or open the link in our message again.",
 )
-_START: Final = ("Nothing to choose here", "If you followed a link from one of our messages, it was cut short on its way. Open the message again and follow the whole link.")  # fmt: skip
+_START: Final = ("This is the service behind our messages", "If you followed a link from one of our messages, it was cut short on its way. Open the message again and follow the whole link.")  # fmt: skip
 _KEPT: Final = ("retry-after", "allow")
 
 router = APIRouter(include_in_schema=False)

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 
 from audit.access.principal import Scope
 from orchestration.demo import endpoints as demo
 from orchestration.service.app import create_app
+from tests.support.pages import LOOKS, judge, keep, look, tab_to
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 ROOT = Path(__file__).parents[3]
@@ -38,37 +38,40 @@ async def test_the_example_page_shows_what_was_decided(web, visit) -> None:
     assert "Everything for the garden." in await visit.page.inner_text(".hero")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-async def test_the_demo_shop_shows_and_is_accessible(web, browser, scheme, width) -> None:
+@pytest.mark.parametrize("style", LOOKS)
+async def test_the_demo_shop_shows_and_is_accessible(web, browser, style) -> None:
     await publish(web, (ROOT / "orchestration" / "demo" / "catalogue.yaml").read_text())
     await web.stop()
     router = await demo.shop(web.house)
     await web.serve(create_app(web.house, [router]))
-    context = await browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 844})
+    context = await browser.new_context(**LOOKS[style])
     page = await context.new_page()
     complaints: list[str] = []
     page.on("console", lambda one: complaints.append(one.text) if one.type == "error" else None)
     await page.goto(web.at + demo.PAGE)
     assert await page.is_visible("#ask")
-    assert await found(page) == []
-    await page.click("text=Yes, choose for me")
+    assert await judge(page) == []
+    await keep(page, f"shop-asked-{style}")
+    assert "Meadow & Mill" in (await page.inner_text("body"))[:300]
+    await tab_to(page, name="Yes, choose for me")  # the question is answered by keyboard alone
+    await page.keyboard.press("Enter")
     await page.wait_for_selector(".hero .candor-why")
     assert not await page.is_visible("#ask")
-    assert await found(page) == []
+    assert await judge(page) == []
+    await keep(page, f"shop-shown-{style}")
     assert "Five loaves" in await page.inner_text("main") or "garden" in await page.inner_text("main")
-    await page.click("#again")
+    why = await page.get_attribute(".hero .candor-why", "href")
+    await page.focus("body")
+    await tab_to(page, name="Change my choice")
+    await page.keyboard.press("Enter")
     await page.click("text=No, thank you")
     await page.wait_for_selector(".candor-why", state="detached")
     assert "This week in the shop" in await page.inner_text(".hero")
     assert complaints == []
     await context.close()
-
-
-async def found(page) -> list[str]:
-    """What axe finds wrong. It runs in the page's own policy's stead, in an isolated world."""
-    result = await Axe().run(page)
-    return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in result.response["violations"]]
+    seen = await look(browser, why, "shop-why", style)
+    assert (seen.status, seen.faults) == (200, [])
+    assert "Why you" in seen.words[:300]
 
 
 async def test_the_demo_keys_are_the_page_s_own(web) -> None:
