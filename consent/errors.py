@@ -45,6 +45,13 @@ class RequestState(Conflict):
     remedy = "Look at it with `candor rights show`; erasure goes open, approve (by another person), run."
 
 
+class UnknownRight(InvalidInput):
+    """A word that is the name of no right."""
+
+    code = "consent.unknown_right"
+    remedy = "Name one of these rights and open the request again."
+
+
 class FourEyes(Conflict):
     """The same person may not open and approve an erasure."""
 

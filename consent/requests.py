@@ -16,7 +16,7 @@ from audit.service import Audit
 from audit.tags import Tag
 from consent import clocks, lifecycle, store
 from consent import requests_store as rows
-from consent.errors import FourEyes, IdempotencyMismatch, RequestNotFound, RequestState
+from consent.errors import FourEyes, IdempotencyMismatch, RequestNotFound, RequestState, UnknownRight
 from consent.holds import Holds
 from consent.ledger import Ledger
 from consent.lifecycle import Denial, Request, Right, State
@@ -94,13 +94,13 @@ class Rights:
         ``suppress`` (erasure): keep the contacts silent for ever, as keyed hashes.
 
         Raises:
-            RequestState: no such right.
+            UnknownRight: no such right.
             NotFound: nobody is known under ``who``.
             IdempotencyMismatch: the key came before with another content.
         """
         asked = lifecycle.NAMES.get(right)
         if asked is None:
-            raise RequestState(f"expected a right among {sorted(lifecycle.NAMES)}, got another word")
+            raise UnknownRight(f"expected a right among {', '.join(sorted(lifecycle.NAMES))}, got another word")
         print_ = digest([asked, self._kernel.vault.pepper("idempotency", who).hex(), regime, suppress])
         async with self._kernel.db.transaction() as conn:
             if idempotency_key is not None:

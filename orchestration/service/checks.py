@@ -37,7 +37,7 @@ async def ready(house: "House") -> list[Check]:
 
 
 async def doctor(house: "House") -> list[Check]:
-    """Everything: engines, key file, log, catalogue, models, links, what waits."""
+    """Everything: engines, key file, links, the name on pages, log, catalogue, models, what waits."""
     found = await ready(house)
     secrets = house.kernel.settings.secrets_file
     private = await asyncio.to_thread(lambda: secrets.exists() and secrets.stat().st_mode & 0o077 == 0)
@@ -59,6 +59,15 @@ async def doctor(house: "House") -> list[Check]:
             house.kernel.settings.base_url
             + ("" if reached else f", but the server listens on port {house.kernel.settings.port}"),
             "Set CANDOR_BASE_URL to the https address that people reach.",
+        )
+    )
+    sender = house.consent.settings
+    found.append(
+        Check(
+            "your name",
+            "controller" in sender.model_fields_set,
+            sender.controller,
+            "Set CANDOR_CONSENT__CONTROLLER to the name that people know you by: it stands on every page and in every consent act.",
         )
     )
     found.append(await _try("log", _log_state(house), needed=False))

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from audit.entries import REDACTED
-from consent.errors import FourEyes, RequestNotFound, RequestState
+from consent.errors import FourEyes, RequestNotFound, RequestState, UnknownRight
 from consent.ledger import Ledger, LedgerDamaged
 from consent.lifecycle import Denial, State
 from kernel.db import Conn
@@ -284,7 +284,7 @@ async def test_unknown_requests_and_rights_are_said_to_be_unknown(house: House) 
     person, _, _ = await house.person("ada@example.org")
     with pytest.raises(RequestNotFound):
         await house.rights.show("req_01J0000000000000000000000A")
-    with pytest.raises(RequestState, match="right"):
+    with pytest.raises(UnknownRight, match="right"):
         await house.rights.open("teleportation", person, actor="person")
 
 

@@ -129,3 +129,19 @@ def test_ids_and_paths_are_named_once() -> None:
 def test_a_shape_is_the_least_schema_that_its_examples_fit(examples: list, schema: dict) -> None:
     assert shape(examples, {"m"}) == schema
     assert all(fits(schema, one) == [] for one in examples)
+
+
+def test_a_file_that_cannot_be_written_is_wrong_usage_with_a_remedy(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "orchestration.service.cli.main",
+        "openapi",
+        "--out",
+        str(tmp_path / "no" / "x.json"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "No such file or directory" in done.stderr
+    assert "file_not_usable" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -5,11 +5,12 @@ Exit codes: 0 done (a "no" is a result, not a failure), 1 a check failed or an a
 
 from importlib import import_module
 from importlib.metadata import version
+from os import PathLike
 from typing import Annotated
 
 import typer
 
-from kernel.errors import CandorError
+from kernel.errors import CandorError, InvalidInput
 from orchestration.service.cli.output import fail
 from orchestration.service.cli.runtime import Commands, group
 
@@ -24,15 +25,15 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "keys": ("keys", "API keys with scopes."),
     "staff": ("staff", "The people who may act in the console and on requests."),
     "identity": ("identity", "Who is who: link files, score, look, judge."),
-    "consent": ("consent", "Purposes, permissions, acts."),
+    "consent": ("consent", "What may be done with whom: permissions and acts."),
     "rights": ("rights", "Subject requests: access, erasure and the others."),
     "learn": ("learn", "Train, evaluate, promote."),
-    "retention": ("retention", "What is kept how long: remove what is past its time, hold back what must stay."),
-    "pipeline": ("pipeline", "The batch walk."),
+    "retention": ("retention", "What is kept how long; holds."),
+    "pipeline": ("pipeline", "The batch walk from records to decisions."),
     "campaign": ("campaign", "Decide and send for everyone a placement is meant for."),
     "trigger": ("trigger", "What sets messages off by itself."),
-    "channel": ("channel", "Connectors."),
-    "report": ("report", "What it brought."),
+    "channel": ("channel", "Connectors: what is open, what is missing, a try."),
+    "report": ("report", "What it brought: lift, visits, funnels."),
     "audit": ("audit", "The log: verify, checkpoint, tail."),
     "bench": ("bench", "Measure this machine."),
 }
@@ -78,6 +79,11 @@ def main() -> None:
         typer.echo("interrupted", err=True)
         raise SystemExit(130) from None
     except Exception as error:  # noqa: BLE001  # broad: the top of a process; a library's message may quote values, so only the place is told
+        if isinstance(error, OSError) and isinstance(error.filename, str | PathLike):
+            told = f"expected to read or write {error.filename}, got: {error.strerror}"
+            fail(
+                InvalidInput(told, code="file_not_usable", remedy="Check the path, its folder and who may write there.")
+            )
         from kernel.log import get_logger
 
         get_logger("cli").error("unexpected_error", exc_info=error)

@@ -19,7 +19,10 @@ def register(app: Commands) -> None:
 def openapi(
     out: Annotated[Path | None, typer.Option("--out", help="File to write; printed when left out.")] = None,
 ) -> None:
-    """Write the OpenAPI 3.1 description of the HTTP API: every route with examples, scopes and problems."""
+    """Describe the HTTP API as OpenAPI 3.1.
+
+    Every route with its scopes, examples and problems. Starts no store and needs no configuration.
+    """
     from orchestration.service.app import description
 
     text = json.dumps(description(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"

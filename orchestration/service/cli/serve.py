@@ -20,9 +20,14 @@ def up() -> None:
     from orchestration.service.server import serve
 
     in_house(
-        lambda house: serve(house, told=lambda at: output.say(f"Candor serves {at}  (Ctrl+C stops it)"), apart=True),
+        lambda house: serve(house, told=_told, apart=True),
         serving=True,
     )
+
+
+def _told(at: str) -> None:
+    output.say(f"Candor serves {at}  (Ctrl+C stops it)")
+    output.say(f"  for staff {at}/console, the HTTP API {at}/docs/api")
 
 
 def doctor(
