@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from channels import store
+from channels import caps_store
 from channels.caps import CapRule, window
 from channels.suppression import Suppressions, bars
 from kernel.cache import CacheUnavailable
@@ -101,7 +101,7 @@ class Advisor:
 
     async def _look(self, person: PersonId, contacts: Sequence[IdentifierId]) -> _Held:
         async with self._kernel.db.reading() as conn:
-            taken, any_suppressed = await store.taken(conn, person)
+            taken, any_suppressed = await caps_store.taken(conn, person)
             barred = await self._suppressions.of(conn, contacts) if any_suppressed else {}
         held = _Held(
             {key: [(one - _EPOCH) // _MICROSECOND for one in moments] for key, moments in taken.items()},

@@ -39,6 +39,10 @@ class Window:
     start: datetime
     limit: int
 
+    def before(self, ahead: timedelta) -> datetime:
+        """The start of the same window for a message that is sent so much sooner: what is planned ahead ends no place of today."""
+        return self.start - ahead if self.start - ALWAYS > ahead else ALWAYS
+
 
 def window(rule: CapRule, at: datetime) -> Window:
     """The window of `rule` that a message for `at` counts in."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from channels import store
+from channels import caps_store, store
 from channels.connector import Connector
 from channels.deliveries import No
 from channels.ledger import State, Step
@@ -67,7 +67,7 @@ class Holding:
             if d.connector in self._connectors:
                 await self._connectors[d.connector].forget(d.delivery_id, d.reserved_at)
         await store.blank(conn, [d.delivery_id for d, words in rows if words is not None])
-        await store.forget_caps(conn, people)
+        await caps_store.forget_caps(conn, people)
         return sum(words is not None for _, words in rows)
 
     async def _names(self, conn: Conn, person: PersonId) -> Sequence[PersonId]:

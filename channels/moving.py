@@ -12,10 +12,11 @@ from typing import Final
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from channels import figures, store
+from channels import caps_store, figures, store
 from channels.advice import Advisor
 from channels.deliveries import Delivery
 from channels.ledger import FROM, UNSENT, State, Step
+from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.kernel import Kernel
@@ -46,8 +47,9 @@ class Move:
 class Mover:
     """Writes steps."""
 
-    def __init__(self, kernel: Kernel, audit: Audit, advisor: Advisor) -> None:
+    def __init__(self, kernel: Kernel, audit: Audit, identity: Identity, advisor: Advisor) -> None:
         self._kernel = kernel
+        self._identity = identity
         self._advisor = advisor
         self._audit = audit
 
@@ -62,9 +64,14 @@ class Mover:
                 provider_id=one.provider_id, deliver_after=one.deliver_after,
             )
         ]  # fmt: skip
-        unsent = [one.delivery for one in taken if FROM[one.step][1] in UNSENT]
-        await store.give_back(conn, [(d.person, key, d.delivery_id) for d in unsent for key in d.cap_keys])
-        self._advisor.forget(conn, [d.person for d in unsent if d.cap_keys])
+        unsent = [one.delivery for one in taken if FROM[one.step][1] in UNSENT and one.delivery.cap_keys]
+        if unsent:  # her places went along when her id was merged into another
+            live = await self._identity.current(conn, sorted({d.person for d in unsent}))
+            holder = {d.delivery_id: live.get(d.person, d.person) for d in unsent}
+            await caps_store.give_back(
+                conn, [(holder[d.delivery_id], key, d.delivery_id) for d in unsent for key in d.cap_keys]
+            )
+            self._advisor.forget(conn, list(holder.values()))
         moved = [(one.delivery, FROM[one.step][1]) for one in taken]
         reasons = [one.reason for one in taken]
         await self.remember(conn, [(d, s, r) for (d, s), r in zip(moved, reasons, strict=True)], actor=actor)

@@ -11,14 +11,15 @@ from datetime import datetime
 from itertools import zip_longest
 
 from audit.tags import Tag
-from channels import forms, store
+from channels import caps_store, forms, store
 from channels.advice import Advisor
 from channels.caps import CapRule, Window, window
+from channels.caps_store import Place
 from channels.content import pack
 from channels.deliveries import Delivery, NewDelivery, No, Withheld
 from channels.ledger import State
 from channels.moving import Mover
-from channels.store import Place, Row
+from channels.store import Row
 from channels.suppression import Suppressions, bars
 from identity.service import Identity
 from kernel.db import Conn
@@ -70,7 +71,7 @@ class Reservations:
         stored = await store.insert(conn, [wish.row for wish in kept.values()])
         mine = [wish for decision, wish in kept.items() if stored[decision] == wish.row.delivery.delivery_id]
         # Another commit reserved for the same decision meanwhile: its delivery stands, our places are free again.
-        await store.give_back(conn, [_held(p) for wish in kept.values() if wish not in mine for p in wish.places])
+        await caps_store.give_back(conn, [_held(p) for wish in kept.values() if wish not in mine for p in wish.places])
         await self._mover.remember(conn, [(wish.row.delivery, State.RESERVED, None) for wish in mine], tags=_RESERVED)
         answers |= stored
         return [answers[one.decision_id] for one in deliveries]
@@ -109,7 +110,14 @@ class Reservations:
                 delivery = _delivery(one, key.id, [w.key for w in windows], at=at, now=now)
                 sealed = key.seal("channels.deliveries", "content", delivery.delivery_id, pack(one.content))
                 places = tuple(
-                    Place(person=one.person, delivery_id=delivery.delivery_id, at=at, window=w) for w in windows
+                    Place(
+                        person=one.person,
+                        delivery_id=delivery.delivery_id,
+                        at=at,
+                        window=w,
+                        kept_from=w.before(at - now),
+                    )
+                    for w in windows
                 )
                 found[one.decision_id] = _Wish(Row(delivery=delivery, content=sealed), places)
         return found
@@ -148,18 +156,18 @@ async def _take(conn: Conn, wishes: Sequence[_Wish]) -> set[DeliveryId]:
             lines[place.person, place.window.key].append(place)
     taken: set[tuple[DeliveryId, str]] = set()
     for turn in zip_longest(*lines.values()):
-        taken |= await store.take_places(conn, [place for place in turn if place is not None])
+        taken |= await caps_store.take_places(conn, [place for place in turn if place is not None])
     short = [w for w in wishes if any((p.delivery_id, p.window.key) not in taken for p in w.places)]
     partial = [_held(p) for w in short for p in w.places if (p.delivery_id, p.window.key) in taken]
     if not partial:
         return {w.row.delivery.delivery_id for w in short}
     # Somebody's half stood in another's way: those who were refused try once more, one by one, on counters we hold.
-    await store.give_back(conn, partial)
+    await caps_store.give_back(conn, partial)
     full: set[DeliveryId] = set()
     for wish in short:
-        got = await store.take_places(conn, wish.places)
+        got = await caps_store.take_places(conn, wish.places)
         if len(got) < len(wish.places):
-            await store.give_back(conn, [_held(p) for p in wish.places if (p.delivery_id, p.window.key) in got])
+            await caps_store.give_back(conn, [_held(p) for p in wish.places if (p.delivery_id, p.window.key) in got])
             full.add(wish.row.delivery.delivery_id)
     return full
 

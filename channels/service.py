@@ -13,10 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from audit.service import Audit
+from channels import caps_store, forms, reading_store, receipts_store, rehearsing, store
 from channels import connectors as made
-from channels import forms, reading_store, receipts_store, rehearsing, store
 from channels.advice import Advice, Advisor
 from channels.caps import CapRule
+from channels.caps_store import Place
 from channels.clearance import Clearance
 from channels.connector import AddressBook, Closed, Connector, Fault
 from channels.content import Content
@@ -41,7 +42,6 @@ from channels.receiving import Heard, NewReceipt, Receiving, unmatched
 from channels.rehearsing import Rehearsal, rehearse
 from channels.reservation import Reservations, windows_of
 from channels.settings import ChannelsSettings
-from channels.store import Place
 from channels.suppression import Suppressions
 from channels.web.pages import Pages
 from channels.web.standing import Elsewhere, Standing
@@ -79,6 +79,7 @@ class Channels:
         connectors: Sequence[Connector] | None = None,
     ) -> None:
         self._kernel = kernel
+        self._identity = identity
         self.settings = settings or ChannelsSettings()
         self.push = Push(kernel, audit, identity, consent, events, profiles, self.settings.push)
         books: Mapping[str, AddressBook] = {"push": self.push.subscriptions}
@@ -94,7 +95,7 @@ class Channels:
         )
         self._suppressions = Suppressions(kernel, audit, identity)
         self._advisor = Advisor(kernel, self._suppressions)
-        self._mover = Mover(kernel, audit, self._advisor)
+        self._mover = Mover(kernel, audit, identity, self._advisor)
         self._reservations = Reservations(
             kernel, identity, self._suppressions, self._mover, frozenset(self.connectors), self._advisor
         )
@@ -148,12 +149,21 @@ class Channels:
         """Tell the pages of these people, in the caller's transaction, that another channel carries something to them."""
         await self.pages.elsewhere(conn, decisions)
 
+    async def people_changed(self, conn: Conn, people: Sequence[PersonId]) -> None:
+        """Who was merged into somebody brings along the places she took under caps (wiring registers this with identity)."""
+        held = await caps_store.with_places(conn, people)
+        live = await self._identity.current(conn, held) if held else {}
+        merged = {old: live[old] for old in held if live.get(old, old) != old}
+        if merged:
+            await caps_store.merge_places(conn, merged)
+            self._advisor.forget(conn, [*merged, *merged.values()])
+
     async def room(self, conn: Conn, person: PersonId, rules: Sequence[CapRule], at: datetime) -> str | None:
         """The name of the first cap that is full for a message at this time; None when all have room. Takes nothing."""
         for rule in rules:
             (window,) = windows_of([rule], at)
-            place = Place(person=person, delivery_id=DeliveryId(""), at=at, window=window)
-            if not all(await store.room(conn, [place])):
+            place = Place(person=person, delivery_id=DeliveryId(""), at=at, window=window, kept_from=window.start)
+            if not all(await caps_store.room(conn, [place])):
                 return rule.name
         return None
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from channels.caps import Window
 from channels.deliveries import Delivery, StepTaken
 from channels.ledger import FROM, State, Step
 from kernel.db import Conn
@@ -19,16 +18,6 @@ COLUMNS: Final = (
     "delivery_id, decision_id, person, identifier_id, channel, purpose, state, key_id, deliver_after, expires_at, reserved_at, changed_at, "
     "generation, attempts, cap_keys, connector, provider_id, reason"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A wish for a place under one cap."""
-
-    person: PersonId
-    delivery_id: DeliveryId
-    at: datetime
-    window: Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,90 +50,6 @@ async def of_decisions(conn: Conn, decisions: Sequence[DecisionId]) -> dict[Deci
         "SELECT decision_id, delivery_id FROM channels.deliveries WHERE decision_id = ANY(%s)", (list(decisions),)
     )
     return {DecisionId(one["decision_id"]): DeliveryId(one["delivery_id"]) for one in await found.fetchall()}
-
-
-async def take_places(conn: Conn, places: Sequence[Place]) -> set[tuple[DeliveryId, str]]:
-    """Take one place per wish where the cap has room; each (person, key) at most once a call. Answers those that got theirs.
-
-    Rows are locked in one order, whoever asks, so that two groups cannot wait for each other.
-    """
-    if not places:
-        return set()
-    got = await conn.execute(
-        """
-        INSERT INTO channels.caps AS cap (person, cap_key, holders, taken, window_start, cap_limit)
-        SELECT person, cap_key, ARRAY[holder], ARRAY[at], window_start, cap_limit
-        FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::int[])
-             AS wish(person, cap_key, holder, at, window_start, cap_limit)
-        ORDER BY person COLLATE "C", cap_key COLLATE "C"
-        ON CONFLICT (person, cap_key) DO UPDATE SET
-            holders = ARRAY(SELECT h FROM unnest(cap.holders, cap.taken) AS p(h, t) WHERE t > EXCLUDED.window_start ORDER BY t, h) || EXCLUDED.holders,
-            taken = ARRAY(SELECT t FROM unnest(cap.holders, cap.taken) AS p(h, t) WHERE t > EXCLUDED.window_start ORDER BY t, h) || EXCLUDED.taken,
-            window_start = EXCLUDED.window_start,
-            cap_limit = EXCLUDED.cap_limit
-        WHERE (SELECT count(*) FROM unnest(cap.taken) AS p(t) WHERE t > EXCLUDED.window_start) < EXCLUDED.cap_limit
-        RETURNING cap.cap_key, cap.holders[cardinality(cap.holders)] AS holder
-        """,
-        _columns(places),
-    )
-    return {(DeliveryId(one["holder"]), str(one["cap_key"])) for one in await got.fetchall()}
-
-
-def _columns(places: Sequence[Place]) -> tuple[list[Any], ...]:
-    return (
-        [one.person for one in places],
-        [one.window.key for one in places],
-        [one.delivery_id for one in places],
-        [one.at for one in places],
-        [one.window.start for one in places],
-        [one.window.limit for one in places],
-    )
-
-
-async def room(conn: Conn, places: Sequence[Place]) -> list[bool]:
-    """Whether each wish would find a place now; takes nothing."""
-    got = await conn.execute(
-        """
-        SELECT wish.n, (SELECT count(*) FROM unnest(cap.taken) AS p(t) WHERE t > wish.window_start) < wish.cap_limit AS free
-        FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::int[]) WITH ORDINALITY AS wish(person, cap_key, window_start, cap_limit, n)
-        LEFT JOIN channels.caps AS cap ON (cap.person, cap.cap_key) = (wish.person, wish.cap_key)
-        ORDER BY wish.n
-        """,
-        (
-            [p.person for p in places],
-            [p.window.key for p in places],
-            [p.window.start for p in places],
-            [p.window.limit for p in places],
-        ),
-    )
-    return [bool(one["free"]) for one in await got.fetchall()]
-
-
-async def taken(conn: Conn, person: PersonId) -> tuple[dict[str, list[datetime]], bool]:
-    """When the places were taken that are kept of a person, by cap; and whether anybody at all is suppressed."""
-    got = await conn.execute(
-        "SELECT s.found, c.cap_key, c.taken FROM (SELECT EXISTS (SELECT FROM channels.suppressions) AS found) s"
-        " LEFT JOIN channels.caps c ON c.person = %s",
-        (person,),
-    )
-    rows = await got.fetchall()
-    return {str(one["cap_key"]): list(one["taken"]) for one in rows if one["cap_key"] is not None}, bool(
-        rows[0]["found"]
-    )
-
-
-async def give_back(conn: Conn, held: Sequence[tuple[PersonId, str, DeliveryId]]) -> None:
-    """Free the places that these deliveries hold; one that holds none changes nothing."""
-    for person, key, holder in sorted(held):
-        await conn.execute(
-            """
-            UPDATE channels.caps AS cap SET
-                holders = ARRAY(SELECT h FROM unnest(cap.holders, cap.taken) AS p(h, t) WHERE h <> %(holder)s ORDER BY t, h),
-                taken = ARRAY(SELECT t FROM unnest(cap.holders, cap.taken) AS p(h, t) WHERE h <> %(holder)s ORDER BY t, h)
-            WHERE person = %(person)s AND cap_key = %(key)s AND %(holder)s = ANY(cap.holders)
-            """,
-            {"person": person, "key": key, "holder": holder},
-        )
 
 
 async def claimable(conn: Conn, now: datetime, limit: int) -> list[tuple[Delivery, bytes | None]]:
@@ -305,11 +210,6 @@ async def oldest_due(conn: Conn) -> datetime | None:
 async def blank(conn: Conn, ids: Sequence[DeliveryId]) -> None:
     """Remove sealed contents."""
     await conn.execute("UPDATE channels.deliveries SET content = NULL WHERE delivery_id = ANY(%s)", (list(ids),))
-
-
-async def forget_caps(conn: Conn, people: Sequence[PersonId]) -> None:
-    """Remove the counters of these people."""
-    await conn.execute("DELETE FROM channels.caps WHERE person = ANY(%s)", (list(people),))
 
 
 async def lock_contacts(conn: Conn, hashes: Sequence[bytes], *, shared: bool) -> None:
