@@ -81,6 +81,11 @@ class Desk:
             raise FormIncomplete(f"expected the field '{name}' filled in, got none")
         return value.strip()
 
+    async def names(self) -> dict[str, str]:
+        """What the actors of the log are called: staff, and keys that have a name."""
+        keys = {one.api_key_id: one.name for one in await self.house.access.keys() if one.name}
+        return keys | {one.staff_id: one.name for one in await self.house.access.staff()}
+
     async def note(self, refs: dict[str, str], what: str, *, key_id: KeyId | None = None) -> None:
         """Somebody looked at something personal: an entry of the log, in its own commit, before it is shown."""
         entry = NewEntry(

@@ -75,7 +75,15 @@ async def entry(desk: AtDesk, entry: str) -> View:
             for name, value in (await audit.open_entry(entry)).items()
         }
     line = _line(stored.entry_id, stored.tag, stored.at, stored.leaf_index)
-    return {**line, "leaf": cast("Json", json.loads(stored.leaf)), "proven": proven, "opened": opened}
+    actor = opened.get("actor") if isinstance(opened, dict) else None
+    name = (await desk.names()).get(actor) if isinstance(actor, str) else None
+    return {
+        **line,
+        "actor_name": name,
+        "leaf": cast("Json", json.loads(stored.leaf)),
+        "proven": proven,
+        "opened": opened,
+    }
 
 
 async def _checkpoint(desk: Desk) -> str | None:

@@ -78,7 +78,7 @@ async def looks(desk: AtDesk, person: str) -> View:
         if one.tag == Tag.READ_PERSONAL
     ]
     read.sort(key=lambda one: (one.at, one.entry_id), reverse=True)
-    staff = {one.staff_id: one.name for one in await desk.house.access.staff()}
+    staff = await desk.names()
     lines: list[Json] = []
     for one in read[: paging.DEFAULT]:
         said = {

@@ -77,7 +77,7 @@ def short(name: str) -> str:
 
 def figure(value: float) -> str:
     """A number as short as it can be said."""
-    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return f"{value:,.6g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def written(value: Json) -> str:
@@ -104,6 +104,11 @@ def source(records: Sequence[Mapping[str, Json]], name: str) -> Json:
     return next((one["source"] for one in records if one["id"] == name), name)
 
 
+def from_where(provenance: Sequence[Mapping[str, str]]) -> str:
+    """What a feature was made of: each trait or kind of event with its source, once."""
+    return ", ".join(dict.fromkeys(f"{one['trait']} of {one['source']}" for one in provenance))
+
+
 def pretty(value: Json) -> str:
     """JSON for reading."""
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
@@ -127,7 +132,7 @@ def _environment() -> Environment:
     filters: dict[str, Any] = {
         "moment": moment, "day": day, "share": share, "points": points, "signed": signed, "number": number,
         "short": short, "pretty": pretty, "figure": figure, "written": written, "spaced": spaced, "capital": capital,
-        "source": source,
+        "source": source, "from_where": from_where,
     }  # fmt: skip
     env.filters.update(filters)
     env.globals.update(version=VERSION, query=with_query, say=words, draw=drawing)

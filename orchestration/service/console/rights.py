@@ -50,8 +50,11 @@ async def requests(
 async def request(desk: AtDesk, request_id: str) -> View:
     """Where it stands, and what it would touch."""
     found = await desk.house.rights.show(request_id)
+    names = await desk.names()
     return {
         **_line(desk, found),
+        "opened_by_name": names.get(found.opened_by),
+        "approved_by_name": names.get(found.approved_by or ""),
         "may_approve": found.state is State.OPEN
         and found.right is Right.ERASURE
         and desk.principal.actor != found.opened_by,
@@ -80,10 +83,11 @@ async def opened(desk: AtDesk) -> Response:
     person = await desk.field("person")
     if not is_id(person, "per"):
         raise FormIncomplete("expected a person's id (per_…), got something else")
+    right = await desk.field("right")
+    if right not in set(Right):
+        raise FormIncomplete("expected one of the rights of the form, got another")
     suppress = (await desk.form()).get("suppress") == "1"
-    made = await desk.house.rights.open(
-        await desk.field("right"), person, actor=desk.principal.actor, suppress=suppress
-    )
+    made = await desk.house.rights.open(right, person, actor=desk.principal.actor, suppress=suppress)
     return see(f"/console/requests/{made.id}")
 
 

@@ -7,7 +7,6 @@ from typing import Final
 
 from audit.access.principal import Scope
 from audit.tags import Tag
-from consent.reasons import TEXTS, Reason
 
 STAFF: Final = (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.DECIDE, Scope.SEND)
 READERS: Final = {
@@ -20,7 +19,7 @@ READERS: Final = {
 """Who may see which pages: the doors themselves and the links to them read it here."""
 
 GATES: Final[tuple[tuple[str, str, str], ...]] = (
-    ("blocked", "Erasure and restriction", "Is the person erased, or her data restricted?"),
+    ("blocked", "Erasure and restriction", "Is the person erased, or the use of the data restricted?"),
     ("consent", "Consent", "Does the gate permit this purpose on this channel?"),
     ("reach", "Reach", "Is there a contact point, and a connector for it?"),
     ("suppression", "Suppression", "Is the contact on a do-not-send list?"),
@@ -30,7 +29,7 @@ GATES: Final[tuple[tuple[str, str, str], ...]] = (
     ("quiet", "Quiet hours", "May it be sent at this hour?"),
     ("budget", "Budget", "Is there money left for it?"),
     ("holdout", "Holdout", "Is the person in the comparison group?"),
-    ("sure", "Sureness", "Do we know well enough who she is?"),
+    ("sure", "Sureness", "Do we know well enough who it is?"),
     ("diversity", "Diversity", "Does another place of the page show it already?"),
     ("score", "Rank", "Was it the one that was drawn?"),
 )
@@ -70,8 +69,8 @@ REASONS: Final = {
     "in_excluded_segment": "in a segment it is not for",
     "not_published": "not published",
     "out_of_stock": "out of stock",
-    "not_interested": "she said that it does not interest her",
-    "person_unsure": "not sure enough who she is",
+    "not_interested": "the person said that it is of no interest",
+    "person_unsure": "not sure enough who it is",
     "shown_on_page": "stands elsewhere on the page",
     "no_candidate": "there was nothing to choose from",
     "contention": "what it rested on kept changing",
@@ -80,6 +79,29 @@ REASONS: Final = {
     "erased": "the person was erased",
     "too_many_attempts": "tried too often",
     "cap": "a frequency cap is full",
+    "consent.granted": "the person agreed",
+    "consent.granted_by_parent": "the person agreed to a wider choice whose notice named it",
+    "basis.contract": "needed for what the person asked for",
+    "basis.legal_obligation": "the law asks for it",
+    "basis.vital_interests": "it protects a life",
+    "basis.public_task": "a task in the public interest",
+    "basis.legitimate_interests": "a weighed interest, and no objection",
+    "basis.objection": "the person objected",
+    "person.erased": "the person was erased",
+    "person.restricted": "the use of the data is restricted",
+    "person.unknown": "nothing is held about the person",
+    "directive.gpc": "the browser's privacy signal (Global Privacy Control)",
+    "withdrawn.channel": "unsubscribed from this channel",
+    "consent.withdrawn": "the person agreed once and took it back",
+    "consent.denied": "the person said no",
+    "consent.missing": "the person never agreed",
+    "consent.expired": "the agreement ran out",
+    "consent.unverified": "an agreement came in without notice, time or way: not relied on",
+    "consent.parent_only": "agreed to something wider whose notice did not name this",
+    "signal.denied": "a consent window's choices leave it out",
+    "signal.undecodable": "a signal that cannot be read counts as a no",
+    "channel.not_governed": "the purpose does not cover this channel",
+    "purpose.unknown": "nobody declared this purpose",
 }
 TAGS: Final = {one.value: one for one in Tag}
 SCOPES: Final = {
@@ -131,6 +153,20 @@ KINDS: Final = {
 }  # fmt: skip
 
 
+CAUSES: Final = {
+    "unique_identifier": "both hold a number of their own that only one person can have",
+    "first_name": "the first names clearly differ",
+    "birth_date": "the birth dates clearly differ",
+    "cohesion": "too few links between the two groups",
+    "size": "the group would be larger than any household",
+}
+
+
+def cause(code: str) -> str:
+    """Why a link between records was refused."""
+    return CAUSES.get(code, code.replace("_", " "))
+
+
 def kind(code: str) -> str:
     """A kind of identifier."""
     return KINDS.get(code, code.replace("_", " "))
@@ -172,16 +208,13 @@ def reason(code: str | None) -> str:
     """A reason of a gate, a decision or a delivery, in words."""
     if not code:
         return ""
-    bare = code.split(":")[-1] if code.split(":")[0] in {gate for gate, _, _ in GATES} else code
-    if bare in REASONS:
-        return REASONS[bare]
-    if bare.startswith("cap:"):
-        return f"the cap {bare.removeprefix('cap:')} is full"
-    try:
-        text = TEXTS[Reason(bare)]
-    except ValueError:
-        return REASONS.get(code, code.replace("_", " "))
-    return text[0].lower() + text[1:].rstrip(".")
+    stage, _, rest = code.partition(":")
+    if stage == "cap" and rest:
+        return f"the cap {rest} is full"
+    if stage == "holdout" and rest:
+        return f"in the comparison group {rest}"
+    bare = rest if rest and stage in {gate for gate, _, _ in GATES} else code
+    return REASONS.get(bare, bare.replace("_", " "))
 
 
 def gate(stage: str) -> str:

@@ -1,0 +1,184 @@
+"""The console in a real browser that runs no script: every page free of what axe finds at three looks, and a whole journey by keyboard alone.
+
+With `CANDOR_SCREENSHOTS=folder` every page is also kept as a picture there, for looking at.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from orchestration.service.app import create_app
+from orchestration.service.console.words import STAFF
+from tests.orchestration.learning.test_service import past
+from tests.orchestration.service.console.conftest import PASSWORD, Story
+
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
+
+CHROMIUM = Path("/usr/bin/chromium")
+PICTURES = os.environ.get("CANDOR_SCREENSHOTS")
+LOOKS = {"desktop": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light")}
+# Targets smaller than 24 CSS pixels (WCAG 2.2, 2.5.8); links in a sentence are excepted.
+SMALL = """() => [...document.querySelectorAll('button, input:not([type=hidden]), select, summary, .rail a, .tabs a, .switch a, .button')]
+  .map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
+  .filter(([_, box]) => box.width && (box.width < 24 || box.height < 24)).map(([name]) => name)"""
+
+
+@pytest.fixture
+async def at(house) -> AsyncIterator[str]:
+    """The address of the console on a real server."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(house), host="127.0.0.1", port=port, log_config=None, lifespan="off")
+    )
+    running = asyncio.create_task(server._serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await running
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("no Chromium on this machine")
+    async with async_playwright() as play:
+        made = await play.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield made
+        await made.close()
+
+
+async def come(context: BrowserContext, at: str, house) -> Page:
+    """A page after the login, which hears every complaint of the browser."""
+    if not await house.access.staff():
+        await house.access.add_staff("ann", PASSWORD, STAFF, actor="test")
+    page = await context.new_page()
+    await page.goto(f"{at}/console/login")
+    await page.fill("#name", "ann")
+    await page.fill("#password", PASSWORD)
+    await page.click("button")
+    await page.wait_for_selector("h1:has-text('Overview')")
+    return page
+
+
+def number(words: str) -> float:
+    return float(words.replace("−", "-"))
+
+
+async def found(page: Page) -> list[str]:
+    """What axe finds wrong."""
+    result = await Axe().run(page)
+    return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in result.response["violations"]]
+
+
+@pytest.mark.slow
+async def test_every_page_is_free_of_violations_fits_and_breaks_no_policy(
+    house, shop, story: Story, at, browser, tmp_path
+) -> None:
+    await past(shop, tmp_path, count=450)
+    assert (await shop.learning.train("open")).promoted
+    weighed = await shop.decide(await shop.person("cy", age=60), "open", send=True)
+    assert weighed.outcome.ranked_by == "ranker"
+    pages = {
+        **story.pages,
+        "weighed": f"/console/decisions/{weighed.decision_id}",
+        "fault": "/console/people/x",
+        "login": "/console/login",
+    }
+    wrong: list[str] = []
+    context = await browser.new_context()
+    page = await come(context, at, house)
+    page.on("console", lambda one: wrong.append(one.text) if "Security Policy" in one.text else None)
+    for name, path in pages.items():
+        await page.goto(at + path)
+        for look, (width, scheme) in LOOKS.items():
+            await page.set_viewport_size({"width": width, "height": 820})
+            await page.emulate_media(color_scheme=scheme)
+            wrong += [f"{look} {name} {one}" for one in await found(page)]
+            if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                wrong.append(f"{look} {name} is wider than its window")
+            if PICTURES:
+                await page.screenshot(path=f"{PICTURES}/{name}-{look}.png", full_page=True)
+        wrong += [f"{name} small: {one}" for one in await page.evaluate(SMALL)]
+    await page.goto(at + pages["weighed"])
+    parts = await page.locator(
+        "tr:has(.push) td:last-child, tr:has-text('start for everybody') td:last-child"
+    ).all_inner_texts()
+    (score,) = await page.locator("tr.sum td:last-child").all_inner_texts()
+    assert sum(number(one) for one in parts) == pytest.approx(number(score), abs=0.001)
+    assert "age of shop" in await page.inner_text("main")
+    await context.close()
+    assert wrong == []
+
+
+async def test_a_whole_visit_by_keyboard_without_any_script(house, story: Story, at, browser) -> None:
+    await house.access.add_staff("ann", PASSWORD, STAFF, actor="test")
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+
+    async def to(words: str) -> None:
+        """Tab until this is in focus, seen to be so, and press Enter."""
+        for _ in range(80):
+            await page.keyboard.press("Tab")
+            focus = page.locator("a:focus, button:focus")
+            if (
+                await focus.count()
+                and words in f"{await focus.text_content()} {await focus.get_attribute('aria-label')}"
+            ):
+                break
+        else:
+            raise AssertionError(f"{words} is not reached by Tab")
+        assert await focus.is_visible()
+        await page.keyboard.press("Enter")
+        await page.wait_for_load_state()
+
+    async def heading(words: str) -> None:
+        await page.wait_for_selector(f"h1:has-text('{words}')")
+
+    await page.goto(f"{at}/console/people/{story.person}")
+    await heading("Log in")
+    await page.keyboard.type("ann")  # the first field has the focus
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await heading("Person")  # where she wanted to go
+    await page.keyboard.press("Tab")
+    assert await page.locator(":focus").text_content() == "To the content"
+    await to("Find")
+    await heading("Find")
+    await page.keyboard.type("ada@example.org")
+    await page.keyboard.press("Enter")
+    await heading("Person")
+    await to("Record of crm")  # a dot of the graph leads to its record
+    assert page.url.endswith(f"#{story.records[1]}")
+    await page.reload()
+    await to("Timeline")
+    await to("plain@email")
+    await heading("plain by email")
+    await to("Replay and compare")
+    assert "Replayed: identical" in (await page.text_content("[role=status]") or "")
+    await to("decision.made")  # an act of the lineage leads to its entry
+    await heading("decision.made")
+    await to("Requests")
+    await to(story.request[-6:])
+    await heading("Erasure")
+    await to("Approve the erasure")
+    assert "Approved" in (await page.text_content("h1") or "")
+    await to("Dark")
+    assert await page.get_attribute("html", "data-theme") == "dark"
+    await to("Log out")
+    await heading("Log in")
+    await page.goto(f"{at}/console")
+    await heading("Log in")
+    await context.close()
