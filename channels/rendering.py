@@ -10,14 +10,14 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from importlib.resources import files
 from typing import Final
 from urllib.parse import urlsplit
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, nodes
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from channels.connector import Message
@@ -91,16 +91,27 @@ def words_of(text: str, slots: Mapping[str, str]) -> str:
                 f"expected words without line breaks or links, at most {VALUE_CHARS} characters, for the slot {name!r}, got {len(value)} characters that are not",
                 "Correct the trait at its source; it may be an injection.",
             )
+    names, template = _compiled(text)
+    for name in names:
+        if name not in slots:
+            raise missing_variable(name)
+    return template.render(slots).strip()
+
+
+@lru_cache(maxsize=2048)  # what the catalogue says, asked for each candidate of each decision; slots are filled outside
+def _compiled(text: str) -> tuple[tuple[str, ...], Template]:
+    """The slots of an authored text in their order, and its template. Raises Unrenderable, which is not kept."""
     try:
         syntax = _WORDS.parse(text)
     except TemplateError as broken:
         raise _broken(type(broken).__name__) from None
+    found: list[str] = []
     for node in syntax.find_all(nodes.Node):
         if not isinstance(node, _ALLOWED):
             raise _broken(type(node).__name__)
-        if isinstance(node, nodes.Name) and node.name not in slots:
-            raise missing_variable(node.name)
-    return _WORDS.from_string(text).render(slots).strip()
+        if isinstance(node, nodes.Name):
+            found.append(node.name)
+    return tuple(found), _WORDS.from_string(text)
 
 
 def _broken(what: str) -> Unrenderable:
