@@ -73,24 +73,16 @@ say "the ranker against uniform and the best single mail, doubly robust, 95 %"
 candor learn status winter_mail
 
 say "1,000 decisions over the Hillstrom customers, and the shop's news on three channels"
-candor campaign start winter_mail --source hillstrom --limit 1000 --json > "$made/campaign.json"
-for place in shop_mail shop_push shop_page; do
+candor campaign start winter_mail --source hillstrom --limit 1000 --json > "$made/winter_mail.json"
+for place in shop_mail shop_push; do
   candor campaign start "$place" --source ecom_contacts --limit 150 --json > "$made/$place.json"
 done
-python - "$made" <<'PY'
-import json, pathlib, sys
-folder = pathlib.Path(sys.argv[1])
-for name in ("campaign", "shop_mail", "shop_push", "shop_page"):
-    report = json.loads((folder / f"{name}.json").read_text())
-    print(report["placement"])
-    for part in ("arms", "withheld", "deliveries"):
-        print(f"  {part:<11}", ", ".join(f"{key} {count:,}" for key, count in report[part].items()))
-print("at the providers:", ", ".join(f"{what} {count:,}" for what, count in json.loads((folder / "peers.taken.json").read_text()).items()))
-PY
+python "$here/visit.py" "$made/ecom_contacts.csv" shop_page 150 > "$made/shop_page.json"
+python "$here/sends.py" "$made"
 candor channel list
 
 say "one explanation, one receipt"
-decision=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["example"])' "$made/campaign.json")
+decision=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["example"])' "$made/winter_mail.json")
 candor why "$decision"
 candor receipt "$decision" --out "$made/receipt.json"
 candor verify "$made/receipt.json" --key "$(candor audit key)"

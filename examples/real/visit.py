@@ -9,6 +9,7 @@ import csv
 import json
 import sys
 import time
+import uuid
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import httpx
 
 from audit.access.principal import Scope
 from events.log import Source
+from orchestration.service.cli.runtime import logging
 from orchestration.service.server import serve
 from orchestration.settings import load
 from orchestration.wiring import open_house
@@ -26,9 +28,13 @@ AT_ONCE = 8
 
 async def main(names: list[str], placement: str) -> dict[str, object]:
     """Serve, let them come, and count what they saw."""
-    async with open_house(load(kernel={"port": 0})) as house:
+    settings = load(kernel={"port": 0})
+    logging(settings, quiet="error")
+    async with open_house(settings) as house:
         async with house.kernel.db.transaction() as conn:
-            await house.events.register_source(conn, Source("ecom_page", "marketing.web", "consent", ("marketing.personalize",)))
+            await house.events.register_source(
+                conn, Source("ecom_page", "marketing.web", "consent", ("marketing.personalize",))
+            )
         server = await house.access.create_key([Scope.COLLECT], actor="example", source="ecom_contacts")
         browser = await house.access.create_key([Scope.BROWSER], actor="example", source="ecom_page", origin=ORIGIN)
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -57,7 +63,7 @@ async def main(names: list[str], placement: str) -> dict[str, object]:
 
 async def visit(client: httpx.AsyncClient, name: str, placement: str, server: str, browser: str) -> dict[str, object]:
     """One visitor: log in, ask, read the words, tell that they were seen."""
-    anonymous = f"web-{name}"
+    anonymous = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ORIGIN}/{name}"))
     known = {"userId": name, "anonymousId": anonymous, "messageId": f"login-{name}"}
     (await client.post("/v1/identify", json=known, headers={"Authorization": f"Bearer {server}"})).raise_for_status()
     headers = {"Authorization": f"Bearer {browser}", "Origin": ORIGIN, "Candor-Visitor": anonymous}

@@ -27,9 +27,7 @@ async def nothing_overdue(house: "House") -> Found:
 async def nobody_came_back(house: "House") -> Found:
     """Nobody whom the erasure ledger names is alive in the database."""
     back = await house.rights.came_back()
-    async with house.kernel.db.reading() as conn:
-        people = (await house.identity.counts.census(conn)).people
-    return Found(not back, {"people": people, "came_back": len(back)})
+    return Found(not back, {"named_by_the_ledger": len(house.rights.ledger.lines()), "came_back": len(back)})
 
 
 async def chain_verifies(house: "House") -> Found:
