@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole walk on real files: examples/real/run.sh DATA_DIR. Needs up to five minutes and 4 GiB, and keeps nothing.
+# The whole walk on real files: examples/real/run.sh DATA_DIR. Needs up to five minutes and 4 GiB, and keeps nothing, unless KEEP=1 is set.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "${1:?usage: examples/real/run.sh DATA_DIR}" && pwd)
@@ -17,7 +17,14 @@ unset PYTHONDONTWRITEBYTECODE; export PYTHONPYCACHEPREFIX="$CANDOR_DATA_DIR/comp
 made=$CANDOR_DATA_DIR/input
 mkdir -p "$made"
 peers=
-trap 'if [ -n "$peers" ]; then kill "$peers" 2>/dev/null || true; fi; rm -rf "$CANDOR_DATA_DIR"' EXIT
+leave() {
+  if [ -n "$peers" ]; then kill "$peers" 2>/dev/null || true; fi
+  if [ -z "${KEEP:-}" ]; then rm -rf "$CANDOR_DATA_DIR"; else
+    printf 'kept; look at it with: export CANDOR_DATA_DIR=%s CANDOR_PROFILES__FEATURES_FILE=%s CANDOR_CONSENT__JURISDICTION=gdpr\n' \
+      "$CANDOR_DATA_DIR" "$CANDOR_PROFILES__FEATURES_FILE"
+  fi
+}
+trap leave EXIT
 historical=$data/identity/historical_figures_with_errors_50k.parquet
 hillstrom=$data/hillstrom/hillstrom_even.csv
 bring() { candor import "$1" "$2" --map "$here/maps/$3.map.yaml" 2>/dev/null || candor import "$1" "$2" --map "$here/maps/$3.map.yaml"; }
