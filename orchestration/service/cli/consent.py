@@ -9,6 +9,7 @@ from orchestration.service.cli import consent_decode, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
+    from consent.acts import Notice
     from consent.views import Check, HistoryLine
     from kernel.ids import ActId
     from orchestration.wiring import House
@@ -33,6 +34,7 @@ def register(app: Commands) -> None:
     app.add("record")(record)
     app.add("withdraw")(withdraw)
     app.add("notice")(notice)
+    app.add("notices")(notices)
     consent_decode.register(app)
 
 
@@ -175,3 +177,20 @@ def notice(
         return made.text_hash
 
     output.say(f"published: {version} ({in_house(work)})")
+
+
+def notices(as_json: Json = False) -> None:
+    """Every notice that was published: version, language, what it lists, and the digest that acts carry."""
+
+    async def work(house: "House") -> "list[Notice]":
+        from consent.visitors import published
+
+        async with house.kernel.db.reading() as conn:
+            return await published(conn)
+
+    found = in_house(work)
+    if as_json:
+        output.emit_json(found)
+        return
+    rows = [(one.version, one.language, ", ".join(sorted(one.listed)), one.text_hash) for one in found]
+    output.table("Notices", ("version", "language", "lists", "digest of the words"), rows)
