@@ -131,7 +131,8 @@ def _where(story: Story, base_url: str, *, serving: bool) -> Iterator[str | Text
     yield f"  what sends by itself  candor trigger list   ({story.triggers} live: an hour after a cart was filled, unless it was bought)"
     if serving:
         yield f"  a page of the shop    {base_url}/demo/shop"
-        yield f"  the API               {base_url}/openapi.json"
+        yield f"  the console           {base_url}/console   (a login: candor staff add NAME --scope officer --scope auditor)"
+        yield f"  the HTTP API          {base_url}/docs/api"
         yield f"  the signed checkpoint {base_url}/audit/checkpoint"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,10 @@ def demo(
         async with open_house(settings) as house:
             story = await tell(house, people=people, seed=seed, told=lambda chapter: output.say(f"· {chapter}"))
             show(story, output.out, base_url=settings.kernel.base_url, serving=not leave)
-            output.out.print(f"\nOther commands see this world with:  export CANDOR_DATA_DIR={folder}", soft_wrap=True)
+            output.out.print(f"\nThese commands see this world after:  export CANDOR_DATA_DIR={folder}", soft_wrap=True)
+            if shutil.which("candor") is None:
+                activate = Path(sys.prefix) / "bin" / "activate"
+                output.out.print(f"and `candor` is found after:           source {activate}", soft_wrap=True)
             if not leave:
                 output.out.print("Serving. Ctrl+C stops it.")
                 await serve(house, more=[await shop(house)])
