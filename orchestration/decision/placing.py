@@ -188,6 +188,8 @@ class Placing:
         """A new decision, or the one that another process let stand a moment ago."""
         for _ in range(_TRIES):
             there = (await self._pages.true_standing(person, [name])).get(name)
+            if there is not None and await self._stands(there, shown):
+                return Placed(placement=name, standing=there, sticky=True)
             page = OnPage(shown=shown, replaces=there.decision_id if there else None)
             asked = DecisionRequest(
                 placement=name,
@@ -200,20 +202,18 @@ class Placing:
             try:
                 made = await self._decisions.decide(asked)
             except StandingMoved:
-                other = (await self._pages.true_standing(person, [name])).get(name)
-                shelved = await self._decisions.shelf.current()
-                if (
-                    other is not None
-                    and other.variant not in shown
-                    and await self._bears(other, await self._version(person), shelved)
-                ):
-                    return Placed(placement=name, standing=other, sticky=True)
                 continue
             if made.standing is None:
                 return Placed(placement=name, standing=None, reason=made.withheld)
             await self._pages.remember([made.standing])
             return Placed(placement=name, standing=made.standing)
         return Placed(placement=name, standing=None, reason="contention")
+
+    async def _stands(self, there: Standing, shown: frozenset[str]) -> bool:
+        """Whether what Postgres says stands may be shown on this page: somebody may have been first since the page was looked at."""
+        if there.variant in shown:
+            return False
+        return await self._bears(there, await self._version(there.person), await self._decisions.shelf.current())
 
 
 def is_person(who: str) -> bool:
