@@ -1,6 +1,7 @@
 """`candor bench kill`: what survives a crash. Enters: how often, how many, which seed. Leaves: tables, and 1 when a promise is broken."""
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,9 @@ def kill(
     """
     from orchestration.service.bench.kill import run
 
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # told to stop, it still ends every process that it started
     report = asyncio.run(run(kills=kills, people=people, seed=seed, told=output.say))
     if as_json:
         output.emit_json({"ok": report.ok, **output.plain(report)})
