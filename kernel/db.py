@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from kernel.errors import Conflict, IntegrityError, NotPermitted, Unavailable
+from kernel.errors import Conflict, IntegrityError, InvalidInput, NotPermitted, Unavailable
 from kernel.log import get_logger
 
 Conn = AsyncConnection[dict[str, Any]]
@@ -43,6 +43,9 @@ FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
 """
 
 
+_NOT_IN_REPERTOIRE = psycopg.errors.CharacterNotInRepertoire.sqlstate
+
+
 class DatabaseUnavailable(Unavailable):
     """Postgres does not answer, or broke off."""
 
@@ -62,6 +65,13 @@ class TransactionConflict(Conflict):
 
     code = "transaction_conflict"
     remedy = "Run the whole transaction again."
+
+
+class UnstorableText(InvalidInput):
+    """A text with a NUL, or with half a surrogate pair: no text of Postgres can be that."""
+
+    code = "unstorable_text"
+    remedy = "Send text without U+0000 and without lone surrogates."
 
 
 class AfterCommitFailed(IntegrityError):
@@ -195,6 +205,12 @@ class Database:
         ) as fault:
             msg = f"expected the transaction to go through, got SQLSTATE {fault.sqlstate}"
             raise TransactionConflict(msg) from fault
+        except (UnicodeEncodeError, psycopg.DataError) as fault:
+            # psycopg refuses a NUL itself, without a SQLSTATE; every other fault of data is ours.
+            if isinstance(fault, psycopg.DataError) and fault.sqlstate not in {None, _NOT_IN_REPERTOIRE}:
+                raise
+            msg = "expected text that can be stored, got a NUL or half a surrogate pair"
+            raise UnstorableText(msg) from fault
         except psycopg.OperationalError as fault:
             msg = f"expected Postgres to answer, got SQLSTATE {fault.sqlstate or 'none (connection lost)'}"
             self._revive()

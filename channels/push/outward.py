@@ -5,6 +5,7 @@ have). A name is resolved once a send and the connection goes to that very addre
 resolver that answers differently the second time changes nothing. Follows spec channels.A13, A26.
 """
 
+import asyncio
 import secrets
 import ssl
 from collections import OrderedDict
@@ -83,10 +84,11 @@ class Outward:
     ) -> Reply | Nothing | Unknown:
         """Post once. At most `seconds`: a third for finding and connecting, the rest for the answer."""
         try:
-            addresses = await resolve(place)
+            async with asyncio.timeout(seconds / 3):
+                addresses = await resolve(place)
         except ForbiddenAddress:
             return Nothing("forbidden_address", final=True)
-        except OSError:
+        except OSError:  # also a resolver that takes too long: TimeoutError is one
             return Nothing("unknown_host")
         patience = httpx.Timeout(seconds / 3, connect=seconds / 3 / _TRIES, pool=seconds / 6)
         reason = "unreachable"

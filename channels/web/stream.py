@@ -28,6 +28,7 @@ from kernel.log import get_logger
 
 RETRY_MS: Final = 3000  # after how long a browser comes back
 _TAG_BYTES: Final = 6
+_DIGITS: Final = 18  # a number of changes that Postgres can count
 
 _log = get_logger("channels.web.stream")
 
@@ -133,7 +134,7 @@ class Streams:
         if not last:
             watch.seq = newest
             return _event("ready", self._id(watch), {})
-        if tag != self._tag(watch.person) or not (number.isascii() and number.isdigit()):
+        if tag != self._tag(watch.person) or not (number.isascii() and number.isdigit() and len(number) <= _DIGITS):
             watch.seq = newest
             return _event("resync", self._id(watch), {})
         watch.seq = int(number)

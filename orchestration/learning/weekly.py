@@ -90,6 +90,10 @@ class _Job:
         except TooLittleToLearn as little:
             return await self._done(at, None, "too_little", {**left, "why": little.message}, counted.version)
         async with self._kernel.db.transaction() as conn:
+            now = await rewards_store.begin_week(conn, at.placement, at.week, self._kernel.clock.now())
+            if now.stage == "done":  # another process was quicker: its word stands
+                known = await model(conn, now.model) if now.model is not None else None
+                return await self._told(now, known, fresh=False)
             await learning.register(conn, row, actor=self._actor)
             await self._move(conn, at, "registered", row, facts={**left, "against": ruling}, version=counted.version)
         async with self._kernel.db.reading() as conn:

@@ -66,7 +66,7 @@ def problem(
         "type": f"{request.base_url}problems/{code}",
         "title": title,
         "status": status,
-        "detail": detail,
+        "detail": detail.encode("utf-8", "replace").decode("utf-8"),  # it may quote half a surrogate pair
         "code": code,
         "request_id": getattr(request.state, "request_id", ""),
         "errors": [{"pointer": p.pointer, "reason": p.reason} for p in errors],

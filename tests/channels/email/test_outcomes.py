@@ -59,6 +59,12 @@ async def test_accepted_carries_the_providers_own_name_for_it() -> None:
         (429, Answer.DEFERRED, "too_many_requests"),
         (500, Answer.DEFERRED, "provider_down"),
         (503, Answer.DEFERRED, "provider_down"),
+        (
+            502,
+            Answer.UNCERTAIN,
+            "gateway_lost_answer",
+        ),  # passed on, and nobody knows what became of it: never sent again
+        (504, Answer.UNCERTAIN, "gateway_timeout"),
         (200, Answer.UNCERTAIN, "unexpected_answer"),
         (204, Answer.UNCERTAIN, "unexpected_answer"),
         (301, Answer.DEFERRED, "configuration"),
@@ -72,7 +78,7 @@ async def test_every_status_has_one_meaning(status: int, answer: Answer, reason:
 
 
 async def test_the_whole_table_is_covered_by_the_cases_above() -> None:
-    assert set(TABLE.answers) == {200, 202, 400, 401, 403, 404, 405, 413, 429}
+    assert set(TABLE.answers) == {200, 202, 400, 401, 403, 404, 405, 413, 429, 502, 504}
 
 
 async def test_the_sandbox_is_asked_for_and_its_answer_understood() -> None:

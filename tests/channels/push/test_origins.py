@@ -1,5 +1,6 @@
 """An endpoint is a stranger's input: which may be written to, by name and by address."""
 
+import asyncio
 import socket
 from ipaddress import ip_address
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.push import origins
+from channels.push import origins, outward
 from channels.push.errors import BadSubscription
 from channels.push.origins import ForbiddenAddress, Origins, public, resolve
 from channels.push.outward import Nothing, Outward
@@ -107,6 +108,19 @@ async def test_a_name_that_also_leads_inside_is_refused_whole(monkeypatch, other
     out = Outward()
     said = await out.post(place, {}, b"", seconds=1)
     assert said == Nothing("forbidden_address", final=True)
+
+
+@pytest.mark.anyio
+async def test_a_name_that_is_not_found_in_time_has_cost_nothing(monkeypatch) -> None:
+    """No byte left, so the message may be tried again: it is not uncertain."""
+
+    async def never(place: object) -> list[str]:
+        await asyncio.sleep(60)
+        return []
+
+    monkeypatch.setattr(outward, "resolve", never)
+    said = await Outward().post(SHIPPED.place("https://fcm.googleapis.com/x"), {}, b"", seconds=0.03)
+    assert said == Nothing("unknown_host")
 
 
 @pytest.mark.anyio

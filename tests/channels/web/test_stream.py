@@ -120,7 +120,8 @@ async def test_who_comes_back_gets_exactly_what_followed(visits) -> None:
 
 
 @pytest.mark.parametrize(
-    "last", ["nonsense", "0.5", "x.1", "{tag}.999", "{tag}.-1", "{tag}.", "{tag}.٣", "000000000000.1"]
+    "last",
+    ["nonsense", "0.5", "x.1", "{tag}.999", "{tag}.-1", "{tag}.", "{tag}.٣", "000000000000.1", "{tag}." + "9" * 5000],
 )
 async def test_an_id_that_cannot_be_followed_gets_one_resync(visits, last) -> None:
     visitor = await visits.agreed()

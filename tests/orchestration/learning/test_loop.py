@@ -196,6 +196,27 @@ async def test_killed_anywhere_the_week_goes_on_and_promotes_exactly_once(shop, 
     assert (await shop.learning.active("open")).model.digest == week.model
 
 
+async def test_of_two_jobs_of_one_week_the_first_word_stands(shop, tmp_path, monkeypatch):
+    await past(shop, tmp_path, count=450)
+    whole, first = learning_service.Learning.fit, []
+
+    async def overtaken(learning, *given, **named):
+        made = await whole(learning, *given, **named)
+        with monkeypatch.context() as patch:
+            patch.setattr(learning_service.Learning, "fit", whole)
+            first.extend(await weekly(shop.learning, actor="quick"))
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learning_service.Learning, "fit", overtaken)
+        (slow,) = await weekly(shop.learning, actor="slow")
+    (quick,) = first
+    assert (quick.outcome, quick.fresh) == ("promoted", True)
+    assert (slow.outcome, slow.model, slow.fresh) == ("promoted", quick.model, False)
+    assert (await weekly(shop.learning))[0].outcome == "promoted"
+    assert len(await shop.rows("SELECT 1 FROM learning.promotions")) == 1
+
+
 async def test_a_model_judged_against_one_that_rules_no_longer_does_not_rule(shop, tmp_path, monkeypatch):
     await past(shop, tmp_path, count=450)
     whole = learning_service.Learning.rule

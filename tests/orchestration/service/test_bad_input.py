@@ -190,6 +190,28 @@ async def test_with_postgres_down_it_says_try_again_and_stores_nothing(house: Ho
     assert await rows("events.events") == before + 1
 
 
+@pytest.mark.parametrize("words", ["a\\u0000b", "a\\ud800b"])
+async def test_text_that_cannot_be_stored_is_the_callers_fault_and_harms_nobody(
+    house: House, client: httpx.AsyncClient, rows, words: str
+) -> None:
+    async with house.kernel.db.transaction() as conn:
+        await house.decisions.publish_catalogue(conn, CATALOGUE, actor="test")
+    body = {"userId": "u1", "traits": {"email": "ada@example.org"}, "messageId": "m1"}
+    await client.post("/v1/identify", json=body, headers=await shop(house))
+    headers = {**await key(house, "decide", "send", "operate"), "Content-Type": "application/json"}
+    before = await rows("decision.decisions")
+    for route, given in (
+        ("/v1/sends", '"placement":"greet","trigger":"%s"'),
+        ("/v1/sends", '"placement":"%s","trigger":"x"'),
+        ("/v1/decisions", '"placement":"%s"'),
+    ):
+        answer = await client.post(route, content=f'{{"person":"login_id:u1",{given % words}}}', headers=headers)
+        assert 400 <= answer.status_code < 500, answer.text
+        assert is_problem(answer, answer.status_code)["detail"]
+    assert await rows("decision.decisions") == before
+    assert 400 <= (await client.get("/v1/deliveries/%00", headers=headers)).status_code < 500
+
+
 def test_the_errors_named_here_carry_a_remedy() -> None:
     for error in (CacheUnavailable("x"), DatabaseUnavailable("x"), BadMap("x")):
         assert error.remedy.endswith(".") or error.remedy.endswith("`.")
