@@ -177,8 +177,12 @@ class Assembler:
         for start in range(0, len(rows), _CHUNK):
             opened = await self._sealer.open_many(rows[start : start + _CHUNK])
             people = sorted({one.row.person for one in opened if one.row.person is not None})
-            states = await self._consent.states(conn, people)
-            may = {p for p in people if gate.permission(states[p], placement.personalize_under, None, now).granted}
+            live = await self._identity.current(
+                conn, people
+            )  # whom a merge made somebody else is asked as who she is now
+            states = await self._consent.states(conn, sorted(set(live.values())))
+            may = {p for p, who in live.items()
+                   if gate.permission(states[who], placement.personalize_under, None, now).granted}  # fmt: skip
             for one in opened:
                 if one.row.person not in may:  # who took the permission back is not learned from again
                     left_out["not_permitted"] += 1
@@ -187,7 +191,7 @@ class Assembler:
                     # recorded probability is that of the second draw alone and would mislead every estimate.
                     left_out["decided_again"] += 1
                 else:
-                    examples.append(_example(one, rewards[one.row.id].reward))
+                    examples.append(replace(_example(one, rewards[one.row.id].reward), person=live[one.row.person]))
         return examples
 
 
