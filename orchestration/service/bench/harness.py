@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -88,8 +88,12 @@ class Served:
         return _cpu(self.process.children(recursive=True))
 
     def kill(self) -> None:
-        """End it at once, as a crash does."""
-        self.process.kill()
+        """End it at once, as a crash does, with its children: one that still loads would look for engines in a folder that is gone."""
+        family = [self.process, *self.process.children(recursive=True)]
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(family[1:], timeout=_STOP_SECONDS)  # our own child is asyncio's to wait for
 
 
 @dataclass(frozen=True, slots=True)
