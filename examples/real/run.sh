@@ -30,7 +30,7 @@ hillstrom=$data/hillstrom/hillstrom_even.csv
 bring() { candor import "$1" "$2" --map "$here/maps/$3.map.yaml" 2>/dev/null || candor import "$1" "$2" --map "$here/maps/$3.map.yaml"; }
 
 say "two providers on this machine, for mail and for pushes"
-python "$here/peers.py" "$made" & peers=$!
+"$bin/python" "$here/peers.py" "$made" & peers=$!  # not through the function: its shell would be ended in its place
 say "what the public files lack: addresses, and consents for stated shares: 60 % yes, 15 % no, the others said nothing"
 python "$here/prepare.py" "$data" "$made"
 candor import catalogue "$here/catalogue.yaml"
