@@ -5,6 +5,7 @@ UTF-8, percent-encoded (links) and in hexadecimal (dumps). No store is asked for
 also unpacked.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +103,13 @@ def _forms(words: Sequence[str]) -> list[bytes]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.relative_to(folder).parts[0] not in OWN and path.is_file() and not path.is_symlink():
-            yield path
+    for name, folders, files in os.walk(folder, onerror=_unless_gone):
+        folders[:] = sorted(set(folders) - OWN) if Path(name) == folder else sorted(folders)
+        for path in (Path(name, file) for file in sorted(files)):
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # Postgres drops whole folders while others are read
+        raise error

@@ -7,6 +7,7 @@ from orchestration.service.bench.kill_client import Word
 from orchestration.service.bench.kill_peer import Taken
 from orchestration.service.bench.kill_proof import (
     Proof,
+    _caps,
     _choices,
     _consents,
     _events,
@@ -120,6 +121,28 @@ def test_the_proof_sees_messages_that_somebody_got_twice_or_never(messages, deli
     taken = [Taken(one, made.get(one, "dec_9"), "a@example.org", 1.0) for one in messages]
     _messages(proof, taken, _Tables(**TABLES | {"decisions": rows, "deliveries": deliveries}))
     assert fault in proof.faults
+
+
+CAP = {"person": "per_1", "cap_key": "k", "cap_limit": 1}
+
+
+@pytest.mark.parametrize(
+    ("held", "messages", "live", "faults"),
+    [
+        (["dlv_1"], [("dlv_1", "per_1")], {}, []),
+        (["dlv_1", "dlv_2"], [("dlv_1", "per_1"), ("dlv_2", "per_1")], {}, ["caps exceeded: 1"]),
+        (["dlv_1", "dlv_2"], [("dlv_1", "per_1"), ("dlv_2", "per_2")], {"per_2": "per_1"}, []),
+        (["dlv_1"], [("dlv_1", "per_1"), ("dlv_2", "per_2")], {"per_2": "per_1"}, ["messages without their place under a cap: 1"]),
+        (["dlv_1"], [], {}, ["places under caps that nobody holds: 1"]),
+        (["dlv_1"], [("dlv_2", "per_1")], {}, ["messages without their place under a cap: 1", "places under caps that nobody holds: 1"]),
+    ],
+    ids=["full", "over", "merged-each-had-one", "left-behind-by-a-merge", "nobodys", "somebody-elses"],
+)  # fmt: skip
+def test_the_proof_sees_caps_that_are_exceeded_or_held_by_nobody(held, messages, live, faults):
+    proof = Proof()
+    rows = [delivery(one, "dec_1", person=person, cap_keys=["k"]) for one, person in messages]
+    _caps(proof, [CAP | {"holders": held}], rows, live)
+    assert proof.faults == faults
 
 
 def test_an_uncertain_message_may_have_left_once_and_not_twice():
