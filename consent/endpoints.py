@@ -6,68 +6,39 @@ for good and bad tokens, 503 when we fail so that the mail client tries again) a
 """
 
 from dataclasses import replace
-from datetime import date, datetime
-from typing import Annotated, Any, Final, cast
-from urllib.parse import urlsplit
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 
 from audit.access import asking, asking_store
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
-from consent import requests_endpoints, visitor_endpoints
+from consent import receipts_endpoints, requests_endpoints, visitor_endpoints
 from consent.acts import Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
 from consent.lifecycle import Right
-from consent.page import Preferences
-from consent.rendering import STYLESHEET, Pages
-from consent.requests import Rights
-from consent.service import Consent
+from consent.pages_endpoints import House, form_of, same_origin
+from consent.rendering import STYLESHEET
 from consent.signals import gpc
 from consent.staff import Desk, Word
-from identity.service import Identity
+from consent.wording import Words
 from kernel.errors import Conflict, Unavailable
 from kernel.ids import ActId, IdentifierId, PersonId
-from kernel.kernel import Kernel
 from kernel.log import get_logger
 from kernel.tokens import Token
 
 UNSUBSCRIBE: Final = "unsubscribe"  # token scopes, as channels issues them
 PREFERENCES: Final = "preferences"
 _ONE_CLICK: Final = ("List-Unsubscribe", "One-Click")
-_LARGEST_FORM: Final = 16 * 1024
-_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    # same-origin, not no-referrer: with the latter browsers send "Origin: null" on our own form, which we refuse.
-    "Referrer-Policy": "same-origin",
-    "X-Robots-Tag": "noindex, nofollow",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'",
-}
-
 _log = get_logger("consent.endpoints")
 router = APIRouter(tags=["consent"])
 router.include_router(requests_endpoints.router)
+router.include_router(receipts_endpoints.router)
 router.include_router(visitor_endpoints.router)
-
-
-class _House:
-    """The services these routes use, as the app holds them."""
-
-    def __init__(self, request: Request) -> None:
-        house = request.app.state.house
-        self.kernel = cast("Kernel", house.kernel)
-        self.consent = cast("Consent", house.consent)
-        self.identity = cast("Identity", house.identity)
-        self.rights = cast("Rights", house.rights)
-        self.pages = Pages(self.consent.rules.purposes, self.consent.settings.controller)
-        self.preferences = Preferences(self.consent, self.identity, self.kernel.clock)
 
 
 # RFC 8058
@@ -76,30 +47,30 @@ class _House:
 @router.get("/u/{token}", response_class=HTMLResponse, include_in_schema=True)
 async def confirm_unsubscribe(request: Request, token: str) -> HTMLResponse:  # noqa: ARG001 - the same page for any token
     """A page with one button; changes nothing, because scanners follow links."""
-    return _html(_House(request).pages.render("unsubscribe.html"))
+    house = House(request)
+    return house.html(house.pages().render("unsubscribe.html"))
 
 
 @router.post("/u/{token}", response_class=HTMLResponse)
 async def unsubscribe(request: Request, token: str) -> Response:
     """One click: ends the token's purpose and channel for its identifier. The answer never tells whether it did."""
-    house = _House(request)
-    form = await _form(request)
+    house = House(request)
+    form = await form_of(request)
     if form is None or form.get(_ONE_CLICK[0]) != _ONE_CLICK[1]:
-        return _html(house.pages.render("unsubscribe.html"), status=400)
+        return house.html(house.pages().render("unsubscribe.html"), status=400)
     said = house.kernel.tokens.read(token, UNSUBSCRIBE)
     try:
         if said is not None:
             await _withdraw(house, said)
     except (Unavailable, Conflict) as fault:
         _log.warning("one_click_failed", code=fault.code)
-        words = {"title": "Not done yet", "words": "Something is down on our side. Please try again in a moment."}
-        page = _html(house.pages.render("message.html", **words), status=503)
+        page = house.message("not_done", 503)
         page.headers["Retry-After"] = "30"
         return page
-    return _html(house.pages.render("unsubscribed.html"))
+    return house.html(house.pages().render("unsubscribed.html", elsewhere=False))
 
 
-async def _withdraw(house: _House, said: Token) -> None:
+async def _withdraw(house: House, said: Token) -> None:
     purpose, channel = said.claims.get("purpose"), said.claims.get("channel")
     if not isinstance(purpose, str) or not (channel is None or isinstance(channel, str)):
         return
@@ -120,52 +91,51 @@ async def _withdraw(house: _House, said: Token) -> None:
 @router.get("/preferences/{token}", response_class=HTMLResponse)
 async def show_preferences(request: Request, token: str) -> HTMLResponse:
     """What a person has agreed to, channel by channel, and everything she told us."""
-    house = _House(request)
+    house = House(request)
     said = house.kernel.tokens.read(token, PREFERENCES)
     if said is None:
-        return _gone(house)
+        return house.message("gone", 404)
     identifier = IdentifierId(said.subject)
     await _honour_signal(request, house, identifier)
     async with house.kernel.db.reading() as conn:
-        page = await house.preferences.page(conn, identifier)
+        pages = await house.pages_for(conn, identifier)
+        page = await house.preferences.page(conn, identifier, pages.say)
     if page is None:
-        return _gone(house)
+        return house.message("gone", 404)
     if said.claims.get("history") is False:  # a link that may have been passed on: choices, not what was said before
         page = replace(page, history=None)
-    word = _saved(request.query_params.get("saved", ""), request.query_params.get("by", ""))
-    return _html(house.pages.render("preferences.html", page=page, saved=word))
+    word = _saved(request.query_params.get("saved", ""), request.query_params.get("by", ""), pages.say)
+    receipt = f"{request.url.path}/receipt?lang={pages.say.language}"
+    return house.html(pages.render("preferences.html", page=page, saved=word, receipt=receipt))
 
 
 @router.post("/preferences/{token}", response_class=HTMLResponse)
 async def save_preferences(request: Request, token: str) -> Response:
     """Save what was answered, or open a request. The token is the right to do so; a form of another site is refused."""
-    house = _House(request)
-    if not _same_origin(request, house.kernel.settings.base_url):
-        words = {"title": "Not saved", "words": "This form came from another site. Open the link in our message again."}
-        return _html(house.pages.render("message.html", **words), status=403)
+    house = House(request)
+    if not same_origin(request, house.kernel.settings.base_url):
+        return house.message("not_saved", 403)
     said = house.kernel.tokens.read(token, PREFERENCES)
-    form = await _form(request)
+    form = await form_of(request)
     if said is None or form is None:
-        return _gone(house)
+        return house.message("gone", 404)
     identifier = IdentifierId(said.subject)
     await _honour_signal(request, house, identifier)
     right = form.get("request")
     if isinstance(right, str) and right:
         due = await _ask(house, identifier, right)
-        return _back(request, f"r&by={due.isoformat()}" if due else "")
+        return house.back(saved="r", by=due.isoformat()) if due else house.back()
     everything = form.get("all")
     answers = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     async with house.kernel.db.transaction() as conn:
+        pages = await house.pages_for(conn, identifier)
         await house.preferences.save(
-            conn,
-            identifier,
-            answers,
-            everything=everything if everything in set(Status) else None,
+            conn, identifier, answers, pages.say, everything=everything if everything in set(Status) else None
         )
-    return _back(request, "1")
+    return house.back(saved="1")
 
 
-async def _ask(house: _House, identifier: IdentifierId, right: str) -> date | None:
+async def _ask(house: House, identifier: IdentifierId, right: str) -> date | None:
     """Open a request for the person behind the link; no proof of identity is asked beyond the link. The day it is answered by."""
     if right not in {Right.ACCESS, Right.ERASURE}:
         return None
@@ -176,19 +146,20 @@ async def _ask(house: _House, identifier: IdentifierId, right: str) -> date | No
     return (await house.rights.open(right, found.people[0], actor="person")).due_on
 
 
-def _saved(what: str, by: str) -> str:
+def _saved(what: str, by: str, say: Words) -> str:
     """What the page says after a form was taken."""
     if what == "1":
-        return "Your answers hold from now on."
+        return say("preferences.saved_text")
     if what != "r":
         return ""
     try:
-        return f"Your request is with our staff. They answer by {date.fromisoformat(by):%-d %B %Y}."
+        day = datetime.combine(date.fromisoformat(by), time(), UTC)
     except ValueError:  # somebody changed the address
-        return "Your request is with our staff."
+        return say("preferences.asked")
+    return say("preferences.asked_by", day=say.day(day))
 
 
-async def _honour_signal(request: Request, house: _House, identifier: IdentifierId) -> None:
+async def _honour_signal(request: Request, house: House, identifier: IdentifierId) -> None:
     """Before anything is read for this request (consent.C12)."""
     if not gpc.sent(request.headers.items()):
         return
@@ -202,7 +173,7 @@ async def _honour_signal(request: Request, house: _House, identifier: Identifier
 @router.get(gpc.RESOURCE)
 async def gpc_support(request: Request) -> JSONResponse:
     """That the signal is honoured here."""
-    return JSONResponse(gpc.support(_House(request).consent.settings.gpc_last_update))
+    return JSONResponse(gpc.support(House(request).consent.settings.gpc_last_update))
 
 
 @router.get("/static/candor.css", include_in_schema=False)
@@ -244,7 +215,7 @@ async def record_consent(
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=asking.LONGEST)] = None,
 ) -> dict[str, list[ActId]]:
     """Record what somebody said; the ids of the acts. The same Idempotency-Key with the same body records nothing again and gives the same ids."""
-    house = _House(request)
+    house = House(request)
     word = Word(**body.model_dump(exclude={"subject", "raw"}), raw=body.raw.encode())
     async with house.kernel.db.transaction() as conn:
         asked = asking.asked(
@@ -275,7 +246,7 @@ async def consents_of(
     ] = None,
 ) -> dict[str, Any]:
     """What a person may be served at a moment, as known at another, and everything she said by then."""
-    house = _House(request)
+    house = House(request)
     async with house.kernel.db.reading() as conn:
         found: PersonId = await house.identity.lookup(conn, person)
         state = await house.consent.state(conn, found, known_at=known_at)
@@ -292,46 +263,3 @@ async def consents_of(
         },
         "history": [line.as_json() for line in history if known_at is None or line.act.recorded_at <= known_at],
     }
-
-
-# within
-
-
-async def _form(request: Request) -> FormData | None:
-    """The form in the body; None when there is none that can be read."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind not in _FORMS or int(request.headers.get("content-length", "0") or 0) > _LARGEST_FORM:
-        return None
-    try:
-        return await request.form(max_files=0, max_fields=200)
-    except HTTPException:  # Starlette's word for a body it cannot parse
-        return None
-
-
-def _same_origin(request: Request, base_url: str) -> bool:
-    """Whether a browser sent this from one of our pages. Without any sign of a browser the token alone decides."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return False
-    origin = request.headers.get("origin")
-    if origin is None:
-        return True
-    ours = {urlsplit(base_url)[:2], (request.url.scheme, request.headers.get("host", ""))}
-    return urlsplit(origin)[:2] in ours
-
-
-def _back(request: Request, saved: str) -> RedirectResponse:
-    """To the page again by GET, so that a reload sends nothing twice."""
-    query = f"?saved={saved}" if saved else ""
-    return RedirectResponse(f"{request.url.path}{query}", status_code=303, headers=_HEADERS)
-
-
-def _gone(house: _House) -> HTMLResponse:
-    words = {
-        "title": "This link does not work any more",
-        "words": "It leads to what we may send you, and has run out or was cut short on its way. Use the link in our newest message to you.",
-    }
-    return _html(house.pages.render("message.html", **words), status=404)
-
-
-def _html(words: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(words, status_code=status, headers=_HEADERS)

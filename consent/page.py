@@ -16,9 +16,10 @@ from consent.acts import ActView, NewAct, Notice, Status
 from consent.gate import Answer, ConsentState, Permission
 from consent.precedence import Rules
 from consent.purposes import RESERVED, SALE_SHARE, Purpose
-from consent.reasons import Reason, text
+from consent.reasons import Reason
 from consent.service import Consent
 from consent.views import HistoryLine
+from consent.wording import Words
 from identity.service import Identity
 from kernel.clock import Clock
 from kernel.db import Conn
@@ -28,7 +29,8 @@ MECHANISM: Final = "preference_page"
 _OWN_KINDS: Final = frozenset(
     {"customer_id", "login_id"}
 )  # identifiers of one's own that a source wrote beside the contact
-_CHANNELS: Final = {"email": "by email", "push": "as notifications", "web": "on our pages"}
+_DIRECTIVE: Final = "standing_directive"  # the class of precedence that a page shows as honoured
+_LOCALES: Final = ("locale", "language")  # traits in which sources keep a person's language
 # A page cannot lift these; the row says so and offers no answer.
 _FIXED: Final = frozenset({Reason.ERASED, Reason.RESTRICTED, Reason.GPC})
 
@@ -50,12 +52,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Honoured:
+    """A standing directive that binds: since when, by a browser's signal or at her request, and which purposes it ends."""
+
+    at: datetime
+    way: str
+    purposes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """What is shown."""
 
     controller: str
     rows: Sequence[Row]
-    honoured_at: datetime | None
+    honoured: Honoured | None
     history: Sequence[HistoryLine] | None
     fields: Sequence[str]
 
@@ -78,27 +89,46 @@ class Preferences:
         self._identity = identity
         self._clock = clock
 
-    async def page(self, conn: Conn, identifier: IdentifierId) -> Page | None:
+    async def languages(self, conn: Conn, identifier: IdentifierId) -> list[str]:
+        """What her sources say of her language, the newest first; empty when they say nothing, or when nobody knows who she is."""
+        found = (await self._identity.subjects(conn, [identifier])).get(identifier)
+        if found is None or len(found.people) != 1:
+            return []
+        records = (await self._identity.records(conn, found.people)).get(found.people[0], [])
+        newest = sorted((one for one in records if one.current), key=lambda one: one.observed_at, reverse=True)
+        return [str(one.traits[name]) for one in newest for name in _LOCALES if name in one.traits]
+
+    async def subjects(self, conn: Conn, identifier: IdentifierId) -> Sequence[IdentifierId | RecordId] | None:
+        """On whose behalf the page speaks; None when the identifier is gone."""
+        speaker = await self._speaker(conn, identifier)
+        return None if speaker is None else speaker.subjects
+
+    async def page(self, conn: Conn, identifier: IdentifierId, say: Words) -> Page | None:
         """The page; None when the identifier is gone."""
         speaker = await self._speaker(conn, identifier)
         if speaker is None:
             return None
         at, rules = self._clock.now(), self._consent.rules
-        shown = _rows(speaker, rules, at)
-        signals = [a.given_at for a in speaker.state.acts if a.purpose == SALE_SHARE and a.mechanism == "gpc"]
+        shown = _rows(speaker, rules, say, at)
         history = await self._consent.history_of(conn, speaker.subjects)
         return Page(
             controller=self._consent.settings.controller,
             rows=shown,
-            honoured_at=min(signals) if signals else None,
+            honoured=_honoured(speaker.state, rules, say, at),
             history=list(reversed(history)),
             fields=[row.field for row in shown if not row.fixed],
         )
 
     async def save(
-        self, conn: Conn, identifier: IdentifierId, answers: Mapping[str, str], *, everything: str | None = None
+        self,
+        conn: Conn,
+        identifier: IdentifierId,
+        answers: Mapping[str, str],
+        say: Words,
+        *,
+        everything: str | None = None,
     ) -> list[ActId]:
-        """Record what was answered: field -> granted or denied; ``everything`` answers all rows alike.
+        """Record what was answered: field -> granted or denied; ``everything`` answers all rows alike; ``say``: the words of the page.
 
         Only rows of the page count, only words that are an answer, and only what differs from what holds already.
         """
@@ -106,7 +136,7 @@ class Preferences:
         if speaker is None:
             return []
         at, acts = self._clock.now(), []
-        for row in _rows(speaker, self._consent.rules, at):
+        for row in _rows(speaker, self._consent.rules, say, at):
             word = everything or answers.get(row.field)
             if row.fixed or word not in {Status.GRANTED, Status.DENIED}:
                 continue
@@ -115,7 +145,7 @@ class Preferences:
                 denial = self._consent.denial(identifier, row.purpose, row.channel, mechanism=MECHANISM, actor="person")
                 acts.append(denial)
             elif word == Status.GRANTED and (standing or row.answer != Answer.GRANTED):
-                notice = await self._notice(conn, row)
+                notice = await self._notice(conn, row, say)
                 lifted = [s for s in speaker.subjects if any(a.subject == s for a in standing)]
                 acts += [self._grant(s, row, notice, at) for s in dict.fromkeys([identifier, *lifted])]
         return await self._consent.record(conn, acts)
@@ -134,14 +164,14 @@ class Preferences:
             given_at=at,
         )
 
-    async def _notice(self, conn: Conn, row: Row) -> Notice:
-        """The words beside the choice, as shown."""
-        words = (
-            f"{row.title} {row.label}\n{row.description}\nAsked by {self._consent.settings.controller}. "
-            "You may say no, and you may change your answer on this page at any time."
-        )
+    async def _notice(self, conn: Conn, row: Row, say: Words) -> Notice:
+        """The words beside the choice, as shown, in the language they were shown in."""
+        asked_by = say("notice.asked_by", controller=self._consent.settings.controller)
+        words = f"{row.title} {row.label}\n{row.description}\n{asked_by}"
         version = f"preferences-{self._consent.rules.purposes.version}"
-        return await self._consent.publish_notice(conn, words, version=version, language="en", listed=[row.purpose])
+        return await self._consent.publish_notice(
+            conn, words, version=version, language=say.language, listed=[row.purpose]
+        )
 
     async def _speaker(self, conn: Conn, identifier: IdentifierId) -> _Speaker | None:
         found = (await self._identity.subjects(conn, [identifier])).get(identifier)
@@ -158,7 +188,18 @@ class Preferences:
         return _Speaker(identifier, subjects, [act for acts in said.values() for act in acts], state)
 
 
-def _rows(speaker: _Speaker, rules: Rules, at: datetime) -> list[Row]:
+def _honoured(state: ConsentState, rules: Rules, say: Words, at: datetime) -> Honoured | None:
+    """The oldest directive that stands, and what it covers (11 CCR 7025(c)(6))."""
+    mechanisms = next(kind.mechanisms for kind in rules.precedence.classes if kind.name == _DIRECTIVE)
+    heard = [a for a in gate.standing(state.acts, rules, SALE_SHARE, None, at) if a.mechanism in mechanisms]
+    if not heard:
+        return None
+    first = min(heard, key=lambda act: (act.given_at, act.id))
+    covered = [one.told(say.language)[0] for one in rules.purposes.by_key.values() if one.sale_share]
+    return Honoured(first.given_at, "signal" if first.mechanism == "gpc" else "request", covered)
+
+
+def _rows(speaker: _Speaker, rules: Rules, say: Words, at: datetime) -> list[Row]:
     """Every purpose without children that a person is asked about, channel by channel; and whatever else stands denied."""
     tree = rules.purposes
     asked: dict[tuple[str, str | None], None] = {}
@@ -172,30 +213,29 @@ def _rows(speaker: _Speaker, rules: Rules, at: datetime) -> list[Row]:
                 asked[key] = None
     places = {key: place for place, key in reversed(list(enumerate(purpose for purpose, _ in asked)))}
     wide_first = sorted(asked, key=lambda one: (places[one[0]], one[1] is not None))
-    return [_row(speaker, rules, tree.expect(purpose), channel, at) for purpose, channel in wide_first]
+    return [_row(speaker, rules, say, tree.expect(purpose), channel, at) for purpose, channel in wide_first]
 
 
-def _row(speaker: _Speaker, rules: Rules, purpose: Purpose, channel: str | None, at: datetime) -> Row:
+def _row(speaker: _Speaker, rules: Rules, say: Words, purpose: Purpose, channel: str | None, at: datetime) -> Row:
     answer = gate.permission(speaker.state, purpose.key, channel, at)
     standing = gate.standing(speaker.said, rules, purpose.key, channel, at)
     since = next((a.given_at for a in speaker.state.acts if a.id == answer.act), None)
+    title, description = purpose.told(say.language)
     holds = "" if answer.answer is Answer.UNDETERMINED else answer.answer.value
     return Row(
         field=f"{purpose.key}|{channel or ''}",
         purpose=purpose.key,
         channel=channel,
-        title=purpose.title,
-        label=_CHANNELS.get(channel or "", channel or "everywhere") if len(purpose.channels) > 1 else "",
-        description=purpose.description,
+        title=title,
+        label=say.of("channel", channel or "everywhere") if len(purpose.channels) > 1 else "",
+        description=description,
         answer=holds,
-        why=_why(answer, elsewhere=answer.answer is Answer.DENIED and not standing),
+        why=_why(answer, say, elsewhere=answer.answer is Answer.DENIED and not standing),
         since=since,
         fixed=answer.reason in _FIXED,
     )
 
 
-def _why(answer: Permission, *, elsewhere: bool) -> str:
-    words = text(answer.reason)
-    if elsewhere and answer.reason not in _FIXED:
-        return f"{words} This follows from a wider choice of yours, or from one under another contact."
-    return words
+def _why(answer: Permission, say: Words, *, elsewhere: bool) -> str:
+    words = say.reason(answer.reason)
+    return f"{words} {say('preferences.wider')}" if elsewhere and answer.reason not in _FIXED else words

@@ -42,6 +42,15 @@ Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max
 Channel = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
 
 
+class Translation(BaseModel):
+    """What a purpose is called in another language."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    description: str
+
+
 class Purpose(BaseModel):
     """One purpose, as written in the file."""
 
@@ -57,6 +66,12 @@ class Purpose(BaseModel):
     basis: dict[str, Basis]
     balancing_test: str | None = None
     sale_share: bool = False
+    translations: dict[str, Translation] = {}
+
+    def told(self, language: str) -> tuple[str, str]:
+        """Title and description in this language, in English where it has none."""
+        found = self.translations.get(language)
+        return (found.title, found.description) if found else (self.title, self.description)
 
     def basis_in(self, jurisdiction: str) -> Basis:
         """The one basis that holds there; an unnamed jurisdiction has the default's."""

@@ -1,66 +1,66 @@
-"""Templates of the token pages. Enters: values. Leaves: HTML, every value escaped; an undefined name is an error.
+"""Templates of the token pages. Enters: values and a language's words. Leaves: HTML, every value escaped; an undefined name is an error.
 
 ``templates/base.html`` and ``static/candor.css`` are the look of all public pages; other rooms may link the stylesheet.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from consent.acts import Status
-from consent.purposes import EVERYTHING, SALE_SHARE, PurposeTree
+from consent.purposes import PurposeTree
 from consent.views import HistoryLine
+from consent.wording import LANGUAGES, Words, words
 
 _HERE: Final = Path(__file__).parent
 STYLESHEET: Final = (_HERE / "static" / "candor.css").read_bytes()
-_WAYS: Final = {
-    "preference_page": "on this page",
-    "one_click": "by the unsubscribe link of a message",
-    "gpc": "by your browser’s privacy signal",
-    "import": "brought over from another system of ours",
-    "form": "in a form",
-    "api": "in one of our services",
-    "officer": "recorded by our staff",
-    "spam_complaint": "by marking a message as spam",
-    "push_gone": "your device no longer takes our notifications",
-    "restriction": "at your request",
-    "opt_out_request": "at your request",
-    "suppression": "kept from an earlier request",
-}
-_WORDS: Final = {
-    Status.GRANTED.value: "Yes",
-    Status.DENIED.value: "No",
-    Status.UNREADABLE.value: "A choice that could not be read, taken as no",
-}
+_ENV: Final = Environment(
+    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+_STATUS: Final = {Status.GRANTED.value: "yes", Status.DENIED.value: "no", Status.UNREADABLE.value: "status.unreadable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another language that a page can be read in."""
+
+    language: str
+    name: str
 
 
 class Pages:
-    """Renders by template name."""
+    """Renders by template name, in one language."""
 
-    def __init__(self, purposes: PurposeTree, controller: str) -> None:
+    def __init__(self, purposes: PurposeTree, controller: str, say: Words) -> None:
         self._purposes = purposes
-        self._env = Environment(
-            loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-        self._env.globals["controller"] = controller
-        self._env.filters["moment"] = moment
-        self._env.filters["way"] = lambda mechanism: _WAYS.get(mechanism, mechanism.replace("_", " "))
-        self._env.filters["said"] = self._said
+        self._controller = controller
+        self.say = say
 
-    def render(self, template: str, **values: object) -> str:
-        """The page as HTML."""
-        return self._env.get_template(template).render(**values)
+    def render(self, template: str, *, elsewhere: bool = True, **values: object) -> str:
+        """The page as HTML. ``elsewhere``: it offers the other languages."""
+        return _ENV.get_template(template).render(
+            controller=self._controller,
+            say=self.say,
+            said=self._said,
+            others=self._others() if elsewhere else (),
+            **values,
+        )
+
+    def message(self, what: str) -> str:
+        """A calm page with one thing to say: a key of ``message`` in the wording."""
+        return self.render(
+            "message.html", elsewhere=False, title=self.say(f"message.{what}"), words=self.say(f"message.{what}_text")
+        )
+
+    def _others(self) -> Sequence[Other]:
+        return [Other(one, words(one)("name")) for one in LANGUAGES if one != self.say.language]
 
     def _said(self, line: HistoryLine) -> str:
         known = self._purposes.get(line.act.purpose)
-        special = {EVERYTHING: "any use of your data", SALE_SHARE: "selling or sharing your data"}
-        subject = known.title if known else special.get(line.act.purpose, line.act.purpose)
-        on = f" ({line.act.channel})" if line.act.channel and known and len(known.channels) > 1 else ""
-        return f"{_WORDS.get(line.act.status, line.act.status)} — {subject}{on}"
-
-
-def moment(at: datetime) -> str:
-    """A time as people read it."""
-    return at.astimezone(UTC).strftime("%-d %B %Y, %H:%M UTC")
+        subject, _ = self.say.purpose(self._purposes, line.act.purpose)
+        channel = line.act.channel if known and len(known.channels) > 1 else None
+        on = f" ({self.say.of('channel', channel)})" if channel else ""
+        return f"{self.say(_STATUS[line.act.status])} — {subject}{on}"

@@ -34,6 +34,14 @@ class ConsentSettings(Section):
         Path | None,
         Field(description="YAML retention schedule of your own. Absent: the shipped consent/data/retention.yaml."),
     ] = None
+    storage_location: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="Where what people told you is stored, as receipts say it: a location of the Data Privacy Vocabulary, for "
+            "example loc:DE.",
+        ),
+    ] = "dpv:RemoteLocation"
     tcf_vendor_id: Annotated[
         int | None,
         Field(

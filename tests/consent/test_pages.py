@@ -85,7 +85,30 @@ async def unsubscribe(house: House) -> str:
     )
 
 
+async def receipt(house: House) -> str:
+    url = (await answered(house)).partition("?")[0]
+    _, _, email = await house.person("ada@example.org")
+    async with house.kernel.db.transaction() as conn:
+        await house.consent.apply_gpc(conn, [email], raw=b"Sec-GPC: 1", actor="browser")
+    return f"{url}/receipt"
+
+
+async def german(house: House) -> str:
+    _, _, email = await house.person("ada@example.org")
+    await house.record(house.grant(email), house.grant(email, "analytics", status="denied", notice=None))
+    async with house.kernel.db.transaction() as conn:
+        await house.consent.apply_gpc(conn, [email], raw=b"Sec-GPC: 1", actor="browser")
+    return f"{preferences(house, email)}?lang=de&saved=1"
+
+
+async def german_unsubscribe(house: House) -> str:
+    return f"{await unsubscribe(house)}?lang=de"
+
+
 PAGES = {
+    receipt: (200, ["Blue Shop", "Your receipt", "Nobody can change what is written here"]),
+    german: (200, ["Blue Shop", "Was wir Ihnen senden dürfen, und warum", "Gespeichert."]),
+    german_unsubscribe: (200, ["Blue Shop", "Diese Nachrichten beenden?"]),
     fresh: (200, ["Blue Shop", "What we may send you, and why", "Say yes or no"]),
     answered: (200, ["Blue Shop", "What we may send you, and why", "Saved."]),
     passed_on: (200, ["Blue Shop", "What we may send you, and why"]),

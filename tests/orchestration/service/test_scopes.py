@@ -50,6 +50,8 @@ PUBLIC = {
     "POST /u/{token}": "the token is the right",
     "GET /preferences/{token}": "the token is the right",
     "POST /preferences/{token}": "the token is the right",
+    "GET /preferences/{token}/receipt": "the token is the right",
+    "POST /preferences/{token}/receipt": "the token is the right",
     "POST /webhooks/sendgrid": "the provider's signature is the right, checked before anything is parsed",
     "GET /why/{token}": "the token is the right",
     "POST /why/{token}/not-interested": "the token is the right",
@@ -131,7 +133,12 @@ async def test_a_page_never_tells_a_good_token_of_another_door_from_a_bad_one(
     kernel: Kernel, client: httpx.AsyncClient, path: str
 ) -> None:
     """A link opens the page it was made for and no other; what a stranger sees does not depend on the token."""
-    own = {"/u/{token}": "unsubscribe", "/preferences/{token}": "preferences", "/why/{token}": "why"}[path]
+    own = {
+        "/u/{token}": "unsubscribe",
+        "/preferences/{token}": "preferences",
+        "/preferences/{token}/receipt": "preferences",
+        "/why/{token}": "why",
+    }[path]
     bad = await client.get(path.format(token="nonsense"))
     assert bad.status_code in {200, 404, 410}
     assert bad.headers["content-type"].startswith("text/html")
