@@ -6,14 +6,11 @@ over the graph), change or remove an act, or turn an unknown into a yes.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from audit.entries import NewEntry
 from audit.service import Audit
-from audit.tags import Tag
-from consent import figures, gate, imports, precedence, purposes, store
+from consent import figures, gate, imports, precedence, purposes, store, writing
 from consent.acts import ActView, ConsentAct, NewAct, Notice, Status, check
 from consent.errors import UnknownSubject
 from consent.gate import ConsentState
@@ -23,15 +20,14 @@ from consent.precedence import Rules
 from consent.purposes import SALE_SHARE, Basis
 from consent.settings import ConsentSettings
 from consent.shredding import Shredder
-from consent.store import ActRow
+from consent.states import States
 from consent.views import Check, HistoryLine
 from identity.identifiers import Identifier
-from identity.people import Subject
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
 from kernel.errors import InvalidInput
-from kernel.ids import ActId, IdentifierId, PersonId, RecordId, new_id
+from kernel.ids import ActId, IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
 
 CONTACTS: Final = frozenset({"email", "phone"})  # kinds that a person may ask to be kept silent after an erasure
@@ -52,6 +48,7 @@ class Consent:
         self.settings = settings or ConsentSettings()
         self.shredder = Shredder(kernel)
         self.rules = Rules(purposes.load(self.settings.purposes_file), precedence.load(), self.settings.jurisdiction)
+        self._states = States(identity, self.rules)
 
     @property
     def name(self) -> str:
@@ -83,10 +80,10 @@ class Consent:
         missing = sum(act.subject not in subjects for act in checked)
         if missing:
             raise UnknownSubject(f"expected subjects of this installation, got {missing} that are unknown or erased")
-        rows = await self._sealed(checked, subjects, now)
+        rows = await writing.sealed(self._kernel.vault, checked, subjects, now)
         kept = await store.insert_acts(conn, rows)
         fresh = [row for row in rows if kept[row.id] == row.id]
-        await self._audit.append(conn, [_entry(row, subjects[row.act.subject]) for row in fresh])
+        await self._audit.append(conn, [writing.entry(row, subjects[row.act.subject]) for row in fresh])
         figures.count(conn, fresh)
         await self.touch(conn, {person for row in fresh for person in subjects[row.act.subject].people})
         return [kept[row.id] for row in rows]
@@ -200,38 +197,7 @@ class Consent:
         Versions are read first: whatever changes after that is caught by the fence. ``known_at``: only what was
         recorded by then, on the graph of today.
         """
-        versions = await store.versions(conn, people)
-        members = await self._identity.members(conn, people)
-        maybe = {other for held in members.values() for other in held.loose}
-        others = await self._identity.members(conn, sorted(maybe - members.keys())) if maybe else {}
-        everyone = {**others, **members}
-        subjects: dict[PersonId, tuple[str, ...]] = {
-            person: (*held.identifiers, *held.records) for person, held in everyone.items()
-        }
-        said = await store.views(
-            conn, list(dict.fromkeys(s for held in subjects.values() for s in held)), known_at=known_at
-        )
-        states = {}
-        for person in people:
-            version = versions.get(person)
-            own = frozenset(subjects.get(person, ()))
-            loose = members[person].loose if person in members else ()
-            acts = [act for s in own for act in said.get(s, ())]
-            acts += [
-                replace(act, loose=True)
-                for s in {s for other in loose for s in subjects.get(other, ())} - own
-                for act in said.get(s, ())
-            ]
-            erased = version.erased_at if version else None
-            states[person] = ConsentState(
-                person=person,
-                version=version.version if version else 0,
-                acts=tuple(acts),
-                rules=self.rules,
-                known=bool(own),
-                erased_at=erased if known_at is None or (erased is not None and erased <= known_at) else None,
-            )
-        return states
+        return await self._states.of(conn, people, known_at=known_at)
 
     async def state(self, conn: Conn, person: PersonId, *, known_at: datetime | None = None) -> ConsentState:
         """One person's state, as known at ``known_at``; ask the gate with the moment you mean."""
@@ -247,26 +213,7 @@ class Consent:
         When one person holds them, her state binds too. When several do, all their denials bind and only what was
         granted on the identifiers themselves permits.
         """
-        everything = list(dict.fromkeys(one for group in groups for one in group))
-        subjects = await self._identity.subjects(conn, everything)
-        states = await self.states(conn, sorted({p for s in subjects.values() for p in s.people}))
-        said = await store.views(conn, everything)
-        answers = []
-        for group in groups:
-            people = sorted({p for one in group if one in subjects for p in subjects[one].people})
-            own = {act.id: act for one in group for act in said.get(one, ())}
-            for person in people:
-                for act in states[person].acts:
-                    own.setdefault(act.id, act if len(people) == 1 else replace(act, loose=True))
-            answers.append(
-                ConsentState(
-                    person=people[0] if len(people) == 1 else None,
-                    version=states[people[0]].version if len(people) == 1 else 0,
-                    acts=tuple(own.values()),
-                    rules=self.rules,
-                )
-            )
-        return answers
+        return await self._states.of_identifiers(conn, groups)
 
     async def fence(self, conn: Conn, versions: Mapping[PersonId, int]) -> set[PersonId]:
         """Those whose consent moved since ``versions`` was read. The others cannot move until this transaction ends."""
@@ -368,33 +315,3 @@ class Consent:
 
     def _checked(self, act: NewAct, now: datetime) -> NewAct:
         return check(act, rules=self.rules, controller=self.settings.controller, now=now)
-
-    async def _sealed(self, acts: Sequence[NewAct], subjects: Mapping[str, Subject], now: datetime) -> list[ActRow]:
-        keys = await self._kernel.vault.unwrap({subjects[act.subject].key_id for act in acts if act.raw})
-        rows = []
-        for act in acts:
-            fresh = new_id("act")
-            key = keys[subjects[act.subject].key_id] if act.raw else None
-            raw = key.seal("consent.acts", "raw", fresh, act.raw) if key else None
-            rows.append(ActRow(fresh, act, now, raw, key.id if key else None))
-        return rows
-
-
-def _entry(row: ActRow, subject: Subject) -> NewEntry:
-    act = row.act
-    facts: dict[str, Json] = {
-        "purpose": act.purpose,
-        "status": act.status,
-        "channel": act.channel,
-        "basis": act.basis,
-        "jurisdiction": act.jurisdiction,
-        "mechanism": act.mechanism,
-        "verified": act.verified,
-        "given_at": act.given_at.isoformat(),
-        "expires_at": act.expires_at.isoformat() if act.expires_at else None,
-        "notice": {"hash": act.notice.text_hash, "version": act.notice.version, "language": act.notice.language}
-        if act.notice
-        else None,
-    }
-    refs = {"act": row.id, "subject": act.subject}
-    return NewEntry(Tag.CONSENT_RECORDED, refs, facts, key_id=subject.key_id, actor=act.actor)
