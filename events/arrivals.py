@@ -6,6 +6,7 @@ came along (a mistyped e-mail trait must not cost the event).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, cast
 
@@ -23,6 +24,7 @@ from kernel.errors import Problem
 from kernel.ids import DecisionId, EventId, is_id, new_id
 from kernel.vault import Vault
 
+_VISITOR: Final = ("anonymousId", "previousId")
 _OWN: Final = {"anonymous_id": "/anonymousId", "login_id": "/userId", "customer_id": "/userId"}
 
 
@@ -32,17 +34,17 @@ def arrive(
     """One item at the door. ``received_at`` is both its receipt and the time from which we know of it."""
     call = parse(item, kind=context.kind, sent_at=context.sent_at, limits=limits)
     if isinstance(call, Problem):
-        return Reject(call.pointer, call.reason, item, _salvaged(item, source, context), context)
+        return _fault(call.pointer, call.reason, item, source, context)
     found: list[Identifier] = []
     for kind, value in identifiers(call, user_kind=source.user_kind, browser=context.browser):
         try:
             found.append(Identifier(kind, value))
         except InvalidIdentifier:
             if value in {call.user_id, call.anonymous_id}:
-                return Reject(_OWN.get(kind, "/userId"), f"expected a valid {kind}", item, tuple(found), context)
+                return _fault(_OWN.get(kind, "/userId"), f"expected a valid {kind}", item, source, context)
     if not found:
         reason = "expected anonymousId with a browser key" if context.browser else "expected an identifier"
-        return Reject("/anonymousId", reason, item, (), context)
+        return _fault("/anonymousId", reason, item, source, context)
     told, kinds = traits(call) if not context.browser else ({}, {})
     event_id = new_id("evt")
     verdict = machine.verdict(_agent(call) or (context.user_agent if context.browser else None))
@@ -63,7 +65,7 @@ def arrive(
         decision_id=decision_of(call.properties),
         machine=verdict.machine,
         confidence=verdict.confidence,
-        refused=_declined(call, source),
+        refused=_declined(call.context, source),
         gpc=context.gpc,
         strings=_strings(call),
         actor=context.actor,
@@ -107,9 +109,9 @@ def _agent(call: Call) -> str | None:
     return agent if isinstance(agent, str) else None
 
 
-def _declined(call: Call, source: Source) -> bool:
+def _declined(context: Json, source: Source) -> bool:
     """``context.consent.categoryPreferences`` says no to the source's purpose or to one above it (marketing.*)."""
-    consent = call.context.get("consent")
+    consent = context.get("consent") if isinstance(context, Mapping) else None
     choices = consent.get("categoryPreferences") if isinstance(consent, Mapping) else None
     if not isinstance(choices, Mapping):
         return False
@@ -129,16 +131,27 @@ def _strings(call: Call) -> hearing.Strings:
     return hearing.Strings(tcf, gpp)
 
 
-def _salvaged(item: Json, source: Source, context: CollectContext) -> tuple[Identifier, ...]:
-    """Identifiers of an item that is no call, so that consent can be asked before anything of it is kept."""
+def _fault(pointer: str, reason: str, item: Json, source: Source, context: CollectContext) -> Reject:
+    declined = _declined(item.get("context"), source) if isinstance(item, Mapping) else False
+    return Reject(pointer, reason, item, _salvaged(item, source), context, refused=declined)
+
+
+def _salvaged(item: Json, source: Source) -> tuple[Identifier, ...]:
+    """Identifiers of an item that is no call, so that consent can be asked before anything of it is kept, and an erasure finds it.
+
+    Whatever it names counts, also with a public key: here a name takes nothing from anybody, it only makes the answer stricter.
+    """
     if not isinstance(item, Mapping):
         return ()
-    found = []
-    for key, kind in (("userId", source.user_kind), ("anonymousId", "anonymous_id")):
-        value = item.get(key)
-        if isinstance(value, str) and (kind == "anonymous_id" or not context.browser):
-            try:
-                found.append(Identifier(kind, value))
-            except InvalidIdentifier:
-                continue
+    named = [(source.user_kind, item.get("userId")), *(("anonymous_id", item.get(key)) for key in _VISITOR)]
+    around = item.get("context")
+    for told in (item.get("traits"), around.get("traits") if isinstance(around, Mapping) else None):
+        if isinstance(told, Mapping):
+            named += [(kind, told.get(kind)) for kind in ("email", "phone")]
+    found: dict[Identifier, None] = {}
+    for kind, value in named:
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(text, str) and text.strip():
+            with suppress(InvalidIdentifier):
+                found[Identifier(kind, text.strip())] = None
     return tuple(found)

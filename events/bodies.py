@@ -17,6 +17,7 @@ from events.errors import BadBody, BodyTooLarge
 from kernel.canonical import Json
 from kernel.errors import Problem
 
+_GZIPPED: Final = frozenset({"gzip", "x-gzip"})
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's word for "a gzip header is expected"
 
 
@@ -35,8 +36,9 @@ def decode(raw: bytes, encoding: str | None, limit: int) -> Mapping[str, Json]:
         BodyTooLarge: longer than ``limit`` bytes after decompression.
         BadBody: not gzip although announced, not JSON, or not an object.
     """
-    plain = _inflated(raw, limit) if encoding == "gzip" else raw
-    if encoding not in {None, "", "identity", "gzip"}:
+    named = (encoding or "identity").strip().lower()  # RFC 9110: names of codings have no case
+    plain = _inflated(raw, limit) if named in _GZIPPED else raw
+    if named not in {"identity", *_GZIPPED}:
         raise BadBody("expected Content-Encoding gzip or none, got another", remedy="Send plain JSON or gzip.")
     if len(plain) > limit:
         raise BodyTooLarge(f"expected at most {limit} bytes, got more")

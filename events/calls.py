@@ -83,12 +83,16 @@ def event_time(call: Call, received_at: datetime) -> datetime:
     """When it happened, by the receiver's clock: ``receivedAt - (sentAt - originalTimestamp)`` (V2).
 
     ``timestamp`` stands in for an absent ``originalTimestamp``, as client libraries use it. Without ``sentAt`` the
-    sender's clock cannot be judged and its word is taken. Nothing happens after it was received.
+    sender's clock cannot be judged and its word is taken; likewise where the difference leads out of the calendar. Nothing
+    happens after it was received.
     """
     original = call.original_timestamp or call.timestamp
     if original is None:
         return received_at
-    moment = original if call.sent_at is None else received_at - (call.sent_at - original)
+    try:
+        moment = original if call.sent_at is None else received_at - (call.sent_at - original)
+    except OverflowError:
+        moment = original
     return min(moment, received_at)
 
 

@@ -78,11 +78,16 @@ class Ingest:
         return outcomes
 
     async def refuse(self, conn: Conn, rejects: Sequence[tuple[Reject, Source]], at: datetime) -> None:
-        """Keep rejected items for a replay, where their subject's permission is known; count all of them."""
+        """Keep rejected items for a replay, where their subject is named and its permission known; count all of them.
+
+        An item that names nobody is only counted: no erasure would ever find it.
+        """
         allowed = await self.permitted(conn, dict.fromkeys((s.purpose, r.identifiers) for r, s in rejects))
         kept = []
         for reject, source in rejects:
-            if allowed[source.purpose, reject.identifiers] and (words := _letter_words(reject)) is not None:
+            if reject.refused or not reject.identifiers or not allowed[source.purpose, reject.identifiers]:
+                continue
+            if (words := _letter_words(reject)) is not None:
                 kept.append((reject, source, words))
         if kept:
             key_ids = await self._vault.create_keys(len(kept))
@@ -169,13 +174,13 @@ class Ingest:
         return self._vault.pepper("events/subject", told)
 
     async def _remember(self, conn: Conn, arrivals: Sequence[Arrival], outcomes: Sequence[Status]) -> None:
-        """One entry a source and commit, with counts and a digest of the event ids; refused ones are only counted."""
-        by_source: dict[str, list[tuple[Arrival, Status]]] = {}
+        """One entry a source, sender and commit, with counts and a digest of the event ids; refused ones are only counted."""
+        by_sender: dict[tuple[str, str], list[tuple[Arrival, Status]]] = {}
         for arrival, outcome in zip(arrivals, outcomes, strict=True):
-            by_source.setdefault(arrival.source.name, []).append((arrival, outcome))
+            by_sender.setdefault((arrival.source.name, arrival.actor), []).append((arrival, outcome))
         entries = []
         filtered: Counter[tuple[str, str]] = Counter()
-        for name, rows in sorted(by_source.items()):
+        for (name, actor), rows in sorted(by_sender.items()):
             counts = Counter(outcome for _, outcome in rows)
             if counts["accepted"]:
                 ids = [a.event_id for a, outcome in rows if outcome == "accepted"]
@@ -184,9 +189,9 @@ class Ingest:
                     "duplicates": counts["duplicate"],
                     "events": digest(ids),
                 }
-                entries.append(NewEntry(Tag.EVENTS_ACCEPTED, {"source": name}, facts, actor=rows[0][0].actor))
+                entries.append(NewEntry(Tag.EVENTS_ACCEPTED, {"source": name}, facts, actor=actor))
             if counts["filtered"]:
-                filtered[name, FILTERED] = counts["filtered"]
+                filtered[name, FILTERED] += counts["filtered"]
         await self._audit.append(conn, entries)
         await self.count(conn, filtered)
 
@@ -266,6 +271,7 @@ def _letter_words(reject: Reject) -> bytes | None:
         "sentAt": sent_at,
         "browser": context.browser,
         "gpc": context.gpc,
+        "userAgent": context.user_agent,
     }
     try:
         return orjson.dumps(kept)

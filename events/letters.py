@@ -5,6 +5,8 @@ transaction, so a replay that is killed neither loses nor doubles anything; its 
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import cast
 
@@ -14,37 +16,57 @@ from events import store
 from events.arrivals import arrive
 from events.calls import Limits
 from events.ingest import Ingest
-from events.log import CollectContext, Reject, ReplayReport, Source
+from events.log import CollectContext, Reject, ReplayReport, Source, Status
 from events.store import Letter
 from kernel.canonical import Json
+from kernel.ids import KeyId
 from kernel.kernel import Kernel
-from kernel.vault import SubjectKey
+from kernel.vault import KeyDestroyed, SubjectKey
 
 
 async def replay(
     kernel: Kernel, ingest: Ingest, sources: dict[str, Source], limits: Limits, *, source: str | None, limit: int
 ) -> ReplayReport:
-    """Up to ``limit`` letters, oldest first, through the same checks and the same gate."""
+    """Every letter once, oldest first, ``limit`` at a time, through the same checks and the same gate."""
     counts: Counter[str] = Counter()
-    async with kernel.db.reading() as conn:
-        letters = await store.letters(conn, source, 0, limit)
-    keys = await kernel.vault.unwrap([letter.key_id for letter in letters])
-    for letter in letters:
-        key, declared = keys.get(letter.key_id), sources.get(letter.source)
-        if declared is None:
-            counts["rejected"] += 1
-            continue
-        async with kernel.db.transaction() as conn:
-            if key is not None:
-                item, context = _opened(letter, key)
-                arrival = arrive(item, declared, context, letter.received_at, vault=kernel.vault, limits=limits)
-                if isinstance(arrival, Reject):
-                    counts["rejected"] += 1
-                    continue
-                counts[(await ingest.take(conn, [arrival]))[0]] += 1
-            await store.drop_letters(conn, [letter.letter_id])
-        await kernel.vault.destroy([letter.key_id])
-    return ReplayReport(counts["accepted"], counts["duplicate"], counts["rejected"], counts["filtered"])
+    after = 0
+    while True:
+        async with kernel.db.reading() as conn:
+            letters = await store.letters(conn, source, after, limit)
+        keys = await kernel.vault.unwrap([letter.key_id for letter in letters])
+        for letter in letters:
+            outcome = await _replayed(kernel, ingest, sources.get(letter.source), limits, letter, keys)
+            counts.update([outcome] if outcome is not None else [])
+        if len(letters) < limit:
+            return ReplayReport(counts["accepted"], counts["duplicate"], counts["rejected"], counts["filtered"])
+        after = letters[-1].letter_id
+
+
+async def _replayed(
+    kernel: Kernel,
+    ingest: Ingest,
+    source: Source | None,
+    limits: Limits,
+    letter: Letter,
+    keys: Mapping[KeyId, SubjectKey],
+) -> Status | None:
+    """What became of one letter; None when it can never be opened again, or somebody else took it meanwhile."""
+    if source is None:
+        return "rejected"
+    arrival = None
+    if (key := keys.get(letter.key_id)) is not None:
+        with suppress(KeyDestroyed):  # by an erasure, or by whoever replayed it a moment ago
+            item, context = _opened(letter, key)
+            arrival = arrive(item, source, context, letter.received_at, vault=kernel.vault, limits=limits)
+    if isinstance(arrival, Reject):
+        return "rejected"
+    outcome = None
+    async with kernel.db.transaction() as conn:
+        # Whoever removes the row owns the letter: of two replays one takes it, and nothing is left to take after an erasure.
+        if await store.drop_letters(conn, [letter.letter_id]) and arrival is not None:
+            (outcome,) = await ingest.take(conn, [arrival])
+    await kernel.vault.destroy([letter.key_id])
+    return outcome
 
 
 def _opened(letter: Letter, key: SubjectKey) -> tuple[Json, CollectContext]:
@@ -57,5 +79,6 @@ def _opened(letter: Letter, key: SubjectKey) -> tuple[Json, CollectContext]:
         kind=kept["kind"],
         gpc=kept["gpc"],
         browser=kept["browser"],
+        user_agent=kept.get("userAgent"),  # letters of earlier versions have none
     )
     return cast("Json", kept["item"]), context

@@ -136,13 +136,14 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """An item that was no call: its fault, and what could still be read of its subject."""
+    """An item that was no call: its fault, what could still be read of its subject, and whether the sender says that she declined."""
 
     pointer: str
     reason: str
     item: Json = field(repr=False)
     identifiers: tuple[Identifier, ...]
     context: CollectContext
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ class Events:
         await self._ingest.count(conn, Counter({(source.name, FILTERED): count} if count else {}))
 
     async def replay(self, *, source: str | None = None, limit: int = 1_000) -> ReplayReport:
-        """Send dead letters through the door again, after a fix; those that are taken leave the table."""
+        """Send dead letters through the door again, after a fix, ``limit`` at a time; those that are taken leave the table."""
         await self._ready()
         async with self._kernel.db.reading() as conn:
             declared = await store.sources(conn)

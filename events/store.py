@@ -311,9 +311,10 @@ async def letters(conn: Conn, source: str | None, after: int, limit: int) -> lis
     ]  # fmt: skip
 
 
-async def drop_letters(conn: Conn, ids: Sequence[int]) -> None:
-    """Letters that were taken, or can never be opened again."""
-    await conn.execute("DELETE FROM events.dead_letters WHERE letter_id = ANY(%b::bigint[])", (list(ids),))
+async def drop_letters(conn: Conn, ids: Sequence[int]) -> int:
+    """Remove letters that were taken, or can never be opened again; how many of them were still there."""
+    cursor = await conn.execute("DELETE FROM events.dead_letters WHERE letter_id = ANY(%b::bigint[])", (list(ids),))
+    return cursor.rowcount
 
 
 async def count_refusals(conn: Conn, counts: Mapping[tuple[str, date, str], int]) -> None:

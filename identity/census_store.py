@@ -113,15 +113,23 @@ async def arrived(conn: Conn, since: datetime) -> int:
     return int(row["n"]) if row is not None else 0
 
 
-async def strangers(conn: Conn, records: Sequence[RecordId]) -> int:
-    """How many of these records no living person has."""
+async def strangers(conn: Conn, records: Sequence[RecordId]) -> list[RecordId]:
+    """Those of these records that no living person has."""
     cursor = await conn.execute(
-        "SELECT count(*) AS n FROM unnest(%b::text[]) AS w(id) WHERE NOT EXISTS"
-        " (SELECT 1 FROM identity.members m WHERE m.record_id = w.id)",
+        "SELECT w.id FROM unnest(%b::text[]) AS w(id) WHERE NOT EXISTS"
+        " (SELECT 1 FROM identity.members m WHERE m.record_id = w.id) ORDER BY 1",
         (list(records),),
     )
-    row = await cursor.fetchone()
-    return int(row["n"]) if row is not None else 0
+    return [RecordId(r["id"]) async for r in cursor]
+
+
+async def newcomers(conn: Conn, since: datetime) -> set[PersonId]:
+    """Live people who were made after a moment."""
+    cursor = await conn.execute(
+        "SELECT person_id FROM identity.people WHERE created_at > %b AND redirect_to IS NULL AND erased_at IS NULL",
+        (since,),
+    )
+    return {PersonId(r["person_id"]) async for r in cursor}
 
 
 async def old_rows(conn: Conn, before: datetime, purposes: Sequence[str], after: str, limit: int) -> list[OldRow]:

@@ -41,6 +41,10 @@ class Counts:
         """
         return await census_store.strayed(conn, await graph_store.version(conn))
 
-    async def strangers(self, conn: Conn, records: Sequence[RecordId]) -> int:
-        """How many of these records no living person has."""
+    async def strangers(self, conn: Conn, records: Sequence[RecordId]) -> list[RecordId]:
+        """Those of these records that no living person has."""
         return await census_store.strangers(conn, records)
+
+    async def newcomers(self, conn: Conn, since: datetime) -> set[PersonId]:
+        """Live people who were made after a moment."""
+        return await census_store.newcomers(conn, since)

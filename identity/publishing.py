@@ -5,7 +5,7 @@ graph version; memberships closed and opened, redirects, refused pairs, the chan
 caller's transaction. The rule itself is ``graph.assign``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ async def publish(
     labels = _labels(clusters, records, old)
     labels |= {old_id: labels[new_id_] for old_id, new_id_ in followers if new_id_ in labels and old_id in old}
     outcome = assign(old, labels, partial(new_id, "per"))
-    links, refused = _evidence(clusters, records, edges)
+    links, refused = _evidence(clusters, records, edges, old)
     before = await evidence_store.refused_pairs(conn)
     number = GraphVersion(await graph_store.version(conn) + 1)
     at = clock.now()
@@ -86,17 +86,17 @@ def _labels(clusters: "Clusters", records: Sequence[RecordId], old: dict[RecordI
 
 
 def _evidence(
-    clusters: "Clusters", records: Sequence[RecordId], edges: "Edges | None"
+    clusters: "Clusters", records: Sequence[RecordId], edges: "Edges | None", living: Container[RecordId]
 ) -> tuple[list[Edge], list[Refused]]:
-    """Edges and refused pairs by record id, the smaller id first, in one order."""
+    """Edges and refused pairs by record id, the smaller id first, in one order; none of who was erased since the table was read."""
     links: dict[tuple[RecordId, RecordId], float] = {}
     if edges is not None:
         for left, right, weight in zip(edges.left.tolist(), edges.right.tolist(), edges.weight.tolist(), strict=True):
             links[_pair(records[left], records[right])] = weight
     refused = {_pair(records[r.left], records[r.right]): (r.weight, str(r.cause)) for r in clusters.ambiguous}
     return (
-        [Edge(a, b, weight) for (a, b), weight in sorted(links.items())],
-        [Refused(a, b, weight, cause) for (a, b), (weight, cause) in sorted(refused.items())],
+        [Edge(a, b, weight) for (a, b), weight in sorted(links.items()) if a in living and b in living],
+        [Refused(a, b, *why) for (a, b), why in sorted(refused.items()) if a in living and b in living],
     )
 
 

@@ -170,6 +170,13 @@ class Database:
             async with self._readers.connection(_ACQUIRE_SECONDS) as conn:
                 yield conn
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Conn]:
+        """A connection that can only read, and all of whose statements see the state that the first one saw: for comparing."""
+        async with self.reading() as conn, conn.transaction():
+            await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield conn
+
     async def check(self) -> None:
         """One round trip; raises ``DatabaseUnavailable`` when there is no answer."""
         async with self.reading() as conn:

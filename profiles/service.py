@@ -245,8 +245,8 @@ class Profiles:
         """Forget every hot profile and make all of them anew from Postgres; the number of people."""
         await self._hot.clear()
         async with self._kernel.db.reading() as conn:
+            at = self._kernel.clock.now()  # first: whoever comes after it may be missing, nobody from before is
             people = await self._identity.people(conn)
-        at = self._kernel.clock.now()
         for purpose in self.settings.hot_purposes:
             ids: list[PersonId] = []
             rows: list[tuple[float, ...]] = []
@@ -322,6 +322,7 @@ class Profiles:
     ) -> dict[PersonId, HotProfile]:
         """Make hot profiles from Postgres, as of now or ``at``, and keep them; ``odd`` counts what was unreadable."""
         now = at or self._kernel.clock.now()
+        since = await self._hot.moment()
         async with self._kernel.db.reading() as conn:
             # Versions first: whatever changes while we read is caught by the fence.
             states = await self._consent.states(conn, people)
@@ -338,7 +339,7 @@ class Profiles:
             for person, profile in raw.items()
         }
         ttl = timedelta(seconds=self.settings.hot_seconds)
-        await self._hot.write(purpose, {person: pack(hot) for person, hot in made.items()}, ttl)
+        await self._hot.write(purpose, {person: pack(hot) for person, hot in made.items()}, ttl, since=since)
         return made
 
     async def _contacts(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, Sequence[Contact]]:

@@ -28,7 +28,30 @@ if TYPE_CHECKING:
 
 _PERSON: Final = "person_id"
 _AT_ONCE: Final = 200  # profiles a round trip: half a megabyte, which also a busy store takes within its timeout
+_DROPPED_SECONDS: Final = 300  # longer than making a profile from Postgres can take
 _log = get_logger("profiles.store")
+
+# A field of the key says when its profiles were dropped, by the store's own clock; what was read before that is not kept.
+_DROP: Final = """
+local now = redis.call('TIME')
+for _, key in ipairs(KEYS) do
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'dropped', now[1] .. string.format('%06d', now[2]))
+  redis.call('EXPIRE', key, ARGV[1])
+end
+"""
+_PUT: Final = """
+local kept = 0
+for place, key in ipairs(KEYS) do
+  local dropped = redis.call('HGET', key, 'dropped')
+  if not dropped or tonumber(dropped) < tonumber(ARGV[1]) then
+    redis.call('HSET', key, ARGV[2], ARGV[3 + place])
+    redis.call('PEXPIRE', key, ARGV[3])
+    kept = kept + 1
+  end
+end
+return kept
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +68,11 @@ class FeatureTable:
 
 
 class HotStore:
-    """``profile:{person}`` -> a hash of purpose -> bytes; one key a person, so that one deletion forgets all purposes."""
+    """``profile:{person}`` -> a hash of purpose -> bytes; one key a person, so that one deletion forgets all purposes.
+
+    A profile takes a while to make. One that was dropped meanwhile, because something happened, is not written back: ``write`` is told
+    the moment at which making it began.
+    """
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -66,14 +93,26 @@ class HotStore:
         except CacheUnavailable:
             return [None] * len(people)
 
-    async def write(self, purpose: str, profiles: Mapping[PersonId, bytes], ttl: timedelta) -> int:
-        """Keep these; the number kept."""
+    async def moment(self) -> int | None:
+        """The store's own clock, microseconds; None when it is down."""
+        try:
+            seconds, more = await self._cache.run(lambda redis: redis.time())
+        except CacheUnavailable:
+            return None
+        return int(seconds) * 1_000_000 + int(more)
+
+    async def write(
+        self, purpose: str, profiles: Mapping[PersonId, bytes], ttl: timedelta, *, since: int | None
+    ) -> int:
+        """Keep those that were not dropped since ``since``, a ``moment``; the number kept. Nothing without one."""
+        if since is None:
+            return 0
         kept = 0
         rows = list(profiles.items())
         for start in range(0, len(rows), _AT_ONCE):
             part = rows[start : start + _AT_ONCE]
             try:
-                kept += await self._cache.run(partial(_put, purpose, part, ttl))
+                kept += await self._cache.run(partial(_put, purpose, part, ttl, since))
             except CacheUnavailable as fault:
                 _log.warning("hot_profiles_not_kept", code=fault.code, count=len(profiles) - kept)
                 break
@@ -82,7 +121,8 @@ class HotStore:
     async def forget(self, people: Sequence[PersonId]) -> None:
         """Drop all purposes of these."""
         try:
-            await self._cache.delete([_key(person) for person in people])
+            for start in range(0, len(people), _AT_ONCE):
+                await self._cache.run(partial(_drop, people[start : start + _AT_ONCE]))
         except CacheUnavailable as fault:
             _log.warning("hot_profiles_not_dropped", code=fault.code, count=len(people))
 
@@ -95,13 +135,17 @@ class HotStore:
             return 0
 
 
-async def _put(purpose: str, profiles: Sequence[tuple[PersonId, bytes]], ttl: timedelta, redis: "Redis") -> int:
-    async with redis.pipeline(transaction=False) as pipe:
-        for person, words in profiles:
-            pipe.hset(_key(person), purpose, words)
-            pipe.pexpire(_key(person), ttl)
-        await pipe.execute()
-    return len(profiles)
+async def _put(
+    purpose: str, profiles: Sequence[tuple[PersonId, bytes]], ttl: timedelta, since: int, redis: "Redis"
+) -> int:
+    keys = [_key(person) for person, _ in profiles]
+    milliseconds = max(1, int(ttl.total_seconds() * 1000))
+    words = [words for _, words in profiles]
+    return int(await redis.eval(_PUT, len(keys), *keys, str(since), purpose, str(milliseconds), *words))
+
+
+async def _drop(people: Sequence[PersonId], redis: "Redis") -> None:
+    await redis.eval(_DROP, len(people), *(_key(person) for person in people), str(_DROPPED_SECONDS))
 
 
 def rows_digest(people: Sequence[PersonId], names: Sequence[str], rows: NDArray[np.float64]) -> str:

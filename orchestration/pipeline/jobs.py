@@ -7,7 +7,7 @@ decision.D46: a walk every night, learning once a week, what keeps order every d
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from orchestration.wiring import House
 
 _ON = dg.DefaultScheduleStatus.RUNNING
+LATE = timedelta(
+    minutes=1
+)  # what was received before a look may commit after it: the next stretch begins so much earlier
 
 whole = dg.define_asset_job(
     "whole_graph", selection=dg.AssetSelection.assets(*assets.EVERYTHING), description="Everything once, as `candor pipeline run` does."
@@ -130,7 +133,7 @@ def _requests(job: str, cursor: Cursor, after: Cursor) -> Iterator[dg.RunRequest
     if job == walk.name:
         yield dg.RunRequest(run_key=key, job_name=job)
         return
-    stretch = {"since": cursor.seen.isoformat(), "until": after.seen.isoformat()}
+    stretch = {"since": (cursor.seen - LATE).isoformat(), "until": after.seen.isoformat()}
     yield dg.RunRequest(run_key=key, job_name=job, run_config={"ops": {"unified_profiles": {"config": stretch}}})
 
 

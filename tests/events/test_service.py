@@ -180,25 +180,19 @@ async def test_one_bad_item_never_drops_its_neighbours(rooms):
     assert await rooms.count("events.events") == 2
 
 
-async def test_dead_letters_are_sealed_and_pass_once_the_fault_is_corrected(rooms):
+async def test_an_absurd_clock_costs_nobody_anything(rooms):
     await rooms.source()
-    big = track(properties={f"p{i}": i for i in range(301)}, message="big")
-    await rooms.events.collect([big, track(event=None, message="hopeless")], CTX)
-    assert await rooms.count("events.dead_letters") == 2
-    wide = build(rooms.kernel, EventsSettings(properties=500))
-    report = await wide.events.replay()
-    assert (report.accepted, report.rejected) == (1, 1)
-    assert await rooms.count("events.dead_letters") == 1
-    (event,) = await rooms.history("login_id:u1")
-    assert len(event.properties) == 301
-    assert (await wide.events.replay()).accepted == 0
-    await wide.events.close()
-
-
-async def test_a_rejected_item_of_somebody_without_consent_is_not_kept(rooms):
-    await rooms.source(purpose="analytics", basis="consent")
-    await rooms.events.collect([track(event=None)], CTX)
-    assert await rooms.count("events.dead_letters") == 0
+    early, late = "0002-01-01T00:00:00Z", "9998-01-01T00:00:00Z"
+    answers = await rooms.events.collect(
+        [
+            track(message="a", originalTimestamp=early, sentAt=late),
+            track(message="b", originalTimestamp=late, sentAt=early),
+            track(message="c"),
+        ],
+        CTX,
+    )
+    assert [a.status for a in answers] == ["accepted"] * 3
+    assert [e.event_time.year for e in await rooms.history("login_id:u1")] == [2, 2026, 2026]
 
 
 async def test_identify_tells_traits_and_binds_identifiers(rooms):
@@ -348,3 +342,15 @@ async def test_every_commit_leaves_one_entry_per_source_not_per_event(rooms):
     async with rooms.kernel.db.reading() as conn:
         rows = await (await conn.execute("SELECT tag FROM audit.entries WHERE tag LIKE 'events.%'")).fetchall()
     assert [r["tag"] for r in rows] == ["events.accepted"]
+
+
+async def test_an_entry_names_the_key_that_sent_what_it_counts(rooms):
+    await rooms.source()
+    senders = ("key:a", "key:b")
+    await asyncio.gather(*(rooms.events.collect([track()], replace(CTX, actor=s)) for s in senders for _ in range(3)))
+    told = dict.fromkeys(senders, 0)
+    for entry in await rooms.audit.entries():
+        found = await rooms.audit.open_entry(entry.entry_id)
+        if found.get("accepted"):
+            told[found["actor"]] += found["accepted"]
+    assert told == {"key:a": 3, "key:b": 3}

@@ -130,6 +130,25 @@ async def test_a_new_event_shows_in_the_next_hot_profile(world):
     assert value(world, await world.profiles.hot(person, PURPOSE), "orders_180d") == 1.0
 
 
+async def test_what_happens_while_a_profile_is_made_is_not_lost_to_the_older_one(world, monkeypatch):
+    """Making one reads first and writes last; whoever is told of something in between must not find the old one kept."""
+    world.events.on_events_stored.append(world.profiles.records_changed)
+    person = await shopper(world)
+    whole = world.profiles.raw
+
+    async def slow(conn, people):
+        found = await whole(conn, people)
+        monkeypatch.setattr(world.profiles, "raw", whole)
+        await ordered(world, "u1", 1, 20.0)
+        return found
+
+    monkeypatch.setattr(world.profiles, "raw", slow)
+    assert value(world, await world.profiles.hot(person, PURPOSE), "orders_180d") == 0
+    assert value(world, await world.profiles.hot(person, PURPOSE), "orders_180d") == 1
+    monkeypatch.setattr(world.profiles, "raw", None)
+    assert value(world, await world.profiles.hot(person, PURPOSE), "orders_180d") == 1, "and now it is kept"
+
+
 async def test_nobody_has_no_hot_profile(world):
     with pytest.raises(NobodyThere):
         await world.profiles.hot("per_01ARZ3NDEKTSV4RRFFQ69G5FAV", PURPOSE)

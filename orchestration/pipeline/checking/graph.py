@@ -57,8 +57,8 @@ async def edges_join_the_living(house: "House") -> Found:
     async with house.kernel.db.reading() as conn:
         strange = await house.identity.counts.strangers(conn, ends)
     odd = sum(not math.isfinite(weight) for weight in weights.tolist())
-    figures = {"edges": len(weights), "records": len(ends), "of_nobody": strange, "not_a_number": odd}
-    return Found(strange == 0 and odd == 0, figures)
+    figures = {"edges": len(weights), "records": len(ends), "of_nobody": len(strange), "not_a_number": odd}
+    return Found(not strange and odd == 0, figures)
 
 
 async def nobody_lost(house: "House") -> Found:
@@ -68,7 +68,7 @@ async def nobody_lost(house: "House") -> Found:
 
 async def one_unique_id(house: "House") -> Found:
     """Nobody holds two values of a kind of which a person has one."""
-    async with house.kernel.db.reading() as conn:
+    async with house.kernel.db.snapshot() as conn:
         two = await house.identity.counts.twofold(conn)
         people = (await house.identity.counts.census(conn)).people
     return Found(not two, {"people": people, "with_two": len(two), "kinds": ", ".join(house.identity.settings.exclusive_kinds)})  # fmt: skip

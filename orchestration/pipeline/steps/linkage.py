@@ -57,6 +57,7 @@ async def edges(house: "House") -> Facts:
     found = await asyncio.to_thread(prepared.edges, model)
     found = _joined(found, certain)
     await asyncio.to_thread(house.identity.linkage.write_edges, found, ids)
+    await _without_the_gone(house)
     return {
         "edges": len(found.weight),
         "certain": len(certain.weight),
@@ -106,6 +107,14 @@ async def _prepared(house: "House") -> "Walking":
     walking = prepared, ids, await asyncio.to_thread(_certain, table, owned)
     _walking[house] = time.monotonic(), walking
     return walking
+
+
+async def _without_the_gone(house: "House") -> None:
+    """Whoever was erased since the table was read leaves the file that was just written from it."""
+    ends = await asyncio.to_thread(house.identity.linkage.ends)
+    async with house.kernel.db.reading() as conn:
+        gone = await house.identity.counts.strangers(conn, ends)
+    await asyncio.to_thread(house.identity.linkage.without, gone)
 
 
 def _plain(values: Mapping[str, object]) -> dict[str, Fact]:

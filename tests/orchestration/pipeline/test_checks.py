@@ -166,6 +166,7 @@ def cell(table: pa.Table, row: int, name: str, value: float) -> pa.Table:
 
 async def test_a_row_that_is_missing_or_of_nobody_is_missed(house, people) -> None:
     assert not await holds(profiles.rows_complete, house, tables=0)
+    house.kernel.clock.advance(timedelta(hours=1))
     await made.features(house)
     assert await holds(profiles.rows_complete, house, rows=4, missing=0)
     await tampered(house, lambda table: table.slice(1))
@@ -216,7 +217,7 @@ async def test_a_hot_profile_that_missed_a_consent_is_seen(house, people) -> Non
         await house.consent.withdraw(conn, subject, PERSONALIZE, None, mechanism="form", actor="person")
     assert await holds(profiles.hot_equals_postgres, house, that_differ=0)
     await house.profiles._hot.write(
-        PERSONALIZE, {people["ada"]: words[0]}, timedelta(hours=1)
+        PERSONALIZE, {people["ada"]: words[0]}, timedelta(hours=1), since=await house.profiles._hot.moment()
     )  # an invalidation that got lost
     assert not await holds(profiles.hot_equals_postgres, house, that_differ=1)
 
