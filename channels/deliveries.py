@@ -26,6 +26,7 @@ class No(StrEnum):
     CONTACT_GONE = "contact_gone"
     TOO_MANY_ATTEMPTS = "too_many_attempts"
     CALLED_OFF = "called_off"
+    CORRECTED = "corrected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

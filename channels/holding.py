@@ -16,7 +16,7 @@ from channels.moving import Move, Mover
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
-from kernel.ids import PersonId
+from kernel.ids import DecisionId, PersonId
 from kernel.kernel import Kernel
 
 # An intent that nobody finished may have left: the erasure does not know better.
@@ -47,6 +47,8 @@ class Holding:
                     "delivery_id": d.delivery_id,
                     "decision_id": d.decision_id,
                     "channel": d.channel,
+                    "contact": d.identifier_id,
+                    "sent_by": d.connector,
                     "purpose": d.purpose,
                     "state": d.state,
                     "reason": d.reason,
@@ -69,6 +71,17 @@ class Holding:
         await store.blank(conn, [d.delivery_id for d, words in rows if words is not None])
         await caps_store.forget_caps(conn, people)
         return sum(words is not None for _, words in rows)
+
+    async def corrected(self, conn: Conn, person: PersonId, decisions: Sequence[DecisionId]) -> Mapping[str, int]:
+        """Call off what waits of these decisions: its words are the wrong ones."""
+        wrong = set(decisions)
+        waiting = [
+            Move(delivery=d, step=Step.CANCEL, reason=No.CORRECTED)
+            for d, _ in await store.of_people(conn, await self._names(conn, person), lock=True)
+            if d.state is State.RESERVED and d.decision_id in wrong
+        ]
+        await self._mover.move(conn, waiting)
+        return {"deliveries_called_off": len(waiting)}
 
     async def _names(self, conn: Conn, person: PersonId) -> Sequence[PersonId]:
         """Her id and the retired ids that lead to her, of those that anything was ever sent to."""

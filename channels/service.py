@@ -367,6 +367,10 @@ class Channels:
         pushes = await self.push.subscriptions.erase(conn, person)
         return pushes + await self._holding.erase(conn, person) + await self.pages.erase(conn, person)
 
+    async def corrected(self, conn: Conn, person: PersonId, decisions: Sequence[DecisionId]) -> Mapping[str, int]:
+        """Dependant: call off messages that wait and carry words that were corrected since."""
+        return await self._holding.corrected(conn, person, decisions)
+
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
         """How many deliveries a change of these people would concern."""
         return {"deliveries": await store.counts(conn, people)}

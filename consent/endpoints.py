@@ -20,9 +20,11 @@ from consent import receipts_endpoints, requests_endpoints, visitor_endpoints
 from consent.acts import Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
-from consent.lifecycle import Right
+from consent.lifecycle import Manner, Right
 from consent.pages_endpoints import House, form_of, same_origin
 from consent.rendering import STYLESHEET
+from consent.rights import package_endpoints
+from consent.rights.checks import Method
 from consent.signals import gpc
 from consent.staff import Desk, Word
 from consent.wording import Words
@@ -39,6 +41,7 @@ router = APIRouter(tags=["consent"])
 router.include_router(requests_endpoints.router)
 router.include_router(receipts_endpoints.router)
 router.include_router(visitor_endpoints.router)
+router.include_router(package_endpoints.router)
 
 
 # RFC 8058
@@ -143,7 +146,11 @@ async def _ask(house: House, identifier: IdentifierId, right: str) -> date | Non
         found = (await house.identity.subjects(conn, [identifier])).get(identifier)
     if found is None or len(found.people) != 1:
         return None
-    return (await house.rights.open(right, found.people[0], actor="person")).due_on
+    person = found.people[0]
+    opened = await house.rights.open(
+        right, person, actor="person", manner=Manner.PREFERENCE_PAGE, check=Method.CONTACT_LINK
+    )
+    return opened.due_on
 
 
 def _saved(what: str, by: str, say: Words) -> str:

@@ -1,6 +1,6 @@
 """Accidents of this room. A "no" is never one of these: it is a ``Permission`` with a reason."""
 
-from kernel.errors import Conflict, InvalidInput, NotFound
+from kernel.errors import Conflict, IntegrityError, InvalidInput, NotFound
 
 
 class PurposesInvalid(InvalidInput):
@@ -43,6 +43,48 @@ class RequestState(Conflict):
 
     code = "consent.request_state"
     remedy = "Look at it with `candor rights show`; erasure goes open, approve (by another person), run."
+
+
+class CheckNeeded(Conflict):
+    """Who asks was not checked as closely as this right needs."""
+
+    code = "consent.check_needed"
+    remedy = "Check who asks, then note it: `candor rights check REQUEST --method document`."
+
+
+class CheckFailed(Conflict):
+    """The identity check did not go well."""
+
+    code = "consent.check_failed"
+    remedy = "Check again with better evidence, or refuse the request as insuf_verification."
+
+
+class Replanned(Conflict):
+    """Who the person is changed since an erasure was approved: it is planned anew, not carried out blindly."""
+
+    code = "consent.replanned"
+    remedy = "Look at the preview again, and let a second officer approve what it shows now."
+
+
+class HolderMissing(IntegrityError):
+    """A room keeps rows about people and cannot be asked for them."""
+
+    code = "consent.holder_missing"
+    remedy = "Register the room in orchestration/wiring.py; without it an answer would silently leave things out."
+
+
+class NothingToCorrect(Conflict):
+    """What is called wrong is not held of the person."""
+
+    code = "consent.nothing_to_correct"
+    remedy = "Look at what is held with an access request; name the detail as it is named there."
+
+
+class TooLate(Conflict):
+    """A due date can only be moved before it."""
+
+    code = "consent.too_late"
+    remedy = "Answer now, and say why it is late."
 
 
 class UnknownRight(InvalidInput):

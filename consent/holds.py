@@ -113,14 +113,19 @@ class Holds:
         async with self._kernel.db.reading() as conn:
             return await rows.standing(conn, self._kernel.clock.now())
 
+    async def of(self, conn: Conn, person: PersonId) -> list[Hold]:
+        """Holds that stand on any id of hers, oldest first."""
+        return await rows.standing(
+            conn, self._kernel.clock.now(), (await self._identity.former(conn, [person]))[person]
+        )
+
     async def forbid(self, conn: Conn, person: PersonId) -> None:
         """Nothing, when the person may be erased.
 
         Raises:
             HeldBack: a hold on one of her ids stands.
         """
-        names = (await self._identity.former(conn, [person]))[person]
-        standing = await rows.standing(conn, self._kernel.clock.now(), names)
+        standing = await self.of(conn, person)
         if standing:
             grounds = ", ".join(sorted({one.ground for one in standing}))
             raise HeldBack(f"expected a person whose data nobody holds back, got one under {len(standing)} hold(s): {grounds}")  # fmt: skip

@@ -4,25 +4,47 @@ What enters: a state and a step. What leaves: the next state, or ``RequestState`
 than its opener before it runs; every other right runs from ``open``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
 from consent.errors import RequestState
-from kernel.ids import PersonId, RequestId
+from kernel.ids import IdentifierId, PersonId, RequestId
 
 
 class Right(StrEnum):
     """What may be asked."""
 
     ACCESS = "access"
+    CATEGORIES = "access_categories"  # what kinds of things, from where, for whom; no single piece
     PORTABILITY = "portability"
+    RECTIFICATION = "rectification"
     ERASURE = "erasure"
     RESTRICTION = "restriction"
     OBJECTION = "objection"
+    WITHDRAWAL = "withdrawal"
     OPT_OUT = "opt_out"
+    OPT_IN = "opt_in"
+    LIMIT_SENSITIVE = "limit_sensitive"
+    ADMT_OPT_OUT = "admt_opt_out"  # automated decision-making technology, 11 CCR 7200 and following
+    ADMT_ACCESS = "admt_access"
+
+
+class Manner(StrEnum):
+    """How it was made (11 CCR 7101)."""
+
+    PREFERENCE_PAGE = "preference_page"
+    WEB_FORM = "web_form"
+    EMAIL = "email"
+    PHONE = "phone"
+    POST = "post"
+    IN_PERSON = "in_person"
+    AGENT = "agent"
+    API = "api"
+    STAFF = "staff"
+    SYSTEM = "system"
 
 
 class State(StrEnum):
@@ -48,7 +70,17 @@ class Denial(StrEnum):
     OTHER = "other"
 
 
-# The names of other vocabularies; the protocol's own template and table disagree on the hyphen, so both are read.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of an identity check. ``evidence`` is a salt and a digest: what was shown is not kept."""
+
+    method: str
+    passed: bool
+    by: str
+    at: datetime
+    evidence: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A subject request as it stands."""
@@ -67,19 +99,43 @@ class Request:
     approved_at: datetime | None
     closed_at: datetime | None
     counts: Mapping[str, int] | None
+    manner: str = Manner.STAFF.value
+    agent: str | None = None
+    seeds: tuple[IdentifierId, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    confirmed_at: datetime | None = None
+    first_due_on: date | None = None
+    extended_at: datetime | None = None
+    extension_reason: str | None = None
+    alarmed: int = 0
+    reach: Mapping[str, Sequence[str]] | None = None
+    response: str | None = None
 
 
+# The names of other vocabularies; the protocol's own template and table disagree on the hyphen, so both are read.
 NAMES: Final = {
     "deletion": Right.ERASURE,
     "sale:opt_out": Right.OPT_OUT,
     "sale:opt-out": Right.OPT_OUT,
+    "sale:opt_in": Right.OPT_IN,
+    "sale:opt-in": Right.OPT_IN,
+    "access:categories": Right.CATEGORIES,
+    "access:specific": Right.ACCESS,
+    "correction": Right.RECTIFICATION,
+    "withdraw": Right.WITHDRAWAL,
+    "limit": Right.LIMIT_SENSITIVE,
     **{right.value: right for right in Right},
 }
+
+NEED_VERIFICATION: Final = "need_user_verification"  # the protocol's one reason of a request in progress
 
 FINAL: Final = frozenset({State.FULFILLED, State.REVOKED, State.DENIED, State.EXPIRED})
 
 STEPS: Final[dict[str, tuple[frozenset[State], State]]] = {
-    "approve": (frozenset({State.OPEN}), State.IN_PROGRESS),
+    "approve": (frozenset({State.OPEN, State.IN_PROGRESS}), State.IN_PROGRESS),
+    "verify": (frozenset({State.OPEN, State.IN_PROGRESS}), State.IN_PROGRESS),
+    "replan": (frozenset({State.IN_PROGRESS}), State.OPEN),
     "fulfil": (frozenset({State.OPEN, State.IN_PROGRESS}), State.FULFILLED),
     "deny": (frozenset({State.OPEN, State.IN_PROGRESS}), State.DENIED),
     "revoke": (frozenset({State.OPEN, State.IN_PROGRESS}), State.REVOKED),

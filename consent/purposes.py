@@ -66,6 +66,8 @@ class Purpose(BaseModel):
     basis: dict[str, Basis]
     balancing_test: str | None = None
     sale_share: bool = False
+    automated: bool = False  # decides by machine what a person is shown: an opt-out of automated decisions ends it
+    sensitive: bool = False  # uses sensitive data: a limit of its use ends it
     translations: dict[str, Translation] = {}
 
     def told(self, language: str) -> tuple[str, str]:

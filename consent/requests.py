@@ -1,12 +1,12 @@
-"""Subject requests: open, look, preview, approve, run.
+"""Subject requests: open, look, check who asks, preview, approve, run.
 
 Enters: a right and a person. Leaves: a ``Request`` with its clock, an ``Outcome`` when it has run. An erasure is approved by
 somebody else than its opener; it is written to the erasure ledger before the first destructive act; then every holder of
 personal data erases, then the keys are destroyed, so that what remains anywhere cannot be read. Each step can be run again
 after a crash. What it never does: ask for a proof of identity for an opt-out, or fail because the person is gone already.
+The parts are in ``consent/rights/``.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,47 +14,57 @@ from typing import Final
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from consent import clocks, lifecycle, store
+from consent import lifecycle, store
 from consent import requests_store as rows
-from consent.errors import FourEyes, IdempotencyMismatch, RequestNotFound, RequestState, UnknownRight
+from consent.errors import CheckFailed, FourEyes, IdempotencyMismatch, RequestNotFound, RequestState, UnknownRight
 from consent.holds import Holds
 from consent.ledger import Ledger
-from consent.lifecycle import Denial, Request, Right, State
-from consent.purposes import EVERYTHING, SALE_SHARE
-from consent.service import CONTACTS, Consent
-from identity.identifiers import HeldIdentifier
+from consent.lifecycle import NEED_VERIFICATION, Denial, Manner, Request, Right, State
+from consent.retention_store import Hold
+from consent.rights import checks, gathering, plans
+from consent.rights.answering import Answering, reached
+from consent.rights.checks import Method
+from consent.rights.clockwork import Clockwork, due
+from consent.rights.correcting import Correcting, Correction
+from consent.rights.effects import Effects, denials
+from consent.rights.erasing import REPLAY, Erasing
+from consent.rights.noting import note
+from consent.rights.package import Package
+from consent.rights.parcels import HandedOut, Parcels
+from consent.service import Consent
+from identity.identifiers import parse_contact
 from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
 from kernel.holders import PersonalDataHolder
-from kernel.ids import IdentifierId, KeyId, PersonId, RecordId, RequestId, is_id, new_id
+from kernel.ids import IdentifierId, PersonId, RequestId, is_id, new_id
 from kernel.kernel import Kernel
 
-_REPLAY: Final = "system:erasure-ledger"
 _FINISH: Final = "system:start"
-# How a right that is a no is recorded: the purpose it is about, and by which mechanism.
-_DENIALS: Final[Mapping[Right, tuple[str, str]]] = {
-    Right.RESTRICTION: (EVERYTHING, "restriction"),
-    Right.OPT_OUT: (SALE_SHARE, "opt_out_request"),
-}
+KNOWING: Final = frozenset({Right.ACCESS, Right.CATEGORIES, Right.PORTABILITY, Right.ADMT_ACCESS})
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a request would touch: number of things by room and kind; ``keys`` of an erasure would be destroyed."""
+    """What a request would touch: number of things by room and kind, and for an erasure what becomes of them, the holds
+    that stand in its way and the number of keys that would be destroyed.
+    """
 
     request: Request
     holdings: Mapping[str, Mapping[str, int]]
     keys: int
+    lines: Sequence[plans.Line] = ()
+    holds: Sequence[Hold] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did. ``package`` is what an access or portability request hands out."""
+    """What a run did. ``package`` is what a request to know is answered with, ``handed`` the link and the code to it."""
 
     request: Request
     counts: Mapping[str, int]
-    package: Mapping[str, Json] | None = None
+    package: Package | None = None
+    handed: HandedOut | None = None
 
 
 class Rights:
@@ -66,12 +76,23 @@ class Rights:
         self._identity = identity
         self._consent = consent
         self._registered: dict[str, PersonalDataHolder] = {}
+        self._whole = False
         self.ledger = Ledger(kernel.settings.data_dir, kernel.vault)
         self.holds = Holds(kernel, audit, identity, consent)
+        self.parcels = Parcels(kernel, audit, consent.settings.package_days)
+        self.clock = Clockwork(kernel, audit)
+        self.correcting = Correcting(kernel, audit, identity, consent)
+        self._effects = Effects(consent, identity, kernel.clock)
+        self._answering = Answering(kernel, audit, identity, consent)
+        self._erasing = Erasing(kernel, audit, identity, consent, self.ledger, self.holds, lambda: self.holders)
 
     def register(self, holder: PersonalDataHolder) -> None:
         """From now on requests include what this room holds."""
         self._registered[holder.name] = holder
+
+    def all_registered(self) -> None:
+        """Every room is known: from now on an answer without one of those that the database has is refused."""
+        self._whole = True
 
     @property
     def holders(self) -> Sequence[PersonalDataHolder]:
@@ -88,20 +109,31 @@ class Rights:
         regime: str | None = None,
         suppress: bool = False,
         idempotency_key: str | None = None,
+        manner: str = Manner.STAFF,
+        agent: str | None = None,
+        about: Mapping[str, str] | None = None,
+        correction: Correction | None = None,
+        check: Method | None = None,
     ) -> Request:
-        """Begin the clock. ``who`` is a person id or ``kind:value``; a twin that is still open is answered instead.
+        """Begin the clock. ``who`` is a person id or ``kind:value``; a twin that is still open is answered instead, and the asking noted.
 
-        ``suppress`` (erasure): keep the contacts silent for ever, as keyed hashes.
+        ``suppress`` (erasure): keep the contacts silent for ever, as keyed hashes. ``about`` (withdrawal): purpose and channel. ``correction``
+        (rectification): what is wrong, kept sealed. ``check``: how who asks was checked by the way the request came.
 
         Raises:
             UnknownRight: no such right.
             NotFound: nobody is known under ``who``.
             IdempotencyMismatch: the key came before with another content.
+            UnknownPurpose: ``about`` names one that is not listed.
         """
         asked = lifecycle.NAMES.get(right)
         if asked is None:
             raise UnknownRight(f"expected a right among {', '.join(sorted(lifecycle.NAMES))}, got another word")
-        print_ = digest([asked, self._kernel.vault.pepper("idempotency", who).hex(), regime, suppress])
+        if (asked is Right.RECTIFICATION) != (correction is not None):
+            raise UnknownRight("expected what is to be corrected with a rectification, and with nothing else")
+        about = dict(about or {})
+        print_ = digest([asked, self._kernel.vault.pepper("idempotency", who).hex(), regime, suppress, *([about] if about else [])])  # fmt: skip
+        sealed = await self.correcting.seal(correction) if correction is not None else None
         async with self._kernel.db.transaction() as conn:
             if idempotency_key is not None:
                 await rows.lock_opening(conn, idempotency_key)
@@ -112,10 +144,12 @@ class Rights:
                     return known[0]
             person = await self._person(conn, who)
             await rows.lock_opening(conn, person)
-            twin = await rows.open_twin(conn, person, asked)
-            if twin is not None:
-                return twin
             now = self._kernel.clock.now()
+            twin = await rows.open_twin(conn, person, asked) if correction is None else None
+            if twin is not None and twin.about == about:
+                await rows.add_repeat(conn, twin.id, manner, actor, now)
+                await note(conn, self._audit, Tag.REQUEST_REPEATED, twin, actor, {"manner": str(manner)})
+                return twin
             place = regime or self._consent.settings.jurisdiction
             request = Request(
                 id=new_id("req"),
@@ -128,24 +162,36 @@ class Rights:
                 approved_by=None,
                 suppress=suppress,
                 received_at=now,
-                due_on=clocks.due(now.date(), regime=place, opt_out=asked is Right.OPT_OUT),
+                due_on=due(asked, now.date(), place),
                 approved_at=None,
                 closed_at=None,
                 counts=None,
+                manner=str(manner),
+                agent=agent,
+                seeds=await self._seeds(conn, who),
+                about=about,
+                verdict=checks.verdict(check, passed=True, by=actor, at=now) if check is not None else None,
             )
-            await rows.insert(conn, request, idempotency_key=idempotency_key, fingerprint=print_)
-            facts: dict[str, Json] = {"right": asked, "regime": place, "due_on": request.due_on.isoformat()}
+            if asked is Right.WITHDRAWAL:
+                denials(request, self._consent.rules.purposes)  # refuses a purpose that is not listed
+            words, key = sealed(request.id) if sealed is not None else (None, None)
+            await rows.insert(
+                conn, request, idempotency_key=idempotency_key, fingerprint=print_, words=words, words_key=key
+            )
+            facts: dict[str, Json] = {"right": asked, "regime": place, "due_on": request.due_on.isoformat(), "manner": str(manner)}  # fmt: skip
             await self._note(conn, Tag.REQUEST_OPENED, request, actor, facts)
         return request
 
     async def show(self, request_id: str) -> Request:
-        """One request.
-
-        Raises:
-            RequestNotFound: no request has this id.
-        """
+        """One request, or RequestNotFound."""
         async with self._kernel.db.reading() as conn:
             return await self._get(conn, request_id)
+
+    async def repeats(self, request_id: str) -> Sequence[Mapping[str, str]]:
+        """When, how and by whom the same was asked for again."""
+        async with self._kernel.db.reading() as conn:
+            found = await rows.repeats(conn, RequestId(request_id))
+        return [{"at": at.isoformat(), "manner": manner, "actor": actor} for at, manner, actor in found]
 
     async def list_requests(
         self, *, state: State | None = None, person: PersonId | None = None, after: str = "", limit: int = 100
@@ -158,61 +204,121 @@ class Rights:
         """What it would touch, room by room; changes nothing."""
         async with self._kernel.db.reading() as conn:
             request = await self._of_now(conn, await self._get(conn, request_id))
-            holdings = {h.name: _count(await h.export(conn, request.person)) for h in self.holders}
-            members = await self._identity.members(conn, [request.person])
-        held = members.get(request.person)
-        return Preview(request, holdings, len(held.key_ids) if held and request.right is Right.ERASURE else 0)
+            await self._insist(conn)
+            holdings = {h.name: gathering.count(await h.export(conn, request.person)) for h in self.holders}
+            held = (await self._identity.members(conn, [request.person])).get(request.person)
+            if request.right is not Right.ERASURE:
+                return Preview(request, holdings, 0)
+            holds = await self.holds.of(conn, request.person)
+        return Preview(request, holdings, len(held.key_ids) if held else 0, plans.plan(holdings, holds), holds)
+
+    async def check(
+        self, request_id: str, method: Method, *, actor: str, passed: bool = True, evidence: bytes | None = None,
+        points: Sequence[str] = (),
+    ) -> Request:  # fmt: skip
+        """Note what came of looking at who asks. Points are compared with what is held; evidence is kept as a salted digest only."""
+        async with self._kernel.db.transaction() as conn:
+            request = await self._of_now(conn, await self._get(conn, request_id, claim=True))
+            state = lifecycle.step("verify", request.state)
+            if method is Method.POINTS:
+                found = await checks.matching(conn, self._identity, request.person, points)
+                passed = found >= checks.ENOUGH_POINTS
+            said = checks.verdict(method, passed=passed, by=actor, at=self._kernel.clock.now(), evidence=evidence)
+            enough = checks.passed(replace(request, verdict=said))
+            await rows.set_verdict(conn, request.id, state, None if enough else NEED_VERIFICATION, said)
+            facts: dict[str, Json] = {"method": method, "passed": passed, "enough": enough}
+            await self._note(conn, Tag.REQUEST_CHECKED, request, actor, facts)
+            return await self._get(conn, request_id)
 
     async def approve(self, request_id: str, *, actor: str) -> Request:
-        """A second member of staff agrees to an erasure.
+        """A second member of staff agrees to an erasure and, where nobody checked it, that whoever asks is who they say.
 
         Raises:
             FourEyes: the actor opened it.
-            RequestState: it is not open.
+            RequestState: it is not open, or was approved.
+            CheckFailed: an identity check did not go well.
         """
         async with self._kernel.db.transaction() as conn:
-            request = await self._get(conn, request_id, claim=True)
+            request = await self._of_now(conn, await self._get(conn, request_id, claim=True))
             state = lifecycle.step("approve", request.state)
+            if request.approved_by is not None:
+                raise RequestState("expected a request that waits for approval, got one that was approved")
             if actor == request.opened_by:
                 raise FourEyes("expected another actor than the one who opened the request, got the same")
-            await rows.approve(conn, request.id, state, actor, self._kernel.clock.now())
+            if request.verdict is not None and not request.verdict.passed:
+                raise CheckFailed("expected an identity check that went well, got one that did not")
+            now = self._kernel.clock.now()
+            names, records = await reached(self._identity, conn, request.person)
+            await rows.approve(conn, request.id, state, actor, now, plans.reach(names, records))
+            if not checks.passed(request):
+                said = checks.verdict(Method.SECOND_OFFICER, passed=True, by=actor, at=now)
+                await rows.set_verdict(conn, request.id, state, None, said)
             await self._note(conn, Tag.REQUEST_APPROVED, request, actor, {"right": request.right})
             return await self._get(conn, request_id)
 
     async def deny(self, request_id: str, *, actor: str, reason: Denial) -> Request:
         """Refuse, with one of the protocol's reasons."""
-        async with self._kernel.db.transaction() as conn:
-            request = await self._get(conn, request_id, claim=True)
-            if await rows.plan(conn, request.id):
-                raise RequestState("expected an erasure that has not begun, got one that is under way")
-            state = lifecycle.step("deny", request.state)
-            await rows.close(conn, request.id, state, self._kernel.clock.now(), reason=reason, counts=None)
-            await self._note(conn, Tag.REQUEST_REFUSED, request, actor, {"reason": reason})
-            return await self._get(conn, request_id)
+        facts: dict[str, Json] = {"reason": reason}
+        return await self._end(request_id, "deny", actor, Tag.REQUEST_REFUSED, facts, reason=reason, response="refused")
+
+    async def revoke(self, request_id: str, *, actor: str) -> Request:
+        """She took it back."""
+        return await self._end(
+            request_id, "revoke", actor, Tag.REQUEST_ENDED, {"how": "revoked"}, response="taken back"
+        )
+
+    async def expire(self, request_id: str, *, actor: str) -> Request:
+        """She did not answer what we had to ask her, and the time for it is over."""
+        return await self._end(request_id, "expire", actor, Tag.REQUEST_ENDED, {"how": "expired"}, response="no answer")
 
     async def run(self, request_id: str, *, actor: str) -> Outcome:
         """Do what was asked. A fulfilled erasure is answered again, not done again.
 
         Raises:
             RequestState: closed, or an erasure that nobody approved.
+            CheckNeeded, CheckFailed: who asks was not checked as closely as the right needs.
+            Replanned: an erasure whose person changed since its approval.
         """
         request = await self.show(request_id)
         if request.right is Right.ERASURE:
-            return await self._erase(request, actor)
+            done = await self._erasing.erase(request, actor)
+            return Outcome(done.request, done.counts)
         async with self._kernel.db.transaction() as conn:
             request = await self._get(conn, request_id, claim=True)
             state = lifecycle.step("fulfil", request.state)
+            checks.insist(request)
             request = await self._of_now(conn, request)
-            package: dict[str, Json] | None = None
-            if request.right in {Right.ACCESS, Right.PORTABILITY}:
-                package = await self._package(conn, request)
-                counts = {h: sum(_count(part).values()) for h, part in package.items() if h != "request"}
-                await self._note(conn, Tag.EXPORT_MADE, request, actor, {"digest": digest(package)})
+            if request.right in KNOWING:
+                return await self._know(conn, request, actor)
+            if request.right is Right.RECTIFICATION:
+                counts = await self.correcting.correct(conn, request, actor)
             else:
-                counts = {"consent": await self._deny_all(conn, request, actor)}
-            await rows.close(conn, request.id, state, self._kernel.clock.now(), reason=None, counts=counts)
+                counts = {"consent": await self._effects.apply(conn, request, actor)}
+            now = self._kernel.clock.now()
+            await rows.close(conn, request.id, state, now, reason=None, counts=counts, response="done")
             await self._note(conn, Tag.REQUEST_RUN, request, actor, {"right": request.right, "counts": dict(counts)})
-            return Outcome(await self._get(conn, request_id), counts, package)
+            return Outcome(await self._get(conn, request_id), counts)
+
+    async def _know(self, conn: Conn, request: Request, actor: str) -> Outcome:
+        """Answer with a package; the request is closed when every room answered."""
+        await self._insist(conn)
+        made = await self._answering.answer(conn, request, self.holders, ())
+        counts = {room: sum(kinds.values()) for room, kinds in made.package.categories.items()}
+        handed = await self.parcels.keep(conn, request, made.bundle)
+        complete = made.package.request.complete
+        await self._note(conn, Tag.EXPORT_MADE, request, actor, {"digest": digest(made.package.model_dump(mode="json")), "complete": complete})  # fmt: skip
+        if not complete:
+            facts: dict[str, Json] = {"rooms": [one.room for one in made.package.unreachable]}
+            await rows.set_state(conn, request.id, lifecycle.step("verify", request.state), None)
+            await self._note(conn, Tag.REQUEST_INCOMPLETE, request, actor, facts)
+            return Outcome(await self._get(conn, request.id), counts, made.package, handed)
+        state = lifecycle.step("fulfil", request.state)
+        response = "in part" if made.package.possible_not_verified else "in full"
+        await rows.close(
+            conn, request.id, state, self._kernel.clock.now(), reason=None, counts=counts, response=response
+        )
+        await self._note(conn, Tag.REQUEST_RUN, request, actor, {"right": request.right, "counts": dict(counts)})
+        return Outcome(await self._get(conn, request.id), counts, made.package, handed)
 
     async def finish(self) -> list[RequestId]:
         """End erasures that a crash broke off after the rows were gone and before the keys were; asked at every start."""
@@ -224,124 +330,50 @@ class Rights:
         return begun
 
     async def replay(self) -> list[PersonId]:
-        """After a restore: erase again whoever the ledger names and the database holds. Those erased again.
-
-        Lines whose request this database holds as fulfilled are settled, unless its person lives: then it is a half of two dumps.
-        """
+        """After a restore: erase again whoever the ledger names and the database holds. Those erased again."""
         await self.finish()
         back = await self.came_back()
         for person in back:
-            request = await self.open(Right.ERASURE, person, actor=_REPLAY)
-            if request.state is State.OPEN:
-                await self.approve(request.id, actor=f"{_REPLAY}:approval")
-            await self.run(request.id, actor=_REPLAY)
+            request = await self.open(Right.ERASURE, person, actor=REPLAY, manner=Manner.SYSTEM)
+            if request.approved_by is None:
+                await self.approve(request.id, actor=f"{REPLAY}:approval")
+            await self.run(request.id, actor=REPLAY)
         if back:
-            entry = NewEntry(Tag.SYSTEM_RESTORED, {}, {"erased_again": len(back)}, actor=_REPLAY)
+            entry = NewEntry(Tag.SYSTEM_RESTORED, {}, {"erased_again": len(back)}, actor=REPLAY)
             async with self._kernel.db.transaction() as conn:
                 await self._audit.append(conn, [entry])
         return back
 
     async def came_back(self) -> list[PersonId]:
         """Living people whom the erasure ledger names."""
-        lines = await asyncio.to_thread(self.ledger.lines)
-        async with self._kernel.db.reading() as conn:
-            people = await self._identity.people(conn)
-            erased = await rows.fulfilled(conn, [line.request for line in lines])
-            alive = await self._identity.current(conn, sorted(set(erased.values())))
-        settled = {request for request, person in erased.items() if person not in alive}
-        return await asyncio.to_thread(self.ledger.among, people, settled=settled)
-
-    # erasure
-
-    async def _erase(self, request: Request, actor: str) -> Outcome:
-        if request.state is State.FULFILLED:
-            return Outcome(request, request.counts or {})
-        lifecycle.step("fulfil", request.state)
-        if request.approved_by is None:
-            raise RequestState("expected an erasure that a second member of staff approved, got one that nobody did")
-        # Before anything is destroyed; should we die after it, a restore can only bring back what is erased again.
-        async with self._kernel.db.reading() as conn:
-            live = await self._of_now(conn, request)
-            if actor != _REPLAY and request.counts is None:  # what has begun is ended, what was done is done again
-                await self.holds.forbid(conn, live.person)
-            names = (await self._identity.former(conn, [live.person]))[live.person]
-        # Under every id she ever had: a dump of before a merge holds her under one that is retired now.
-        everyone = dict.fromkeys((request.person, *names))
-        await asyncio.to_thread(self.ledger.write, request.id, everyone, self._kernel.clock.now())
-        request = live
-        keys, counts = await self._erase_rows(request, actor)
-        destroyed = await self._kernel.vault.destroy(keys)
-        async with self._kernel.db.transaction() as conn:
-            claimed = await self._get(conn, request.id, claim=True)
-            if claimed.state is State.FULFILLED:
-                return Outcome(claimed, claimed.counts or {})
-            counts = {**counts, "keys": destroyed}
-            await rows.close(conn, request.id, State.FULFILLED, self._kernel.clock.now(), reason=None, counts=counts)
-            await self._note(conn, Tag.ERASURE_DONE, request, actor, {"counts": dict(counts)})
-            done = await self._get(conn, request.id)
-        return Outcome(done, counts)
-
-    async def _erase_rows(self, request: Request, actor: str) -> tuple[list[KeyId], dict[str, int]]:
-        """Every holder erases, in one transaction that also keeps which keys must go; done once, answered again."""
-        async with self._kernel.db.transaction() as conn:
-            claimed = await self._get(conn, request.id, claim=True)
-            if claimed.counts is not None:
-                return await rows.plan(conn, request.id), dict(claimed.counts)
-            person = request.person
-            held = (await self._identity.members(conn, [person])).get(person)
-            keys = list(held.key_ids) if held else []
-            now = self._kernel.clock.now()
-            contacts: list[HeldIdentifier] = []
-            if request.suppress:
-                held_now = (await self._identity.identifiers(conn, [person])).get(person, [])
-                contacts = [c for c in held_now if c.kind in CONTACTS]
-                await store.silence(
-                    conn, [self._consent.contact_hash(c.kind, c.value) for c in contacts], now, request.id
-                )
-            # First the fence: whoever decides for her now waits for us, and then finds her erased.
-            await self._consent.touch(conn, [person])
-            await store.bump(conn, [person], erased_at=now)
-            if (await self._of_now(conn, request)).person != person:
-                raise RequestState("expected the person to stay who she is, got a merge meanwhile; run it again")
-            counts = {holder.name: await holder.erase(conn, person) for holder in self.holders}
-            for shared in await self._identity.subjects(conn, [c.id for c in contacts]):
-                await self._consent.silence(conn, IdentifierId(shared))  # somebody else's too, so it was not erased
-            await rows.set_plan(conn, request.id, keys, counts)
-            facts: dict[str, Json] = {"right": request.right, "counts": dict(counts), "keys": len(keys)}
-            await self._note(conn, Tag.REQUEST_RUN, request, actor, facts)
-        return keys, counts
-
-    # the other rights
-
-    async def _package(self, conn: Conn, request: Request) -> dict[str, Json]:
-        about: dict[str, Json] = {
-            "id": request.id,
-            "right": request.right,
-            "person": request.person,
-            "controller": self._consent.settings.controller,
-            "made_at": self._kernel.clock.now().isoformat(),
-        }
-        return {"request": about} | {h.name: await h.export(conn, request.person) for h in self.holders}
-
-    async def _deny_all(self, conn: Conn, request: Request, actor: str) -> int:
-        """Record the no on everything of the person; the number of acts."""
-        held = (await self._identity.members(conn, [request.person])).get(request.person)
-        if held is None:
-            return 0
-        if request.right in _DENIALS:
-            asked = [_DENIALS[request.right]]
-        else:  # objection: every purpose at the top of the tree that a person may refuse
-            tree = self._consent.rules.purposes.by_key.values()
-            asked = [(p.key, "officer") for p in tree if p.parent is None and p.takes_choice()]
-        subjects: list[IdentifierId | RecordId] = [*held.identifiers, *held.records]
-        given = [
-            await self._consent.withdraw(conn, subject, purpose, None, mechanism=mechanism, actor=actor)
-            for subject in subjects
-            for purpose, mechanism in asked
-        ]
-        return sum(act is not None for act in given)
+        return await self._erasing.came_back()
 
     # within
+
+    async def _end(
+        self, request_id: str, step: str, actor: str, tag: Tag, facts: Mapping[str, Json], *, response: str,
+        reason: str | None = None,
+    ) -> Request:  # fmt: skip
+        async with self._kernel.db.transaction() as conn:
+            request = await self._get(conn, request_id, claim=True)
+            if await rows.plan(conn, request.id):
+                raise RequestState("expected an erasure that has not begun, got one that is under way")
+            state = lifecycle.step(step, request.state)
+            now = self._kernel.clock.now()
+            await rows.close(conn, request.id, state, now, reason=reason, counts=None, response=response)
+            await self._note(conn, tag, request, actor, facts)
+            return await self._get(conn, request_id)
+
+    async def _insist(self, conn: Conn) -> None:
+        if self._whole:
+            await gathering.insist_on_all(conn, self.holders)
+
+    async def _seeds(self, conn: Conn, who: str) -> tuple[IdentifierId, ...]:
+        """The identifier that she asked by."""
+        if is_id(who, "per"):
+            return ()
+        contact = parse_contact(who, region=self._identity.settings.default_region)
+        return tuple((await self._identity.known_identifiers(conn, [contact])).values())
 
     async def _person(self, conn: Conn, who: str) -> PersonId:
         if is_id(who, "per") and (erased := await store.versions(conn, [PersonId(who)])):
@@ -362,12 +394,4 @@ class Rights:
         return found
 
     async def _note(self, conn: Conn, tag: Tag, request: Request, actor: str, facts: Mapping[str, Json]) -> None:
-        refs = {"request": request.id, "person": request.person}
-        await self._audit.append(conn, [NewEntry(tag, refs, facts, actor=actor)])
-
-
-def _count(exported: Json) -> dict[str, int]:
-    """How many things of each kind an export holds."""
-    if not isinstance(exported, Mapping):
-        return {"items": len(exported)} if isinstance(exported, list | tuple) else {}
-    return {name: len(part) if isinstance(part, list | tuple | Mapping) else 1 for name, part in exported.items()}
+        await note(conn, self._audit, tag, request, actor, facts)

@@ -42,6 +42,20 @@ class ConsentSettings(Section):
             "example loc:DE.",
         ),
     ] = "dpv:RemoteLocation"
+    surely_hers: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="How sure a record must be of whoever asks for access to be shown to them; others are named as possible, not verified.",
+        ),
+    ] = 0.95
+    package_days: Annotated[
+        int,
+        Field(
+            ge=1, le=90, description="Days for which the link to an access package works; then the package is removed."
+        ),
+    ] = 14
     tcf_vendor_id: Annotated[
         int | None,
         Field(

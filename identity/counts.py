@@ -3,11 +3,13 @@
 Enters: nothing but a connection. Leaves: counts and ids. Reads only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from identity import census_store, graph_store
+from identity import census_store, evidence_store, graph_store, sureness
 from identity.census_store import Census
+from identity.identifiers import Identifier
+from identity.records import SourceRecord
 from identity.settings import IdentitySettings
 from kernel.db import Conn
 from kernel.ids import PersonId, RecordId
@@ -30,6 +32,13 @@ class Counts:
     async def twofold(self, conn: Conn) -> list[PersonId]:
         """People who hold two values of a kind of which nobody has two; there should be none."""
         return await census_store.twofold(conn, self._settings.exclusive_kinds)
+
+    async def scores(
+        self, conn: Conn, records: Sequence[SourceRecord], asked_by: Iterable[Identifier]
+    ) -> Mapping[RecordId, float]:
+        """How surely each of one person's records is of whoever asked by these identifiers; 0 where nothing links it."""
+        edges, _ = await evidence_store.evidence(conn, [record.id for record in records])
+        return sureness.scores(records, edges, asked_by, self._settings)
 
     async def arrived(self, conn: Conn, since: datetime) -> int:
         """How many records came after a moment and are still there."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from kernel.canonical import Json
 from kernel.db import Conn
-from kernel.ids import PersonId, RecordId
+from kernel.ids import DecisionId, PersonId, RecordId
 
 
 class PersonalDataHolder(Protocol):
@@ -28,6 +28,14 @@ class PersonalDataHolder(Protocol):
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Remove what destroying keys does not (indexes, pseudonymous rows); the number of rows touched."""
+        ...
+
+
+class Dependant(Protocol):
+    """A room that keeps something made of a person's words, which must not be used once they were corrected."""
+
+    async def corrected(self, conn: Conn, person: PersonId, decisions: Sequence[DecisionId]) -> Mapping[str, int]:
+        """Undo what is still undone of these decisions, which rested on wrong words; counts by name."""
         ...
 
 

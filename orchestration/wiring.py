@@ -138,6 +138,8 @@ def build(settings: Settings, kernel: Kernel) -> House:
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions, triggers):
         rights.register(holder)
+    rights.all_registered()
+    rights.correcting.dependants.append(channels)
     retention = Retention(kernel, audit, identity, consent, rights)
     for room in (events, profiles, channels, explain, learning, decisions, triggers):
         retention.register(room.keeping)

@@ -10,6 +10,7 @@ from audit.entries import REDACTED
 from consent.errors import FourEyes, RequestNotFound, RequestState, UnknownRight
 from consent.ledger import Ledger, LedgerDamaged
 from consent.lifecycle import Denial, State
+from consent.rights.checks import Method
 from kernel.db import Conn
 from kernel.errors import NotFound
 from kernel.ids import PersonId
@@ -29,7 +30,8 @@ class Holder:
         self.fails = False
 
     async def export(self, conn: Conn, person: PersonId):
-        return {"events": [{"name": "Order Completed"}, {"name": "Order Completed"}]}
+        at = {"source": "shop", "purpose": "service", "basis": "contract", "event_time": "2026-03-01T00:00:00+00:00"}
+        return {"events": [{"name": "Order Completed", **at}, {"name": "Order Completed", **at}]}
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         if self.fails:
@@ -244,11 +246,11 @@ async def test_restored_people_are_erased_again(house: House, holder: Holder, ad
 async def test_an_access_request_hands_out_what_every_room_holds(house: House, holder: Holder) -> None:
     person, _, email = await house.person("ada@example.org")
     await house.record(house.grant(email))
-    request = await house.rights.open("access", person, actor="person")
+    request = await house.rights.open("access", person, actor="person", check=Method.LOGIN)
     outcome = await house.rights.run(request.id, actor="staff:a")
     assert outcome.package is not None
-    assert set(outcome.package) == {"request", "events", "consent", "identity"}
-    assert "ada@example.org" in json.dumps(outcome.package["identity"])
+    assert set(outcome.package.holdings) == {"events", "consent", "identity"}
+    assert "ada@example.org" in json.dumps(outcome.package.holdings["identity"])
     assert outcome.counts["consent"] == 1
     with pytest.raises(RequestState):
         await house.rights.run(request.id, actor="staff:a")

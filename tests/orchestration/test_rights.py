@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from consent.errors import Replanned
 from consent.requests import Rights
+from consent.rights.checks import Method
 from identity.clusters import Clusters
+from identity.linkage import Edges
 
 pytestmark = pytest.mark.anyio
 
@@ -17,11 +20,13 @@ def rights(shop):
     return found
 
 
-async def merged(shop) -> None:
-    """All records become one person."""
+async def merged(shop, *, sure: bool = False) -> None:
+    """All records become one person; ``sure``: on a link as strong as can be."""
     records = [row["record_id"] for row in await shop.rows("SELECT record_id FROM identity.records ORDER BY 1")]
     async with shop.kernel.db.transaction() as conn:
-        await shop.identity.publish(conn, Clusters(np.zeros(len(records), dtype=np.int64), ()), records)
+        links = len(records) - 1 if sure else 0
+        edges = Edges(np.zeros(links, dtype=np.int64), np.arange(1, links + 1), np.full(links, 20.0))
+        await shop.identity.publish(conn, Clusters(np.zeros(len(records), dtype=np.int64), ()), records, edges)
 
 
 async def asked(shop, rights, right: str):
@@ -39,6 +44,12 @@ async def test_an_erasure_reaches_whoever_the_person_is_now(shop, rights):
     async with shop.kernel.db.reading() as conn:
         keys = (await shop.identity.members(conn, [old]))[old].key_ids
     assert (await rights.preview(request.id)).keys == len(keys)
+    # What was approved was one person; it is planned anew, and approved again, before anything goes.
+    with pytest.raises(Replanned):
+        await rights.run(request.id, actor="staff:a")
+    again = await rights.show(request.id)
+    assert (again.state, again.approved_by, rights.ledger.lines()) == ("open", None, [])
+    await rights.approve(request.id, actor="staff:b")
     outcome = await rights.run(request.id, actor="staff:a")
     assert outcome.counts["keys"] == len(keys) > 0
     assert await shop.kernel.vault.unwrap(keys) == {}
@@ -56,11 +67,11 @@ async def test_a_no_reaches_whoever_the_person_is_now(shop, rights, right):
 async def test_an_export_holds_what_was_decided_before_the_merge(shop, rights):
     young = max(await shop.person("ada"), await shop.person("bea"))
     made = await shop.decide(young)
-    request = await rights.open("access", young, actor="person")
-    await merged(shop)
+    request = await rights.open("access", young, actor="person", check=Method.LOGIN)
+    await merged(shop, sure=True)
     package = (await rights.run(request.id, actor="staff:a")).package
-    assert [one["decision"] for one in package["decision"]] == [made.decision_id]
-    assert len(package["identity"]["records"]) == 2
+    assert [one.decision for one in package.decisions] == [made.decision_id]
+    assert len(package.holdings["identity"]["records"]) == 2
 
 
 async def test_a_training_set_of_nobody_stops_no_erasure(shop, rights):

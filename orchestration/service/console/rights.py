@@ -1,10 +1,9 @@
-"""Subject requests, for officers: list, show, preview, open, approve, run, refuse. An erasure needs two pairs of eyes; the room itself insists.
+"""Subject requests, for officers: list, show, check, preview, open, approve, run, refuse. An erasure needs two pairs of eyes; the room itself insists.
 
-Enters: forms. Leaves: where the request stands; the package of an access request as a file, which is made, handed out once and kept nowhere.
+Enters: forms. Leaves: where the request stands; for a request to know the link to the sealed package and its code, shown once.
 """
 
-import json
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 from fastapi import Query
 from fastapi.responses import Response
@@ -12,13 +11,17 @@ from fastapi.responses import Response
 from audit.access.principal import Scope
 from consent.lifecycle import Denial, Request, Right, State
 from consent.requests_endpoints import shown
+from consent.rights import checks, plans
+from consent.rights.checks import Method
+from consent.rights.clockwork import dates
 from kernel import paging
 from kernel.canonical import Json
 from kernel.ids import is_id
 from orchestration.service.console.errors import FormIncomplete
 from orchestration.service.console.guard import AtDesk
-from orchestration.service.console.pages import View, act, page, see
-from orchestration.service.console.rendering import HEADERS
+from orchestration.service.console.pages import View, act, answer, page, see
+
+_METHODS: Final = tuple(one.value for one in Method if one not in {Method.SECOND_OFFICER, Method.AGENT})
 
 
 @page("/requests", "requests.html", Scope.OFFICER, api="/v1/subject-requests")
@@ -42,7 +45,7 @@ async def requests(
         "state": wanted.value if wanted else "",
         "person": her or "",
         "states": [one.value for one in State],
-        "rights": [one.value for one in Right],
+        "rights": [one.value for one in Right if one is not Right.RECTIFICATION],
     }
 
 
@@ -55,16 +58,25 @@ async def request(desk: AtDesk, request_id: str) -> View:
         **_line(desk, found),
         "opened_by_name": names.get(found.opened_by),
         "approved_by_name": names.get(found.approved_by or ""),
-        "may_approve": found.state is State.OPEN
+        "may_approve": found.state in {State.OPEN, State.IN_PROGRESS}
         and found.right is Right.ERASURE
+        and found.approved_by is None
         and desk.principal.actor != found.opened_by,
         "may_run": found.state in {State.OPEN, State.IN_PROGRESS}
+        and checks.passed(found)
         and (found.right is not Right.ERASURE or found.approved_by is not None),
         "may_deny": found.state in {State.OPEN, State.IN_PROGRESS},
         "four_eyes": found.state is State.OPEN
         and found.right is Right.ERASURE
         and desk.principal.actor == found.opened_by,
         "denials": [one.value for one in Denial],
+        "open": found.state in {State.OPEN, State.IN_PROGRESS},
+        "checked": checks.passed(found),
+        "methods": list(_METHODS),
+        "repeats": [dict(one) for one in await desk.house.rights.repeats(request_id)],
+        "may_extend": found.state in {State.OPEN, State.IN_PROGRESS}
+        and found.extended_at is None
+        and ({"extended_due", "max_due"} & dates(found).keys()) != set(),
     }
 
 
@@ -74,7 +86,16 @@ async def preview(desk: AtDesk, request_id: str) -> View:
     found = await desk.house.rights.preview(request_id)
     await desk.note({"request": found.request.id, "person": found.request.person}, "preview")
     holdings: Json = {room: dict(counts) for room, counts in found.holdings.items()}
-    return {**_line(desk, found.request), "holdings": holdings, "keys": found.keys}
+    lines: Json = [
+        {"room": one.room, "kind": one.kind, "count": one.count, "fate": one.fate.value, "because": one.because,
+         "ground": one.ground, "law": one.law, "until": one.until.isoformat() if one.until else None}
+        for one in found.lines
+    ]  # fmt: skip
+    totals: Json = dict(plans.totals(found.lines))
+    return {
+        **_line(desk, found.request), "holdings": holdings, "keys": found.keys, "lines": lines, "totals": totals,
+        "holds": len(found.holds),
+    }  # fmt: skip
 
 
 @act("/requests", Scope.OFFICER)
@@ -84,7 +105,7 @@ async def opened(desk: AtDesk) -> Response:
     if not is_id(person, "per"):
         raise FormIncomplete("expected a person's id (per_…), got something else")
     right = await desk.field("right")
-    if right not in set(Right):
+    if right not in set(Right) - {Right.RECTIFICATION}:
         raise FormIncomplete("expected one of the rights of the form, got another")
     suppress = (await desk.form()).get("suppress") == "1"
     made = await desk.house.rights.open(right, person, actor=desk.principal.actor, suppress=suppress)
@@ -114,11 +135,51 @@ async def run(desk: AtDesk, request_id: str) -> Response:
     if await desk.field("sure") != "yes":
         raise FormIncomplete("expected the box ticked that says you are sure, got none")
     done = await desk.house.rights.run(request_id, actor=desk.principal.actor)
-    if done.package is None:
+    if done.handed is None:
         return see(f"/console/requests/{done.request.id}")
-    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{done.request.id}.json"'}
-    words = json.dumps(done.package, indent=2, ensure_ascii=False)
-    return Response(words, media_type="application/json", headers=headers)
+    return answer(desk, "request_handed.html", {
+        **_line(desk, done.request),
+        "link": done.handed.link,
+        "code": done.handed.code,
+        "expires_at": done.handed.expires_at.isoformat(),
+        "unreachable": [one.room for one in done.package.unreachable] if done.package else [],
+        "left_out": len(done.package.possible_not_verified) if done.package else 0,
+    })  # fmt: skip
+
+
+@act("/requests/{request_id}/check", Scope.OFFICER)
+async def check(desk: AtDesk, request_id: str) -> Response:
+    """What came of looking at who asks."""
+    method = await desk.field("method")
+    if method not in _METHODS:
+        raise FormIncomplete("expected one of the ways of the form, got another")
+    form = await desk.form()
+    points = str(form.get("points", "")).split()
+    await desk.house.rights.check(
+        request_id, Method(method), actor=desk.principal.actor, passed=form.get("passed") == "yes", points=points
+    )
+    return see(f"/console/requests/{request_id}")
+
+
+@act("/requests/{request_id}/confirm", Scope.OFFICER)
+async def confirm(desk: AtDesk, request_id: str) -> Response:
+    """She was told that it came in."""
+    await desk.house.rights.clock.confirm(request_id, actor=desk.principal.actor)
+    return see(f"/console/requests/{request_id}")
+
+
+@act("/requests/{request_id}/extend", Scope.OFFICER)
+async def extend(desk: AtDesk, request_id: str) -> Response:
+    """More time, once, with the reason that she was told."""
+    await desk.house.rights.clock.extend(request_id, actor=desk.principal.actor, reason=await desk.field("reason"))
+    return see(f"/console/requests/{request_id}")
+
+
+@act("/requests/{request_id}/revoke", Scope.OFFICER)
+async def revoke(desk: AtDesk, request_id: str) -> Response:
+    """She took it back."""
+    await desk.house.rights.revoke(request_id, actor=desk.principal.actor)
+    return see(f"/console/requests/{request_id}")
 
 
 def _line(desk: AtDesk, one: Request) -> View:

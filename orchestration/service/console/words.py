@@ -75,6 +75,7 @@ REASONS: Final = {
     "no_candidate": "there was nothing to choose from",
     "contention": "what it rested on kept changing",
     "called_off": "called off",
+    "corrected": "the words that it rested on were corrected",
     "expired": "too late",
     "erased": "the person was erased",
     "too_many_attempts": "tried too often",
@@ -131,11 +132,18 @@ TABS: Final = (
 )
 RIGHTS: Final = {
     "access": ("Access: a copy of everything", "Make the file"),
+    "access_categories": ("Access: kinds of data only", "Make the file"),
     "portability": ("Portability: a copy to take along", "Make the file"),
+    "admt_access": ("Access to automated decisions", "Make the file"),
+    "rectification": ("Rectification: wrong details", "Correct"),
     "erasure": ("Erasure", "Erase for good"),
     "restriction": ("Restriction: keep, but do not use", "Restrict"),
     "objection": ("Objection to direct marketing", "Stop all marketing"),
+    "withdrawal": ("Withdrawal of consent", "Withdraw"),
     "opt_out": ("Opt-out of sale and sharing", "Opt out"),
+    "opt_in": ("Opting in to sale and sharing again", "Opt in"),
+    "limit_sensitive": ("Limit of the use of sensitive data", "Limit"),
+    "admt_opt_out": ("Opt-out of automated decisions", "Stop deciding by machine"),
 }
 DENIALS: Final = {
     "suspected_fraud": "It seems to be fraud",
@@ -146,6 +154,15 @@ DENIALS: Final = {
     "too_many_requests": "Too many requests",
     "other": "Another reason",
 }
+MANNERS: Final = {
+    "preference_page": "on the preference page", "web_form": "in a web form", "email": "by e-mail", "phone": "by phone", "post": "by post",
+    "in_person": "in person", "agent": "through an agent", "api": "through the API", "staff": "by our staff", "system": "by the system",
+}  # fmt: skip
+METHODS: Final = {
+    "contact_link": "a link sent to a contact", "points": "points that match", "login": "a login with password", "document": "a document",
+    "declaration": "a signed declaration", "agent": "a registered agent", "second_officer": "the officer who approved",
+}  # fmt: skip
+CHECKS: Final = {"none": "None is asked", "two_point": "Two points must match", "strong": "A strong one is needed"}
 KINDS: Final = {
     "email": "E-mail address", "phone": "Phone number", "login_id": "Login", "customer_id": "Customer number",
     "device_id": "Device", "anonymous_id": "Visitor of a site", "national_id": "National id", "group_id": "Group",
@@ -175,6 +192,21 @@ def kind(code: str) -> str:
 def right(code: str) -> str:
     """What a request asks for."""
     return RIGHTS.get(code, (code, ""))[0]
+
+
+def manner(code: str) -> str:
+    """How a request was made."""
+    return MANNERS.get(code, code.replace("_", " "))
+
+
+def method(code: str) -> str:
+    """How somebody showed who they are."""
+    return METHODS.get(code, code.replace("_", " "))
+
+
+def check(code: str) -> str:
+    """How sure one must be before a request is answered."""
+    return CHECKS.get(code, code.replace("_", " "))
 
 
 def doing(code: str) -> str:

@@ -207,6 +207,13 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     )
     await ask("GET /v1/subject-requests/{request_id}", f"/v1/subject-requests/{opened['id']}")
     await ask("GET /v1/subject-requests")
+    one = f"/v1/subject-requests/{opened['id']}"
+    await ask("POST /v1/subject-requests/{request_id}/check", f"{one}/check", json={"method": "document"})
+    await ask("POST /v1/subject-requests/{request_id}/confirm", f"{one}/confirm")
+    await ask(
+        "POST /v1/subject-requests/{request_id}/extend", f"{one}/extend", json={"reason": "Two archives to be read."}
+    )
+    await ask("POST /v1/subject-requests/{request_id}/run", f"{one}/run")
 
     await house.audit.sequence()
     await ask("GET /audit/entries/{index}", "/audit/entries/1")

@@ -1,5 +1,9 @@
 """Subject requests in the console: opened for a person, looked through, seen by two pairs of eyes, done, refused."""
 
+import io
+import re
+import zipfile
+
 import pytest
 
 from audit.access.principal import Scope
@@ -45,11 +49,23 @@ async def test_an_erasure_needs_two_and_is_for_good(comes, story: Story) -> None
 async def test_a_copy_is_handed_out_as_a_file_and_the_request_is_done(comes, story: Story) -> None:
     ann = await comes("ann", Scope.OFFICER)
     path = (await ann.send("/console/requests", person=story.person, right="access")).headers["location"]
+    page = (await ann.get(path)).text
+    assert "Note the check" in page
+    assert "I will hand the file" not in page
+    assert (await ann.send(f"{path}/run", sure="yes")).status_code == 409  # nobody looked at who asks
+    await ann.send(f"{path}/check", method="document", passed="yes")
     assert "I will hand the file to this person only" in (await ann.get(path)).text
-    file = await ann.send(f"{path}/run", sure="yes")
+    handed = await ann.send(f"{path}/run", sure="yes")
+    assert handed.headers["cache-control"] == "no-store"
+    assert "ada@example.org" not in handed.text
+    link, code = re.findall(r"<dd><code>([^<]+)</code>", handed.text)
+    token = link.rsplit("/", 1)[1]
+    assert "The code that we gave you" in (await ann.get(f"/packages/{token}")).text
+    file = await ann.client.post(f"/packages/{token}", data={"code": code.lower()})
     assert "attachment" in file.headers["content-disposition"]
-    assert file.headers["cache-control"] == "no-store"
-    assert "ada@example.org" in file.text
+    with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+        assert b"ada@example.org" in archive.read("access.json")
+        assert b"ada@example.org" in archive.read("index.html")
     assert (await ann.json(f"{path}.json"))["state"] == "fulfilled"
 
 

@@ -1,0 +1,158 @@
+"""Erasing a person, step by step, each of which can be run again after a crash (consent.D7, D11, D16).
+
+What enters: an approved request. What leaves: an ``Erased``; the person is gone. Order: the plan is compared with who she is now; the erasure ledger gets its lines, on disk; processors' letters
+are written while there is still something to say; every room erases in one transaction that also keeps which keys must go; the keys are destroyed.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from audit.service import Audit
+from audit.tags import Tag
+from consent import lifecycle, store
+from consent import requests_store as rows
+from consent.errors import Replanned, RequestState
+from consent.holds import Holds
+from consent.ledger import Ledger
+from consent.lifecycle import Request, State
+from consent.rights import checks, parcels_store, plans
+from consent.rights.answering import reached
+from consent.rights.noting import note
+from consent.service import CONTACTS, Consent
+from identity.identifiers import HeldIdentifier
+from identity.service import Identity
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.holders import PersonalDataHolder
+from kernel.ids import IdentifierId, KeyId, PersonId
+from kernel.kernel import Kernel
+
+REPLAY: Final = "system:erasure-ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The request as it stands afterwards, and counts by room."""
+
+    request: Request
+    counts: dict[str, int]
+
+
+class Erasing:
+    """Carries out erasures. ``holders``: every room, in the order of erasing."""
+
+    def __init__(
+        self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, ledger: Ledger, holds: Holds,
+        holders: Callable[[], Sequence[PersonalDataHolder]],
+    ) -> None:  # fmt: skip
+        self._kernel = kernel
+        self._audit = audit
+        self._identity = identity
+        self._consent = consent
+        self._ledger = ledger
+        self._holds = holds
+        self._holders = holders
+
+    async def erase(self, request: Request, actor: str) -> Erased:
+        """Do it, or end what a crash broke off; a fulfilled one is answered again.
+
+        Raises:
+            RequestState: nobody approved it, or it is closed.
+            Replanned: other people were merged in or split off since the approval; it is open again.
+            HeldBack: a hold stands.
+        """
+        if request.state is State.FULFILLED:
+            return Erased(request, dict(request.counts or {}))
+        lifecycle.step("fulfil", request.state)
+        if request.approved_by is None:
+            raise RequestState("expected an erasure that a second member of staff approved, got one that nobody did")
+        checks.insist(request)
+        # Before anything is destroyed; should we die after it, a restore can only bring back what is erased again.
+        async with self._kernel.db.reading() as conn:
+            person = (await self._identity.current(conn, [request.person])).get(request.person, request.person)
+            if actor != REPLAY and request.counts is None:  # what has begun is ended, what was done is done again
+                await self._holds.forbid(conn, person)
+            names = (await self._identity.former(conn, [person]))[person]
+            moved = request.counts is None and await self._moved(conn, request, names)
+        if moved:
+            await self._replan(request, actor)
+            raise Replanned("expected the person who was approved for erasure, got one who was merged or split since")
+        # Under every id she ever had: a dump of before a merge holds her under one that is retired now.
+        everyone = dict.fromkeys((request.person, *names))
+        await asyncio.to_thread(self._ledger.write, request.id, everyone, self._kernel.clock.now())
+        keys, counts = await self._rows(request, person, actor)
+        destroyed = await self._kernel.vault.destroy(keys)
+        async with self._kernel.db.transaction() as conn:
+            claimed = await rows.get(conn, request.id, claim=True)
+            assert claimed is not None
+            if claimed.state is State.FULFILLED:
+                return Erased(claimed, dict(claimed.counts or {}))
+            counts = {**counts, "keys": destroyed}
+            now = self._kernel.clock.now()
+            await rows.close(conn, request.id, State.FULFILLED, now, reason=None, counts=counts, response="erased")
+            await note(conn, self._audit, Tag.ERASURE_DONE, claimed, actor, {"counts": dict(counts)})
+            done = await rows.get(conn, request.id)
+            assert done is not None
+        return Erased(done, counts)
+
+    async def came_back(self) -> list[PersonId]:
+        """Living people whom the erasure ledger names.
+
+        Lines whose request this database holds as fulfilled are settled, unless its person lives: then it is a half of two dumps.
+        """
+        lines = await asyncio.to_thread(self._ledger.lines)
+        async with self._kernel.db.reading() as conn:
+            people = await self._identity.people(conn)
+            erased = await rows.fulfilled(conn, [line.request for line in lines])
+            alive = await self._identity.current(conn, sorted(set(erased.values())))
+        settled = {request for request, person in erased.items() if person not in alive}
+        return await asyncio.to_thread(self._ledger.among, people, settled=settled)
+
+    async def _moved(self, conn: Conn, request: Request, names: Sequence[PersonId]) -> bool:
+        records = (request.reach or {}).get("records", ())
+        subjects = await self._identity.subjects(conn, list(records)) if records else {}  # type: ignore[arg-type] # ids of records
+        return plans.changed(request.reach, names, {one: subject.people for one, subject in subjects.items()})
+
+    async def _replan(self, request: Request, actor: str) -> None:
+        """Back to open: the preview shows what would be done now, and somebody must approve that."""
+        async with self._kernel.db.transaction() as conn:
+            claimed = await rows.get(conn, request.id, claim=True)
+            if claimed is not None and claimed.counts is None and claimed.state is State.IN_PROGRESS:
+                await rows.set_state(conn, request.id, lifecycle.step("replan", claimed.state), None)
+                await note(conn, self._audit, Tag.REQUEST_REPLANNED, claimed, actor, {"right": claimed.right})
+
+    async def _rows(self, request: Request, person: PersonId, actor: str) -> tuple[list[KeyId], dict[str, int]]:
+        """Every holder erases, in one transaction that also keeps which keys must go; done once, answered again."""
+        async with self._kernel.db.transaction() as conn:
+            claimed = await rows.get(conn, request.id, claim=True)
+            assert claimed is not None
+            if claimed.counts is not None:
+                return await rows.plan(conn, request.id), dict(claimed.counts)
+            held = (await self._identity.members(conn, [person])).get(person)
+            keys = list(held.key_ids) if held else []
+            now = self._kernel.clock.now()
+            contacts: list[HeldIdentifier] = []
+            if request.suppress:
+                held_now = (await self._identity.identifiers(conn, [person])).get(person, [])
+                contacts = [c for c in held_now if c.kind in CONTACTS]
+                await store.silence(
+                    conn, [self._consent.contact_hash(c.kind, c.value) for c in contacts], now, request.id
+                )
+            # First the fence: whoever decides for her now waits for us, and then finds her erased.
+            await self._consent.touch(conn, [person])
+            await store.bump(conn, [person], erased_at=now)
+            live = (await self._identity.current(conn, [request.person])).get(request.person, request.person)
+            if live != person:
+                raise RequestState("expected the person to stay who she is, got a merge meanwhile; run it again")
+            names, _ = await reached(self._identity, conn, person)
+            keys += await rows.drop_words(conn, names)
+            await parcels_store.drop_of(conn, names)
+            counts = {holder.name: await holder.erase(conn, person) for holder in self._holders()}
+            for shared in await self._identity.subjects(conn, [c.id for c in contacts]):
+                await self._consent.silence(conn, IdentifierId(shared))  # somebody else's too, so it was not erased
+            await rows.set_plan(conn, request.id, keys, counts)
+            facts: dict[str, Json] = {"right": request.right, "counts": dict(counts), "keys": len(keys)}
+            await note(conn, self._audit, Tag.REQUEST_RUN, claimed, actor, facts)
+        return keys, counts
