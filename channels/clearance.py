@@ -16,6 +16,7 @@ from channels.deliveries import Delivery, No
 from channels.ledger import Step
 from channels.suppression import Suppressions, bars
 from consent.gate import permission
+from consent.purposes import TRACKING
 from consent.service import Consent
 from identity.identifiers import HeldIdentifier
 from identity.service import Identity
@@ -26,11 +27,12 @@ from kernel.kernel import Kernel
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """It may be sent. `person` is the live one, after redirects."""
+    """It may be sent. `person` is the live one, after redirects; `tracked`: she lets us see whether she opens it and what she clicks."""
 
     person: PersonId
     to: str = field(repr=False)
     content: Content = field(repr=False)
+    tracked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class Clearance:
                 answers[id_] = Stop(Step.CANCEL, No.NO_KEY)
             else:
                 words = key.open("channels.deliveries", "content", id_, sealed)
-                answers[id_] = Go(person, addresses[id_], unpack(orjson.loads(words)))
+                tracked = permission(states[person], TRACKING, delivery.channel, now).granted
+                answers[id_] = Go(person, addresses[id_], unpack(orjson.loads(words)), tracked)
         return answers
 
     async def _addresses(

@@ -36,6 +36,7 @@ class Message:
     `html` may be empty on channels without it, `text` never. `headers` carry the list and decision headers of email.
     On push, `subject` is the title and `text` the whole document that the browser is given.
     `reserved_at` is the time of the decision (it names the outbox folder), `at` the time of this attempt.
+    `tracked`: the recipient lets us see opens and clicks; without it a connector adds no pixel and changes no link.
     """
 
     delivery_id: DeliveryId
@@ -51,6 +52,7 @@ class Message:
     at: datetime
     headers: Mapping[str, str] = field(default_factory=dict)
     expires_at: datetime | None = None
+    tracked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

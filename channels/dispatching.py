@@ -182,6 +182,7 @@ class Dispatcher:
             reserved_at=delivery.reserved_at,
             at=now,
             expires_at=delivery.expires_at,
+            tracked=go.tracked,
         )
         return forms.render(go.content, envelope, links, self._sender, default_locale=self._settings.locale)
 

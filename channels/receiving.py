@@ -24,6 +24,7 @@ from channels.receipts_store import ReceiptRow
 from channels.suppression import Suppressions
 from consent.errors import UnknownPurpose, UnknownSubject
 from consent.gate import permission
+from consent.purposes import TRACKING
 from consent.service import Consent
 from identity.service import Identity
 from kernel.canonical import Json
@@ -35,6 +36,7 @@ from kernel.vault import SubjectKey
 HASTE_SECONDS: Final = 5.0
 """From the attempt to the mailbox and through a person's eyes takes longer; what follows sooner is a scanner."""
 HASTE_CONFIDENCE: Final = 0.85
+EMAIL: Final = "email"
 PUSH: Final = "push"
 
 
@@ -47,6 +49,8 @@ class Heard(StrEnum):
     OTHER_CONNECTOR = "other_connector"
     NOT_SENT = "not_sent"
     """It speaks of a delivery that never left here."""
+    NOT_PERMITTED = "not_permitted"
+    """An open or a click of an email to somebody who does not let us see them: neither kept nor counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +140,7 @@ class Receiving:
         """Fold them; one answer each, in order. `connector`: only what it carried itself is taken."""
         ids = [one for one, _ in reports]
         found = await receipts_store.deliveries(conn, ids)
-        answers = [_judged(found.get(one), connector) for one in ids]
+        answers = await self._permitted(conn, reports, found, [_judged(found.get(one), connector) for one in ids])
         heard = await receipts_store.known(
             conn, [_name(found[one], said) for (one, said), a in zip(reports, answers, strict=True) if a is Heard.TAKEN]
         )
@@ -151,6 +155,35 @@ class Receiving:
         folded = await self._fold(conn, reports, answers)
         await self._tell(conn, folded, actor)
         return folded.answers
+
+    async def _permitted(
+        self,
+        conn: Conn,
+        reports: Sequence[tuple[DeliveryId, NewReceipt]],
+        found: Mapping[DeliveryId, Delivery],
+        answers: Sequence[Heard],
+    ) -> list[Heard]:
+        """The answers, where opens and clicks of emails are heard of those only who let us see them."""
+        seen = {
+            found[one].person
+            for (one, said), answer in zip(reports, answers, strict=True)
+            if answer is Heard.TAKEN and said.receipt in ENGAGED and found[one].channel == EMAIL
+        }
+        if not seen:
+            return list(answers)
+        live = await self._identity.current(conn, sorted(seen))
+        states = await self._consent.states(conn, sorted(set(live.values())))
+        now = self._kernel.clock.now()
+        open_to_it = {old for old, person in live.items() if permission(states[person], TRACKING, EMAIL, now).granted}
+        return [
+            Heard.NOT_PERMITTED
+            if answer is Heard.TAKEN
+            and said.receipt in ENGAGED
+            and found[one].channel == EMAIL
+            and found[one].person not in open_to_it
+            else answer
+            for (one, said), answer in zip(reports, answers, strict=True)
+        ]
 
     async def _fold(
         self, conn: Conn, reports: Sequence[tuple[DeliveryId, NewReceipt]], answers: Sequence[Heard]
@@ -247,7 +280,7 @@ def unmatched(reports: Sequence[tuple[DeliveryId, NewReceipt]], answers: Sequenc
     return Counter(
         (str(said.receipt), str(answer))
         for (_, said), answer in zip(reports, answers, strict=True)
-        if answer not in {Heard.TAKEN, Heard.REPEATED}
+        if answer not in {Heard.TAKEN, Heard.REPEATED, Heard.NOT_PERMITTED}
     )
 
 

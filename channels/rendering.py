@@ -59,6 +59,7 @@ class Envelope:
     reserved_at: datetime
     at: datetime
     expires_at: datetime | None = None
+    tracked: bool = False
 
 
 @cache
@@ -199,6 +200,7 @@ def render(
         reserved_at=envelope.reserved_at,
         at=envelope.at,
         headers=_headers(envelope, links, sender),
+        tracked=envelope.tracked,
     )
 
 

@@ -26,6 +26,8 @@ EVERYTHING: Final = "*"  # erasure and restriction: every purpose there is
 SALE_SHARE: Final = "sale_share"  # an opt-out of sale and sharing: every purpose flagged sale_share
 RESERVED: Final = frozenset({EVERYTHING, SALE_SHARE})
 
+TRACKING: Final = "tracking"  # the shipped purpose that opens and clicks of a message are seen under
+
 
 class Basis(StrEnum):
     """The six legal bases."""

@@ -92,8 +92,8 @@ def compose(message: Message, settings: SendGridSettings) -> Mapping[str, Json]:
         mail.ip_pool_name = IpPoolName(settings.ip_pool)
     mail.mail_settings = MailSettings(sandbox_mode=SandBoxMode(settings.sandbox))
     mail.tracking_settings = TrackingSettings(  # said in every message, whatever the account's own defaults are
-        click_tracking=ClickTracking(settings.track_clicks, enable_text=False),
-        open_tracking=OpenTracking(settings.track_opens),
+        click_tracking=ClickTracking(settings.track_clicks and message.tracked, enable_text=False),
+        open_tracking=OpenTracking(settings.track_opens and message.tracked),
         subscription_tracking=SubscriptionTracking(enable=False),
     )
     body: dict[str, Json] = mail.get()

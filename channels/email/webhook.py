@@ -21,6 +21,7 @@ from kernel.log import get_logger
 
 CONNECTOR: Final = "sendgrid"
 ACTOR: Final = "provider:sendgrid"
+_KNOWN: Final = frozenset({Heard.TAKEN, Heard.REPEATED, Heard.NOT_PERMITTED})
 _log = get_logger("channels.email")
 
 Fold = Callable[[Post], Awaitable[list[Heard]]]
@@ -76,8 +77,8 @@ class SendGridWebhook:
         done = Taken(
             taken=sum(one is Heard.TAKEN for one in answers),
             repeated=sum(one is Heard.REPEATED for one in answers),
-            unmatched=sum(one not in {Heard.TAKEN, Heard.REPEATED} for one in answers) + post.strange.total(),
-            ignored=post.ignored,
+            unmatched=sum(one not in _KNOWN for one in answers) + post.strange.total(),
+            ignored=post.ignored + sum(one is Heard.NOT_PERMITTED for one in answers),
         )
         if done.unmatched:
             _log.warning("sendgrid_unmatched", count=done.unmatched, of=len(answers) + post.strange.total())

@@ -57,10 +57,11 @@ async def people(house: House, count: int) -> list[DeliveryId]:
         ids = await house.identity.register_identifiers(conn, contacts)
         acts = [
             NewAct(
-                subject=one, purpose="marketing.email", status="granted", channel=None, basis="consent",
+                subject=one, purpose=purpose, status="granted", channel=None, basis="consent",
                 jurisdiction="gdpr", notice=NOTICE, mechanism="form", actor="person", given_at=now - timedelta(days=1),
             )
             for one in ids
+            for purpose in ("marketing.email", "tracking")
         ]  # fmt: skip
         await house.consent.record(conn, acts)
         wanted = [

@@ -87,8 +87,10 @@ class World:
         self.rights.register(found)
         return found
 
-    async def person(self, key: str = "1", *, consents: bool = True) -> tuple[PersonId, IdentifierId]:
-        """A customer with an email address, who agreed to marketing by email."""
+    async def person(
+        self, key: str = "1", *, consents: bool = True, tracked: bool = False
+    ) -> tuple[PersonId, IdentifierId]:
+        """A customer with an email address, who agreed to marketing by email, and perhaps to being seen opening it."""
         contact = Identifier("email", f"ada{key}@example.org")
         new = NewRecord(
             source="shop",
@@ -106,12 +108,14 @@ class World:
             (id_,) = await self.identity.register_identifiers(conn, [contact])
             if consents:
                 await self.consent.record(conn, [self.grant(id_)])
+            if tracked:
+                await self.consent.record(conn, [self.grant(id_, "tracking")])
         assert found.person is not None
         return found.person, id_
 
-    def grant(self, subject: IdentifierId) -> NewAct:
+    def grant(self, subject: IdentifierId, purpose: str = "marketing.email") -> NewAct:
         return NewAct(
-            subject=subject, purpose="marketing.email", status="granted", channel=None, basis="consent",
+            subject=subject, purpose=purpose, status="granted", channel=None, basis="consent",
             jurisdiction="gdpr", notice=NOTICE, mechanism="form", actor="person",
             given_at=self.clock.now() - timedelta(days=1),
         )  # fmt: skip

@@ -79,7 +79,7 @@ def message(chance: random.Random) -> tuple[Message, dict[str, str]]:
     person, token = to.split("@", maxsplit=1)[0], "v1." + "t" * chance.randint(50, 300)
     envelope = Envelope(
         delivery_id=new_id("dlv"), decision_id=new_id("dec"), channel="email", purpose="marketing.email", to=to,
-        reserved_at=AT, at=AT,
+        reserved_at=AT, at=AT, tracked=chance.random() < 0.5,
     )  # fmt: skip
     links = MessageLinks(**{one: f"https://c.example/{one}/{token}" for one in ("why", "preferences", "one_click")})
     sender = Sender(

@@ -54,9 +54,9 @@ class Mailroom:
             self.recorder, sendgrid=SendGridSettings(webhook_public_keys=(public(KEY),), **settings)
         )
 
-    async def sent(self, key: str = "1", answer: Answer = Answer.ACCEPTED) -> tuple[Any, str]:
+    async def sent(self, key: str = "1", answer: Answer = Answer.ACCEPTED, *, tracked: bool = True) -> tuple[Any, str]:
         """A delivery that went out (or may have)."""
-        person, contact = await self.world.person(key)
+        person, contact = await self.world.person(key, tracked=tracked)
         new = delivery(person, contact)
         (made,) = await self.world.reserve(self.room, new)
         self.recorder.answer = Outcome(answer=answer, provider_id="p1")

@@ -41,8 +41,8 @@ def test_one_person_in_a_body_and_nothing_of_her_where_it_is_kept_for_ever(seed:
     assert only["headers"] == dict(what.headers)
     assert only["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert body["tracking_settings"] == {
-        "click_tracking": {"enable": how.track_clicks, "enable_text": False},
-        "open_tracking": {"enable": how.track_opens},
+        "click_tracking": {"enable": how.track_clicks and what.tracked, "enable_text": False},
+        "open_tracking": {"enable": how.track_opens and what.tracked},
         "subscription_tracking": {"enable": False},
     }
     assert body["mail_settings"] == {"sandbox_mode": {"enable": how.sandbox}}

@@ -67,7 +67,7 @@ async def house(kernel: Kernel, there: Provider) -> AsyncIterator[House]:
                 notice=Notice.of("May we?", version="v1", language="en"), mechanism="form", actor="web",
                 given_at=NOW - timedelta(days=20),
             )
-            for purpose in ("marketing.email", "marketing.personalize")
+            for purpose in ("marketing.email", "marketing.personalize", "tracking")
         ])  # fmt: skip
     yield made
     await made.events.close()
