@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from audit.access import asking, asking_store
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
-from consent import receipts_endpoints, requests_endpoints, visitor_endpoints
+from consent import receipts_endpoints, requests_endpoints, rules_endpoints, visitor_endpoints
 from consent.acts import Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
@@ -42,6 +42,7 @@ router.include_router(requests_endpoints.router)
 router.include_router(receipts_endpoints.router)
 router.include_router(visitor_endpoints.router)
 router.include_router(package_endpoints.router)
+router.include_router(rules_endpoints.router)
 
 
 # RFC 8058

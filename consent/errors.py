@@ -10,6 +10,23 @@ class PurposesInvalid(InvalidInput):
     remedy = "Correct the file named in the message; consent/data/purposes.yaml shows the form."
 
 
+class RulesUnsigned(IntegrityError):
+    """The settings demand that the rules are signed, and they are not, or they are not what was signed."""
+
+    code = "consent.rules_unsigned"
+    remedy = (
+        "Read what changed with whoever answers for the rules; then have them sign with `candor consent sign-rules` and "
+        "name the file in CANDOR_CONSENT__RULES_SIGNATURE."
+    )
+
+
+class RulesOfThen(Conflict):
+    """What was in force at a moment can no longer be read by this version."""
+
+    code = "consent.rules_of_then"
+    remedy = "Ask the version of Candor that ran then; `candor consent rules --history` names what was in force when."
+
+
 class ActIncomplete(InvalidInput):
     """A consent act lacks what makes it evidence."""
 

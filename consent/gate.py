@@ -18,7 +18,7 @@ from functools import cache
 from typing import Final
 
 from consent.acts import IMPORT, ActView, Status
-from consent.precedence import Ground, Rules
+from consent.precedence import UNVERIFIED, Ground, Rules
 from consent.purposes import EVERYTHING, RESERVED, Basis, Purpose
 from consent.reasons import Reason
 from kernel.ids import ActId, PersonId
@@ -202,7 +202,7 @@ def _valid(act: ActView, rules: Rules, at: datetime) -> bool:
         return False
     if act.verified and act.has_notice:
         return True
-    return act.mechanism == IMPORT and rules.precedence.pack(act.jurisdiction).unverified_import_permits
+    return act.mechanism == IMPORT and rules.precedence.pack(act.jurisdiction).allows(UNVERIFIED)
 
 
 def _lifted(denial: ActView, grants: Iterable[ActView], rules: Rules) -> bool:

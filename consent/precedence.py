@@ -1,7 +1,7 @@
-"""Which "no" outranks what, and what may lift it: ``data/precedence.yaml`` read and checked.
+"""Which "no" outranks what, and what may lift it: ``data/precedence.yaml`` and the packs of jurisdictions, read and checked.
 
-What enters: the shipped file. What leaves: a ``Precedence`` that the gate follows and whose digest names it. Order:
-erasure and restriction, a standing directive (Global Privacy Control, 11 CCR 7025(c)), withdrawal of a channel, the
+What enters: the shipped table, the shipped packs, and by settings a folder of packs of one's own. What leaves: a ``Precedence`` that the gate
+follows. Order: erasure and restriction, a standing directive (Global Privacy Control, 11 CCR 7025(c)), withdrawal of a channel, the
 latest explicit act, what a consent string says, the default of the jurisdiction.
 """
 
@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consent.errors import PurposesInvalid
-from consent.purposes import DEFAULT, EVERYTHING, SALE_SHARE, Basis, PurposeTree
+from consent.purposes import DEFAULT, EVERYTHING, SALE_SHARE, Basis, Purpose, PurposeTree, read
 from consent.reasons import Reason
-from kernel.canonical import digest
 
 SHIPPED: Final = Path(__file__).parent / "data" / "precedence.yaml"
+PACKS: Final = Path(__file__).parent / "data" / "packs"
+OVERRIDE: Final = "directive_override"
+UNVERIFIED: Final = "unverified_import_permits"
+Source = Annotated[str, Field(min_length=3)]
 _MOST_PLACES: Final = 1_000  # sets of jurisdictions that are remembered; acts may name any
 
 
@@ -31,24 +33,36 @@ class Class(_Strict):
     """A kind of denial. Its place in the list is its rank."""
 
     name: str
-    source: str
+    source: Source
     mechanisms: frozenset[str]
     reason: Reason
     lifted_by: frozenset[str]
     pack: str | None = None
 
 
-class Pack(_Strict):
-    """What the law of a jurisdiction lets the gate do, and where it says so."""
+class Rule(_Strict):
+    """One thing that the law lets the gate do, or not, and where it says so."""
 
+    allowed: bool
+    source: Source
+
+
+class Pack(_Strict):
+    """What the law of a jurisdiction lets the gate do, and why each legal basis may carry a purpose there."""
+
+    version: str
     title: str
-    source: str
-    directive_override: bool
-    unverified_import_permits: bool
+    source: Source
+    rules: dict[Literal["directive_override", "unverified_import_permits"], Rule]
+    bases: dict[Basis, Source]
 
     def allows(self, name: str) -> bool:
         """Whether the named permission is given here; a name it lacks is a no."""
-        return getattr(self, name, False) is True
+        return name in self._allowed
+
+    @cached_property
+    def _allowed(self) -> frozenset[str]:
+        return frozenset(name for name, rule in self.rules.items() if rule.allowed)
 
 
 class Precedence(_Strict):
@@ -80,17 +94,6 @@ class Precedence(_Strict):
     def _ranks(self) -> dict[str, int]:
         return {mechanism: place for place, kind in enumerate(self.classes) for mechanism in kind.mechanisms}
 
-    @cached_property
-    def digest(self) -> str:
-        """Names this table in evidence."""
-        return digest(
-            {
-                "version": self.version,
-                "classes": [kind.model_dump_json() for kind in self.classes],
-                "jurisdictions": {name: pack.model_dump() for name, pack in self.jurisdictions.items()},
-            }
-        )
-
 
 class Ground(NamedTuple):
     """What an act may be about to bear on a purpose (itself, those above it, the words for many), and its bases."""
@@ -106,6 +109,7 @@ class Rules:
     purposes: PurposeTree
     precedence: Precedence
     jurisdiction: str = DEFAULT  # always asked too, beside those of the acts: the strictest answers
+    digest: str = ""  # names them all in evidence; empty while nobody put them in force
 
     def grounds(self, places: frozenset[str]) -> Mapping[str, Ground]:
         """For each purpose what bears on it and what it rests on, in these jurisdictions."""
@@ -119,6 +123,11 @@ class Rules:
                 self._grounds[places] = known
         return known
 
+    def source_of(self, purpose: Purpose, place: str) -> str:
+        """Where the law says that the purpose rests on its basis there."""
+        given = purpose.sources.get(place) if place in purpose.basis else purpose.sources.get(DEFAULT)
+        return given or self.precedence.pack(place).bases[purpose.basis_in(place)]
+
     def _reach(self, key: str) -> tuple[str, ...]:
         line = self.purposes.lineage(key)
         shared = (SALE_SHARE,) if any(self.purposes.by_key[one].sale_share for one in line) else ()
@@ -129,18 +138,39 @@ class Rules:
         return {}
 
 
-def load() -> Precedence:
-    """The shipped table.
+def load(packs: Path | None = None) -> Precedence:
+    """The shipped table with the shipped packs, and those of the folder ``packs``, which come instead of one of the same name.
 
     Raises:
-        PurposesInvalid: it does not hold together.
+        PurposesInvalid: a file is unreadable or does not hold together; the message names file and place.
+    """
+    return parse(read(SHIPPED), {name: read(path) for name, path in pack_files(packs).items()})
+
+
+def pack_files(packs: Path | None = None) -> Mapping[str, Path]:
+    """The file of each jurisdiction, by its name."""
+    if packs is not None and not packs.is_dir():
+        raise PurposesInvalid(f"expected a folder of packs at {packs.name}, got none")
+    found = {
+        path.stem: path for folder in (PACKS, packs) if folder is not None for path in sorted(folder.glob("*.yaml"))
+    }
+    return dict(sorted(found.items()))
+
+
+def parse(table: object, packs: Mapping[str, object]) -> Precedence:
+    """The table and packs, from what their files say.
+
+    Raises:
+        PurposesInvalid: they do not hold together.
     """
     try:
-        table = Precedence.model_validate(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as fault:
-        raise PurposesInvalid(f"expected a precedence table in {SHIPPED.name}, got {fault}") from None
-    if DEFAULT not in table.jurisdictions or sum(not kind.mechanisms for kind in table.classes) != 1:
+        made = Precedence.model_validate({**table, "jurisdictions": packs} if isinstance(table, dict) else table)
+    except ValidationError as fault:
+        first = fault.errors(include_input=False)[0]
+        place = "/".join(str(step) for step in first["loc"])
+        raise PurposesInvalid(f"expected a precedence table and packs, got at {place}: {first['msg']}") from None
+    if DEFAULT not in made.jurisdictions or sum(not kind.mechanisms for kind in made.classes) != 1:
         raise PurposesInvalid(
             "expected a default jurisdiction and one class for every other mechanism, got something else"
         )
-    return table
+    return made

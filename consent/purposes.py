@@ -66,6 +66,7 @@ class Purpose(BaseModel):
     channels: tuple[Channel, ...] = ()
     categories: tuple[Key, ...]
     basis: dict[str, Basis]
+    sources: dict[str, Annotated[str, Field(min_length=3)]] = Field(default_factory=dict)
     balancing_test: str | None = None
     sale_share: bool = False
     automated: bool = False  # decides by machine what a person is shown: an opt-out of automated decisions ends it
@@ -152,11 +153,20 @@ def load(custom: Path | None = None) -> PurposeTree:
     Raises:
         PurposesInvalid: the file is unreadable or does not hold together; the message names place and fault.
     """
-    shipped = _read(SHIPPED)
+    return parse(read(SHIPPED), None if custom is None else read(custom))
+
+
+def parse(shipped: object, custom: object | None = None) -> PurposeTree:
+    """The tree, from what the files say.
+
+    Raises:
+        PurposesInvalid: they do not hold together.
+    """
+    own = _file(shipped, SHIPPED.name)
     if custom is None:
-        return build(shipped.purposes, shipped.version)
-    added = _read(custom)
-    return build((*shipped.purposes, *added.purposes), f"{shipped.version}+{added.version}")
+        return build(own.purposes, own.version)
+    added = _file(custom, "the file of purposes of your own")
+    return build((*own.purposes, *added.purposes), f"{own.version}+{added.version}")
 
 
 def build(purposes: Iterable[Purpose], version: str) -> PurposeTree:
@@ -189,14 +199,24 @@ def _check(purpose: Purpose, by_key: Mapping[str, Purpose]) -> None:
         at = by_key[at].parent
 
 
-def _read(path: Path) -> PurposeFile:
+def read(path: Path) -> object:
+    """What a YAML file says.
+
+    Raises:
+        PurposesInvalid: it cannot be read; the message names it.
+    """
     try:
-        return PurposeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as fault:
         raise PurposesInvalid(f"expected a readable file {path.name}, got {fault.strerror}") from None
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise PurposesInvalid(f"expected YAML in {path.name}, got {fault}") from None
+
+
+def _file(said: object, name: str) -> PurposeFile:
+    try:
+        return PurposeFile.model_validate(said)
     except ValidationError as fault:
-        first = fault.errors()[0]
+        first = fault.errors(include_input=False)[0]
         place = "/".join(str(step) for step in first["loc"])
-        raise PurposesInvalid(f"expected a file of purposes in {path.name}, got at {place}: {first['msg']}") from None
+        raise PurposesInvalid(f"expected a file of purposes in {name}, got at {place}: {first['msg']}") from None

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Final
 
 from audit.service import Audit
-from consent import figures, gate, imports, precedence, purposes, store, writing
+from consent import figures, gate, imports, rulebook, store, writing
 from consent.acts import ActView, ConsentAct, NewAct, Notice, Status, check
 from consent.errors import UnknownSubject
 from consent.gate import ConsentState
 from consent.imports import ImportedConsent
+from consent.in_force import Book
 from consent.invalidation import Invalidation
-from consent.precedence import Rules
 from consent.purposes import SALE_SHARE, Basis
 from consent.settings import ConsentSettings
 from consent.shredding import Shredder
@@ -47,8 +47,9 @@ class Consent:
         self.on_touched: list[Callable[[Conn, Iterable[PersonId]], Awaitable[None]]] = []
         self.settings = settings or ConsentSettings()
         self.shredder = Shredder(kernel)
-        self.rules = Rules(purposes.load(self.settings.purposes_file), precedence.load(), self.settings.jurisdiction)
-        self._states = States(identity, self.rules)
+        self.book = Book(kernel, audit, identity, rulebook.load(self.settings), self.touch)
+        self.rules = self.book.mine.rules
+        self._states = States(identity, self.book)
 
     @property
     def name(self) -> str:

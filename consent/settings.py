@@ -30,6 +30,24 @@ class ConsentSettings(Section):
     purposes_file: Annotated[
         Path | None, Field(description="YAML file of purposes of your own, in the form of consent/data/purposes.yaml.")
     ] = None
+    packs_dir: Annotated[
+        Path | None,
+        Field(
+            description="Folder of jurisdiction packs of your own, in the form of consent/data/packs/: a pack of a shipped "
+            "name comes instead of that one, another name adds a jurisdiction."
+        ),
+    ] = None
+    rules_keys: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Public keys (name+hash+base64) of those who answer for the rules. When any is named, purposes, "
+            "precedence, signals and packs must be signed by one of them, or nothing starts."
+        ),
+    ] = ()
+    rules_signature: Annotated[
+        Path | None,
+        Field(description="File with the signature over the rules, as `candor consent sign-rules` writes it."),
+    ] = None
     retention_file: Annotated[
         Path | None,
         Field(description="YAML retention schedule of your own. Absent: the shipped consent/data/retention.yaml."),

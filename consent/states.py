@@ -10,7 +10,7 @@ from datetime import datetime
 
 from consent import store
 from consent.gate import ConsentState
-from consent.precedence import Rules
+from consent.in_force import Book
 from identity.service import Identity
 from kernel.db import Conn
 from kernel.ids import IdentifierId, PersonId
@@ -19,14 +19,15 @@ from kernel.ids import IdentifierId, PersonId
 class States:
     """Reads states; one object serves many requests."""
 
-    def __init__(self, identity: Identity, rules: Rules) -> None:
+    def __init__(self, identity: Identity, book: Book) -> None:
         self._identity = identity
-        self._rules = rules
+        self._book = book
 
     async def of(
         self, conn: Conn, people: Sequence[PersonId], *, known_at: datetime | None = None
     ) -> Mapping[PersonId, ConsentState]:
         """The state of each person, as ``Consent.states`` says."""
+        rules = self._book.mine.rules if known_at is None else await self._book.of(conn, known_at)
         versions = await store.versions(conn, people)
         members = await self._identity.members(conn, people)
         maybe = {other for held in members.values() for other in held.loose}
@@ -54,7 +55,7 @@ class States:
                 person=person,
                 version=version.version if version else 0,
                 acts=tuple(acts),
-                rules=self._rules,
+                rules=rules,
                 known=bool(own),
                 erased_at=erased if known_at is None or (erased is not None and erased <= known_at) else None,
             )
@@ -78,7 +79,7 @@ class States:
                     person=people[0] if len(people) == 1 else None,
                     version=states[people[0]].version if len(people) == 1 else 0,
                     acts=tuple(own.values()),
-                    rules=self._rules,
+                    rules=self._book.mine.rules,
                 )
             )
         return answers

@@ -15,7 +15,7 @@ from typing import Final
 from consent.acts import ActView, Status
 from consent.gate import Answer, ConsentState, Permission, permission
 from consent.precedence import Rules
-from consent.purposes import DEFAULT, EVERYTHING, SALE_SHARE
+from consent.purposes import DEFAULT, EVERYTHING, SALE_SHARE, Purpose
 from consent.reasons import Reason, text
 from kernel.ids import ActId, PersonId
 
@@ -132,7 +132,7 @@ def _answers(rules: Rules, purpose: str, channel: str | None, said: Sequence[Sig
         places.append(place)
     first, then = (*(one.words for one in said), *("", "")[len(said) :])
     for (basis, _, _), (places, answer) in found.items():
-        rule, source = _rule(rules, answer, said, places)
+        rule, source = _rule(rules, declared, answer, said, places)
         yield Line(purpose, channel, first or NOBODY, then, tuple(places), basis, answer, rule, source)
 
 
@@ -150,7 +150,9 @@ def _state(rules: Rules, place: str, said: Sequence[Signal]) -> ConsentState:
     return ConsentState(PersonId("per_x"), 1, acts, Rules(rules.purposes, rules.precedence, place))
 
 
-def _rule(rules: Rules, answer: Permission, said: Sequence[Signal], places: Sequence[str]) -> tuple[str, str]:
+def _rule(
+    rules: Rules, purpose: Purpose, answer: Permission, said: Sequence[Signal], places: Sequence[str]
+) -> tuple[str, str]:
     """Which rule decided: the class of the denial, or what the purpose rests on."""
     table = rules.precedence
     decided = next((one.act for number, one in enumerate(said) if answer.act == f"act_{number}"), None)
@@ -158,7 +160,7 @@ def _rule(rules: Rules, answer: Permission, said: Sequence[Signal], places: Sequ
         kind = table.classes[table.rank(decided.mechanism)]
         return kind.name, kind.source
     basis = "consent needs an act" if answer.reason != Reason.LEGITIMATE_INTERESTS else "interest without objection"
-    return basis, " | ".join(dict.fromkeys(table.jurisdictions[place].source for place in places))
+    return basis, " | ".join(dict.fromkeys(rules.source_of(purpose, place) for place in places))
 
 
 def _act(purpose: str, status: Status) -> ActView:

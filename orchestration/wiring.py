@@ -104,6 +104,7 @@ async def open_house(
     """Engines up, schema at its head, rooms built and registered; everything is closed at the end."""
     async with open_kernel(settings.kernel, migrations(), clock=clock, engines=engines) as kernel:
         house = build(settings, kernel)
+        await house.consent.book.put_in_force()
         await house.rights.finish()
         try:
             yield house

@@ -22,13 +22,14 @@ from profiles.features import Origin
 from profiles.interests import Interest
 from profiles.profile import UnifiedProfile
 
-FORM: Final = 3  # raised when older bytes can no longer be read; what has another form is cold
+FORM: Final = 4  # raised when older bytes can no longer be read; what has another form is cold
 _VERSION_BYTES: Final = 6  # fits a JSON number, which holds 53 bits exactly
 
 
 @dataclass(frozen=True, slots=True)
 class HotProfile:
     """``at``: the moment of its features; ``until``: from then on it is stale (age, or a consent that runs out).
+    ``rules``: digest of the rules by which its permissions were worked out; under others it is not used.
 
     ``profile_version`` is the same for the same records, events and declarations. ``permitted``: whether the purpose may see
     anything; when not, the features are those of somebody of whom nothing is known. ``declined``: the catalogue's ids of what she said
@@ -40,6 +41,7 @@ class HotProfile:
     at: datetime
     until: datetime
     feature_set: str
+    rules: str
     graph_version: GraphVersion
     consent_version: int
     profile_version: int
@@ -52,6 +54,10 @@ class HotProfile:
     origins: tuple[Origin, ...]
     declined: frozenset[str] = frozenset()
     interests: tuple[Interest, ...] = ()
+
+    def good(self, now: datetime, feature_set: str, rules: str) -> bool:
+        """Whether it holds now, for these features and under these rules of consent."""
+        return self.at <= now < self.until and (self.feature_set, self.rules) == (feature_set, rules)
 
     def row(self) -> NDArray[np.float64]:
         """The features as a row."""
@@ -68,6 +74,7 @@ def pack(hot: HotProfile) -> bytes:
             "at": hot.at.isoformat(),
             "until": hot.until.isoformat(),
             "feature_set": hot.feature_set,
+            "rules": hot.rules,
             "graph": hot.graph_version,
             "consent": hot.consent_version,
             "profile": hot.profile_version,
@@ -99,6 +106,7 @@ def unpack(words: bytes) -> HotProfile | None:
         at=datetime.fromisoformat(form["at"]),
         until=datetime.fromisoformat(form["until"]),
         feature_set=form["feature_set"],
+        rules=form["rules"],
         graph_version=form["graph"],
         consent_version=form["consent"],
         profile_version=form["profile"],
@@ -119,12 +127,12 @@ def unpack(words: bytes) -> HotProfile | None:
     )
 
 
-def still_good(words: bytes, now: datetime, feature_set: str) -> bool:
-    """Whether packed bytes are of this form and these features and hold now; nothing else of them is read."""
+def still_good(words: bytes, now: datetime, feature_set: str, rules: str) -> bool:
+    """Whether packed bytes are of this form, these features and these rules of consent and hold now; nothing else of them is read."""
     form: dict[str, Any] = orjson.loads(words)
     return (
         form.get("form") == FORM
-        and form["feature_set"] == feature_set
+        and (form["feature_set"], form["rules"]) == (feature_set, rules)
         and datetime.fromisoformat(form["at"]) <= now < datetime.fromisoformat(form["until"])
     )
 

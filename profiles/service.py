@@ -211,7 +211,7 @@ class Profiles:
         if not fresh:
             for person, words in zip(people, await self._hot.read(people, purpose), strict=True):
                 held = unpack(words) if words is not None else None
-                if held is not None and held.at <= now < held.until and held.feature_set == self.features.digest:
+                if held is not None and held.good(now, self.features.digest, self._consent.rules.digest):
                     found[person] = held
         cold = [person for person in people if person not in found]
         for start in range(0, len(cold), _CHUNK):
@@ -225,7 +225,7 @@ class Profiles:
         for start in range(0, len(people), _CHUNK):
             part = people[start : start + _CHUNK]
             for person, words in zip(part, await self._hot.read(part, purpose), strict=True):
-                if words is None or not still_good(words, now, self.features.digest):
+                if words is None or not still_good(words, now, self.features.digest, self._consent.rules.digest):
                     cold.append(person)
             await asyncio.sleep(0)
         made = 0
@@ -368,6 +368,7 @@ class Profiles:
             at=now,
             until=stale_from(state, now, self.settings.hot_seconds),
             feature_set=self.features.digest,
+            rules=state.rules.digest,
             graph_version=seen.graph_version,
             consent_version=state.version,
             profile_version=version_of(seen, self.features.digest),

@@ -24,6 +24,7 @@ class _Strict(BaseModel):
 class TcfTable(_Strict):
     """Rules for TC strings."""
 
+    source: str
     purposes: dict[str, tuple[int, ...]]
     policies: frozenset[int]
     days_valid: int
@@ -41,6 +42,7 @@ class TcfTable(_Strict):
 class GppTable(_Strict):
     """Rules for the US sections of GPP strings."""
 
+    source: str
     opt_outs: tuple[str, ...]
     consents: tuple[str, ...]
     directive: str

@@ -1,7 +1,4 @@
-"""What runs beside the routes: the sequencer, the dispatcher, the triggers, the explanation queue, the removal of destroyed keys.
-
-Each ends when `stop` is set.
-"""
+"""What runs beside the routes: the sequencer, the dispatcher, the triggers, the explanation queue. Each ends when `stop` is set."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from kernel.errors import CandorError
 from kernel.log import get_logger
-from orchestration.service import rotation
 from orchestration.service.helper import Helper
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
 
 EXPLAIN_BATCH = 50
-REMOVAL_PAUSE = 10.0  # seconds between looks at what was destroyed
 EXPLAIN_PAUSE = 1.0  # seconds between looks at an empty queue
 
 log = get_logger("workers")
@@ -25,7 +20,7 @@ log = get_logger("workers")
 
 @asynccontextmanager
 async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]:
-    """Run the five loops while the block runs; at its end they finish what they hold, then stop.
+    """Run the four loops while the block runs; at its end they finish what they hold, then stop.
 
     `apart`: explanations are made by a process of their own, which finds this house by the settings of the environment.
     """
@@ -34,7 +29,6 @@ async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]
         asyncio.create_task(house.audit.run_sequencer(stop), name="sequencer"),
         asyncio.create_task(house.channels.run_dispatcher(stop), name="dispatcher"),
         asyncio.create_task(house.triggers.run_worker(stop), name="triggers"),
-        asyncio.create_task(removing(house, stop), name="removing"),
         asyncio.create_task(Helper().run(stop) if apart else explaining(house, stop), name="explaining"),
     ]
     try:
@@ -57,19 +51,3 @@ async def explaining(house: "House", stop: asyncio.Event) -> None:
                 await asyncio.wait_for(stop.wait(), EXPLAIN_PAUSE)
             except TimeoutError:
                 continue
-
-
-async def removing(house: "House", stop: asyncio.Event) -> None:
-    """Remove the bytes of destroyed keys from the disk once the oldest has waited long enough; another process may be quicker."""
-    kernel = house.kernel
-    while not stop.is_set():
-        try:
-            waited = (await kernel.removal.waiting()).seconds
-            if waited is not None and waited >= kernel.settings.removal_seconds:
-                await rotation.remove(house, actor="system")
-        except CandorError as fault:
-            log.error("removal_paused", code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - the remedy, not the stack
-        try:
-            await asyncio.wait_for(stop.wait(), min(REMOVAL_PAUSE, kernel.settings.removal_seconds + 0.1))
-        except TimeoutError:
-            continue

@@ -68,8 +68,3 @@ def test_a_file_that_does_not_hold_together_is_refused_by_name(tmp_path: Path, c
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PurposesInvalid, match=r"gone\.yaml"):
         purposes.load(tmp_path / "gone.yaml")
-
-
-def test_the_precedence_table_has_a_stable_digest() -> None:
-    assert precedence.load().digest == precedence.load().digest
-    assert precedence.load().digest.startswith("sha256:")

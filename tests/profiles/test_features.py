@@ -60,7 +60,7 @@ def bits(row):
 
 def hot_of(found) -> HotProfile:
     return HotProfile(
-        person="per_1", purpose="marketing.personalize", at=AT, until=AT, feature_set=SET.digest, graph_version=3,
+        person="per_1", purpose="marketing.personalize", at=AT, until=AT, feature_set=SET.digest, rules="sha256:rules", graph_version=3,
         consent_version=2, profile_version=7, permitted=True, features=tuple(found.row.tolist()), permissions={},
         reach={"email": "idn_1"}, sure=0.1, segments=found.segments, origins=found.origins,
     )  # fmt: skip

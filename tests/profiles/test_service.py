@@ -4,11 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from consent import precedence
 from consent.gate import Answer
+from consent.service import Consent
+from consent.settings import ConsentSettings
 from events.log import CollectContext
 from kernel.cache import Cache
-from profiles.hot import pack
-from profiles.service import NobodyThere
+from profiles.hot import pack, unpack
+from profiles.service import NobodyThere, Profiles
 from tests.profiles.conftest import NOW
 
 pytestmark = pytest.mark.anyio
@@ -176,3 +179,20 @@ async def test_a_feature_table_is_repeatable_carries_ids_only_and_forgets_the_er
     assert one.encode() not in (folder / first.file).read_bytes()
     assert await world.profiles._hot.read([one], PURPOSE) == [None]
     assert two.encode() in (folder / first.file).read_bytes()
+
+
+async def test_a_hot_profile_does_not_outlive_the_rules_it_was_made_under(world, tmp_path):
+    person = await world.person("1", ("email", "ada@example.org"))
+    await world.say(person, "marketing.email", "granted")
+    assert (await world.profiles.hot(person, PURPOSE)).permissions["marketing.email|email"].answer is Answer.GRANTED
+    pack_ = (precedence.PACKS / "gdpr.yaml").read_text(encoding="utf-8")
+    (tmp_path / "gdpr.yaml").write_text(pack_.replace("European Union", "The European Union"), encoding="utf-8")
+    consent = Consent(world.kernel, world.consent._audit, world.identity, ConsentSettings(packs_dir=tmp_path))
+    other = Profiles(world.kernel, world.identity, consent, world.events)
+    (words,) = await world.profiles._hot.read([person], PURPOSE)
+    assert unpack(words).rules == world.consent.rules.digest != consent.rules.digest
+    assert (await other.hot(person, PURPOSE)).rules == consent.rules.digest
+    await world.profiles.hot(person, PURPOSE)
+    assert await other.keep_warm([person], PURPOSE) == 1
+    (words,) = await world.profiles._hot.read([person], PURPOSE)
+    assert unpack(words).rules == consent.rules.digest

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import consent_decode, output
+from orchestration.service.cli import consent_decode, consent_rules, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def register(app: Commands) -> None:
     app.add("withdraw")(withdraw)
     app.add("notice")(notice)
     app.add("notices")(notices)
+    consent_rules.register(app)
     consent_decode.register(app)
 
 
