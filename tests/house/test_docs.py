@@ -2,10 +2,13 @@
 
 import re
 import subprocess
-import sys
+from pathlib import Path
 
-import pytest
+import click
+import typer
 
+from orchestration.service.cli.main import build
+from orchestration.settings import SHORT, described
 from tests.house.tree import ROOT, inside, tracked
 
 FENCE = re.compile(r"```(?:console|sh|bash)\n(.*?)```", re.DOTALL)
@@ -25,26 +28,59 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert named <= targets | {"help"}
 
 
-def cli_commands() -> list[str]:
-    return sorted(
-        {
-            " ".join(w for w in re.split(r"\s+(?:-|\S*[./:=]|[A-Z_]{2,})", line.split("candor ", 1)[1])[0].split()[:2])
-            for line in readme_commands()
-            if re.match(r"(\S*/)?candor ", line)
-        }
+def documents() -> list[Path]:
+    return [path for path in tracked() if path.suffix == ".md"]
+
+
+def commands_of(text: str) -> set[str]:
+    """Every `candor …` of a document, in its blocks and in its lines; brackets and bars of alternatives are taken away."""
+    lines = "\n".join(FENCE.findall(text)).splitlines()
+    blocks = [one for line in lines for one in re.findall(r"(?:^|\$ |bin/|&& |; )candor ([^#|>;&]+)", line)]
+    return {re.sub(r"[\[\]]", " ", one).strip() for one in [*blocks, *re.findall(r"`candor ([a-z][^`]*)`", text)]}
+
+
+def fault(root: click.Command, words: list[str]) -> str | None:
+    """What of a command line the program does not know: a command or an option."""
+    command, context = root, click.Context(root)
+    for word in words:
+        if not hasattr(command, "get_command"):
+            break
+        if word in {"--help", "--version"}:
+            return None
+        found = command.get_command(context, word)
+        if found is None:
+            return word
+        command, context = found, click.Context(found, parent=context)
+    known = {name for one in command.params for name in [*one.opts, *one.secondary_opts]} | {"--help"}
+    return next(
+        (name for word in words if re.match(r"--?[a-z]", name := word.split("=")[0]) and name not in known), None
     )
 
 
-@pytest.mark.parametrize("command", cli_commands())
-def test_every_candor_command_of_the_readme_exists(command: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration.service.cli.main", *command.split(), "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_every_candor_command_of_the_documents_exists_with_its_options() -> None:
+    root = typer.main.get_command(build())
+    found = [(document, line) for document in documents() for line in sorted(commands_of(document.read_text()))]
+    assert len(found) > 100
+    unknown = {
+        f"{inside(document)}: candor {line}": wrong
+        for document, line in found
+        if (wrong := fault(root, [word for word in line.split() if not set(word) & set("…|{}")]))
+    }
+    assert unknown == {}
+    assert (fault(root, ["consent", "chek"]), fault(root, ["up", "--prot=1"])) == ("chek", "--prot")
+
+
+def test_every_setting_of_the_documents_exists() -> None:
+    known = {*SHORT, "CANDOR_CONFIG", "CANDOR_ACTOR", "CANDOR_STAFF_PASSWORD"}
+    known |= {f"CANDOR_{section}__{field}".upper() for section, field, _ in described()}
+    of_tests = {"CANDOR_SCREENSHOTS"}
+    unknown = {
+        f"{inside(document)}: {name}"
+        for document in documents()
+        for name in re.findall(r"CANDOR_[A-Z0-9_]*[A-Z0-9]", document.read_text())
+        if name not in known | of_tests and not any(one.startswith(f"{name}_") for one in known)
+    }
+    assert unknown == set()
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,7 +27,8 @@ FAST = {"fsync": "off"}  # a killed process loses nothing that the operating sys
 
 @pytest.fixture
 def folder():
-    path = Path("/var/tmp") / f"candor-engines-{secrets.token_hex(6)}"
+    # Not tmp_path: pytest resets the mode of its root, and the embedded Postgres runs as an account of its own.
+    path = Path(tempfile.gettempdir()) / f"candor-engines-{secrets.token_hex(6)}"
     yield path
     for engine in (EmbeddedPostgres(path / "postgres"), EmbeddedValkey(path / "valkey")):
         engine.halt()

@@ -17,7 +17,8 @@ from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 
-NAMES = ("firefox-esr", "firefox")
+from tests.support.needs import FIREFOX
+
 _LISTENING = re.compile(r"WebDriver BiDi listening on (ws://127\.0\.0\.1:\d+)")
 _QUIET: Mapping[str, Any] = {
     # Whatever it would like to fetch goes to a port where nobody listens.
@@ -46,11 +47,6 @@ _QUIET: Mapping[str, Any] = {
 }
 
 
-def find() -> str | None:
-    """The browser on this machine, if there is one."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
-
-
 class Firefox:
     def __init__(self, preferences: Mapping[str, Any]) -> None:
         self._preferences = {**_QUIET, **preferences}
@@ -58,9 +54,9 @@ class Firefox:
         self._context = ""
 
     async def __aenter__(self) -> Self:
-        binary = find()
+        binary = FIREFOX
         assert binary is not None
-        self._home = Path(tempfile.mkdtemp(prefix="candor-firefox-", dir="/var/tmp"))
+        self._home = Path(tempfile.mkdtemp(prefix="candor-firefox-"))
         profile = self._home / "profile"
         profile.mkdir()
         words = "".join(f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in self._preferences.items())

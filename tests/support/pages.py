@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, async_playwright
 
-CHROMIUM = Path("/usr/bin/chromium")
+from tests.support import needs
+
 LOOKS = {
     "desktop": {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"},
     "phone": {"viewport": {"width": 390, "height": 844}, "reduced_motion": "reduce", "has_touch": True},
@@ -29,11 +29,11 @@ RULES = {"rules": {"target-size": {"enabled": True}}}  # WCAG 2.2, which axe lea
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no Chromium on this machine")
+    """The machine's own Chromium; skips the test where there is none."""
+    program = needs.chromium()
     async with async_playwright() as playwright:
         options = ["--no-sandbox", "--disable-background-networking"]
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
+        browser = await playwright.chromium.launch(executable_path=program, args=options)
         yield browser
         await browser.close()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.support import needs
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def install(name: str) -> str | None:
     wanted = PEERS[name]
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        return "Node.js with npm is not on this machine"
+        return "apt-get install nodejs npm, then python -m tests.support.peers"
     wanted.folder.parent.mkdir(parents=True, exist_ok=True)
     with wanted.folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test workers ask at the same time
@@ -63,7 +63,7 @@ def install(name: str) -> str | None:
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=240)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            return f"npm could not install {wanted.package}@{wanted.version} (is there a network?)"
+            return f"python -m tests.support.peers, with a network (npm could not install {wanted.package}@{wanted.version})"
     return None
 
 
@@ -75,7 +75,7 @@ def _reason(name: str) -> str | None:
 def peer(name: str) -> Path:
     """Its program; skips the test, saying why, where there is none."""
     if (reason := _reason(name)) is not None:
-        pytest.skip(reason)
+        needs.lacking(PEERS[name].package, reason)
     return PEERS[name].folder / PEERS[name].program
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import pytest
+from tests.support import needs
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
@@ -11,5 +11,5 @@ def shared_path(name: str) -> Path:
     """The path of ``../shared/<name>``; skips the test, saying so, when there is none."""
     path = SHARED / name
     if not path.exists():
-        pytest.skip(f"../shared/{name} is not beside this checkout")
+        needs.lacking(f"../shared/{name}", "put the shared material beside the checkout")
     return path

@@ -79,7 +79,7 @@ def answer(
         desk=desk,
         here=f"{path}{query}",
         twin=twin,
-        curl=f'curl -H "Authorization: Bearer $CANDOR_KEY" "{base}{twin}"',
+        curl=f'curl -H "Authorization: Bearer $KEY" "{base}{twin}"',
         api=api.format(**request.path_params) if api else "",
         base=base,
         theme=theme if theme in THEMES else "",

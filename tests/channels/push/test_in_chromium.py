@@ -2,23 +2,18 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from importlib.resources import files
 
 import pytest
-from playwright.async_api import CDPSession, Page, Worker, async_playwright
+from playwright.async_api import CDPSession, Page, Worker
 
+from tests.support.pages import chromium
 from tests.support.provider import Provider, Reply, provider
 from tests.support.site import Site
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"),
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 SCRIPT = files("channels").joinpath("push", "static", "sw.js").read_text()
 SAID = {
     "title": "The garden is open", "body": "Come and see.\nAdvertisement", "url": "https://shop.example/garden",
@@ -88,11 +83,8 @@ async def stage(anyio_backend: str) -> AsyncIterator[Stage]:
     async with (
         provider(Reply(204)) as sender,
         Site({"/": "<!doctype html><title>Shop</title>", "/candor-sw.js": SCRIPT}) as site,
-        async_playwright() as play,
+        chromium() as browser,
     ):
-        browser = await play.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
-        )
         context = await browser.new_context()
         await context.grant_permissions(["notifications"], origin=site.origin)
         page = await context.new_page()
@@ -118,7 +110,6 @@ async def stage(anyio_backend: str) -> AsyncIterator[Stage]:
         found.worker = context.service_workers[0]
         await found.worker.evaluate(WATCH)
         yield found
-        await browser.close()
 
 
 async def test_a_push_is_shown_with_its_why_and_reported(stage: Stage) -> None:

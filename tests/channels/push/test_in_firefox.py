@@ -11,12 +11,13 @@ from kernel.kernel import Kernel
 from kernel.settings import KernelSettings
 from tests.channels.push.served import free_port, serving
 from tests.support.engines import RunEngines
-from tests.support.firefox import Firefox, find
+from tests.support.firefox import Firefox
+from tests.support.needs import FIREFOX, NO_FIREFOX
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.browser,
-    pytest.mark.skipif(find() is None, reason="no Firefox on this machine (apt-get install firefox-esr)"),
+    pytest.mark.skipif(FIREFOX is None, reason=NO_FIREFOX),
 ]
 
 SHOWN = """

@@ -7,11 +7,10 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Request
 
 from audit.access.principal import Scope
 from channels.web.script import SNIPPET
@@ -24,9 +23,9 @@ from kernel.kernel import Kernel
 from orchestration.service.app import create_app
 from orchestration.settings import Settings
 from orchestration.wiring import House, build
+from tests.support.pages import chromium
 from tests.support.sure import SURE
 
-CHROMIUM = Path("/usr/bin/chromium")
 NOTICE = "banner-1"
 PURPOSES = ("marketing.web", "marketing.personalize")
 CSP = "default-src 'none'; style-src 'self'; script-src {at}; connect-src {at}; base-uri 'none'; form-action 'none'"
@@ -216,14 +215,8 @@ async def web(kernel: Kernel, site: Site, port: int) -> AsyncIterator[Web]:
 
 @pytest.fixture(scope="module")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no Chromium on this machine")
-    async with async_playwright() as play:
-        made = await play.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
-        )
+    async with chromium() as made:
         yield made
-        await made.close()
 
 
 @dataclass

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from kernel.errors import InvalidInput
 from orchestration.pipeline.run import NAMES, walk
 from tests.house.tree import ROOT
-
-dg = pytest.importorskip("dagster")
+from tests.support.needs import lacking
 
 # Dagster reads pydantic's models the old way.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
@@ -167,7 +167,7 @@ def test_the_page_about_it_is_of_today() -> None:
 def test_dagsters_own_check_finds_nothing(tmp_path: Path) -> None:
     tool = Path(sys.executable).parent / "dg"
     if not tool.is_file():
-        pytest.skip("dagster-dg-cli is not installed")
+        lacking("dagster-dg-cli", "make setup")
     done = subprocess.run(
         [str(tool), "check", "defs"],
         cwd=ROOT,

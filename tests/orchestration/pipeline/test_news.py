@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 
+import dagster as dg
 import pytest
 
 from events.log import CollectContext
@@ -13,7 +14,6 @@ from orchestration.pipeline.resource import HouseResource, lend
 from orchestration.pipeline.steps import profiles
 from tests.orchestration.pipeline.conftest import NOW, YES, settle
 
-dg = pytest.importorskip("dagster")
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")]
 HOUR = timedelta(hours=1)
 

@@ -13,8 +13,6 @@ from orchestration.pipeline.resource import HouseResource, StepBroken, lend
 from orchestration.pipeline.run import NAMES, CheckFailed, walk
 from orchestration.service.cli.output import plain
 
-dg = pytest.importorskip("dagster")
-
 # Dagster reads pydantic's models the old way.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")]
 

@@ -5,13 +5,11 @@ import re
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
 from jsonschema import Draft202012Validator
-from playwright.async_api import async_playwright
 
 from audit.access.principal import Scope
 from events.log import Source
@@ -19,12 +17,12 @@ from orchestration.service.app import create_app, description
 from orchestration.service.problems import MEDIA_TYPE
 from orchestration.wiring import House
 from tests.orchestration.service.support import bearer, key
+from tests.support.pages import chromium
 
 pytestmark = pytest.mark.anyio
 
 DOCUMENT = description()
 ORIGIN = "https://shop.example"
-CHROMIUM = Path("/usr/bin/chromium")
 CATALOGUE = """
 controller: Blue Shop
 contents:
@@ -293,16 +291,12 @@ async def test_the_reference_is_one_page_from_this_host(client: httpx.AsyncClien
 
 @pytest.mark.browser
 async def test_the_reference_is_drawn_in_a_browser_under_its_policy() -> None:
-    if not CHROMIUM.exists():
-        pytest.skip("no Chromium")
     server = uvicorn.Server(uvicorn.Config(create_app(None), log_config=None, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(server._serve([listening]))
         at = f"http://127.0.0.1:{listening.getsockname()[1]}"
         asked, said = [], []
-        async with async_playwright() as playwright:
-            options = ["--no-sandbox", "--disable-background-networking"]
-            browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
+        async with chromium() as browser:
             page = await browser.new_page(viewport={"width": 390, "height": 844})
             page.on("request", lambda request: asked.append(request.url))
             page.on("console", lambda message: said.append(message.text))
@@ -311,7 +305,6 @@ async def test_the_reference_is_drawn_in_a_browser_under_its_policy() -> None:
             words = await page.locator("#operations-decisions-decide").inner_text()
             width = await page.evaluate("document.documentElement.scrollWidth")
             shown = await page.locator(".opblock").count()
-            await browser.close()
         server.should_exit = True
         await serving
     assert shown == sum(len(item) for item in DOCUMENT["paths"].values())

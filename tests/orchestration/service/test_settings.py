@@ -64,7 +64,7 @@ def test_every_fault_is_told_and_no_value_is(monkeypatch: pytest.MonkeyPatch) ->
     "name", ["CANDOR_DATA_DIR", "CANDOR_DATABASE_URL", "CANDOR_REDIS_URL", "CANDOR_BASE_URL", "CANDOR_LOG_LEVEL"]
 )
 def test_a_short_form_sets_the_field_that_it_stands_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    value = {"CANDOR_LOG_LEVEL": "error", "CANDOR_BASE_URL": "https://c.example"}.get(name, "/var/tmp/x")
+    value = {"CANDOR_LOG_LEVEL": "error", "CANDOR_BASE_URL": "https://c.example"}.get(name, "/somewhere/x")
     monkeypatch.setenv(name, value)
     got = getattr(load().kernel, SHORT[name])
     assert str(got.get_secret_value() if hasattr(got, "get_secret_value") else got) == value
@@ -72,7 +72,7 @@ def test_a_short_form_sets_the_field_that_it_stands_for(monkeypatch: pytest.Monk
 
 def test_a_long_form_reaches_any_section_and_an_argument_wins(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("CANDOR_EVENTS__BATCH_ITEMS", "7")
-    monkeypatch.setenv("CANDOR_DATA_DIR", "/var/tmp/from-environment")
+    monkeypatch.setenv("CANDOR_DATA_DIR", str(tmp_path / "from-environment"))
     settings = load(kernel={"data_dir": tmp_path})
     assert settings.events.batch_items == 7
     assert settings.kernel.data_dir == tmp_path

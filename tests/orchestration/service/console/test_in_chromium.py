@@ -7,21 +7,20 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
 from orchestration.service.app import create_app
 from orchestration.service.console.words import STAFF
 from tests.orchestration.learning.test_service import past
 from tests.orchestration.service.console.conftest import PASSWORD, Story
+from tests.support.pages import chromium
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
-CHROMIUM = Path("/usr/bin/chromium")
 PICTURES = os.environ.get("CANDOR_SCREENSHOTS")
 LOOKS = {"desktop": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light")}
 # Targets smaller than 24 CSS pixels (WCAG 2.2, 2.5.8); links in a sentence are excepted.
@@ -49,14 +48,8 @@ async def at(house) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no Chromium on this machine")
-    async with async_playwright() as play:
-        made = await play.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-background-networking"]
-        )
+    async with chromium() as made:
         yield made
-        await made.close()
 
 
 async def come(context: BrowserContext, at: str, house) -> Page:

@@ -109,7 +109,7 @@ async def test_every_reading_page_has_a_twin_that_says_the_same(comes, story: St
     for name, path in story.pages.items():
         page = unescape((await ann.get(path)).text)
         twin = re.search(r'href="([^"]+\.json[^"]*)">The same as JSON', page)[1]
-        assert f'curl -H "Authorization: Bearer $CANDOR_KEY" "http://127.0.0.1:8460{twin}"' in page
+        assert f'curl -H "Authorization: Bearer $KEY" "http://127.0.0.1:8460{twin}"' in page
         view = await ann.json(twin)
         assert isinstance(view, dict), name
     both = await ann.json(f"/console/decisions/{story.chosen}.json")
