@@ -1,4 +1,4 @@
-"""Real engines for tests: one Postgres cluster and one Valkey a test run, one fresh clone of a migrated template a test.
+"""Real engines for tests: one Postgres cluster and one Valkey a test run, a database as fresh as the migrated template for each test.
 
 Workers of pytest-xdist share the run's engines; the last one to leave stops them and removes the folder. Folders of runs
 that were killed are swept by the next run.
@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -21,6 +20,7 @@ from kernel.engines.postgres import APP, OWNER, make_database
 from kernel.engines.process import locked, own_folder
 from kernel.keys import FileKeys
 from kernel.migrate import KEYS_MIGRATIONS, MIGRATIONS, migrate
+from tests.support.washing import Fresh, look, wash
 
 _HOME = Path("/var/tmp")
 _PREFIX = "candor-tests-"
@@ -49,6 +49,7 @@ class RunEngines:
         self.key_file = self.folder / "secrets" / "keys.json"
         self.worker = worker
         self._admin: psycopg.Connection | None = None
+        self._spare: list[dict[str, Fresh]] = []
 
     def start(self, migrations: Sequence[Path]) -> None:
         own_folder(self.folder, 0o711, give=False)
@@ -80,15 +81,39 @@ class RunEngines:
     @contextmanager
     def clone(self) -> Iterator[Addresses]:
         """Addresses of a fresh data database, a fresh keys database and this worker's flushed Valkey database."""
-        word = secrets.token_hex(6)
-        names = (f"t_{word}", f"t_{word}_keys")
-        for name, template in zip(names, _TEMPLATES, strict=True):
-            make_database(self.admin, name, template)
+        pair = self._spare.pop() if self._spare else self._make()
         try:
-            yield replace(self.addresses(*names))
+            yield self.addresses(*pair)
         finally:
-            for name in names:
-                self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            if self._washed(pair):
+                self._spare.append(pair)
+            else:
+                for name in pair:
+                    self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _make(self) -> dict[str, Fresh]:
+        """A new data and a new keys database, and how they look."""
+        word = secrets.token_hex(6)
+        pair = {}
+        for name, template in zip((f"t_{word}", f"t_{word}_keys"), _TEMPLATES, strict=True):
+            make_database(self.admin, name, template)
+            with self._inside(name) as conn:
+                pair[name] = look(conn)
+        return pair
+
+    def _washed(self, pair: dict[str, Fresh]) -> bool:
+        """Whether nobody is in these databases any more and they look as they did at first."""
+        self.admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = ANY(%s)", (list(pair),)
+        )
+        for name, fresh in pair.items():
+            with self._inside(name) as conn:
+                if not wash(conn, fresh):
+                    return False
+        return True
+
+    def _inside(self, name: str) -> psycopg.Connection:
+        return psycopg.connect(self.postgres.url(name, "postgres"), autocommit=True)
 
     def addresses(self, data: str, keys: str) -> Addresses:
         url = self.postgres.url
