@@ -23,7 +23,7 @@ from consent.gate import table
 from consent.lifecycle import Manner, Right
 from consent.pages_endpoints import House, form_of, same_origin
 from consent.rendering import STYLESHEET
-from consent.rights import package_endpoints
+from consent.rights import agents_endpoints, package_endpoints
 from consent.rights.checks import Method
 from consent.signals import gpc
 from consent.staff import Desk, Word
@@ -43,6 +43,7 @@ router.include_router(receipts_endpoints.router)
 router.include_router(visitor_endpoints.router)
 router.include_router(package_endpoints.router)
 router.include_router(rules_endpoints.router)
+router.include_router(agents_endpoints.router)
 
 
 # RFC 8058

@@ -1,6 +1,6 @@
 """Accidents of this room. A "no" is never one of these: it is a ``Permission`` with a reason."""
 
-from kernel.errors import Conflict, IntegrityError, InvalidInput, NotFound
+from kernel.errors import Conflict, IntegrityError, InvalidInput, NotFound, NotPermitted
 
 
 class PurposesInvalid(InvalidInput):
@@ -95,6 +95,22 @@ class NothingToCorrect(Conflict):
 
     code = "consent.nothing_to_correct"
     remedy = "Look at what is held with an access request; name the detail as it is named there."
+
+
+class ProcessorInvalid(InvalidInput):
+    """A processor cannot be written to as it is described."""
+
+    code = "consent.processor_invalid"
+    remedy = "Give https addresses and the processor's Ed25519 public key (32 bytes, base64)."
+
+
+class AgentRefused(NotPermitted):
+    """A request of an agent is not signed by it, not for us, not of now, or not its own."""
+
+    code = "consent.agent_refused"
+    remedy = (
+        "Sign the request with the registered key, address it to our business-id and send it within its ten minutes."
+    )
 
 
 class TooLate(Conflict):

@@ -22,6 +22,7 @@ from consent.ledger import Ledger
 from consent.lifecycle import NEED_VERIFICATION, Denial, Manner, Request, Right, State
 from consent.retention_store import Hold
 from consent.rights import checks, gathering, plans
+from consent.rights.agents import Agents
 from consent.rights.answering import Answering, reached
 from consent.rights.checks import Method
 from consent.rights.clockwork import Clockwork, due
@@ -31,6 +32,7 @@ from consent.rights.erasing import REPLAY, Erasing
 from consent.rights.noting import note
 from consent.rights.package import Package
 from consent.rights.parcels import HandedOut, Parcels
+from consent.rights.processors import Processors
 from consent.service import Consent
 from identity.identifiers import parse_contact
 from identity.service import Identity
@@ -82,9 +84,13 @@ class Rights:
         self.parcels = Parcels(kernel, audit, consent.settings.package_days)
         self.clock = Clockwork(kernel, audit)
         self.correcting = Correcting(kernel, audit, identity, consent)
+        self.processors = Processors(kernel, audit, identity, consent)
+        self.agents = Agents(kernel, audit, consent.settings.business_id)
         self._effects = Effects(consent, identity, kernel.clock)
-        self._answering = Answering(kernel, audit, identity, consent)
-        self._erasing = Erasing(kernel, audit, identity, consent, self.ledger, self.holds, lambda: self.holders)
+        self._answering = Answering(kernel, audit, identity, consent, self.parcels, self.processors)
+        self._erasing = Erasing(
+            kernel, audit, identity, consent, self.ledger, self.holds, self.processors, lambda: self.holders
+        )
 
     def register(self, holder: PersonalDataHolder) -> None:
         """From now on requests include what this room holds."""
@@ -289,36 +295,27 @@ class Rights:
             checks.insist(request)
             request = await self._of_now(conn, request)
             if request.right in KNOWING:
-                return await self._know(conn, request, actor)
+                await self._insist(conn)
+                return Outcome(*await self._answering.know(conn, request, self.holders, actor))
             if request.right is Right.RECTIFICATION:
-                counts = await self.correcting.correct(conn, request, actor)
+                # First the letters: others know her by what is about to be corrected.
+                letters = await self.processors.tell(conn, request, correct=await self.correcting.told(conn, request))
+                counts = await self.correcting.correct(conn, request)
             else:
                 counts = {"consent": await self._effects.apply(conn, request, actor)}
+                letters = await self.processors.tell(conn, request, self._effects.purposes(request))
+            counts |= {"letters": letters} if letters else {}
             now = self._kernel.clock.now()
             await rows.close(conn, request.id, state, now, reason=None, counts=counts, response="done")
             await self._note(conn, Tag.REQUEST_RUN, request, actor, {"right": request.right, "counts": dict(counts)})
             return Outcome(await self._get(conn, request_id), counts)
 
-    async def _know(self, conn: Conn, request: Request, actor: str) -> Outcome:
-        """Answer with a package; the request is closed when every room answered."""
-        await self._insist(conn)
-        made = await self._answering.answer(conn, request, self.holders, ())
-        counts = {room: sum(kinds.values()) for room, kinds in made.package.categories.items()}
-        handed = await self.parcels.keep(conn, request, made.bundle)
-        complete = made.package.request.complete
-        await self._note(conn, Tag.EXPORT_MADE, request, actor, {"digest": digest(made.package.model_dump(mode="json")), "complete": complete})  # fmt: skip
-        if not complete:
-            facts: dict[str, Json] = {"rooms": [one.room for one in made.package.unreachable]}
-            await rows.set_state(conn, request.id, lifecycle.step("verify", request.state), None)
-            await self._note(conn, Tag.REQUEST_INCOMPLETE, request, actor, facts)
-            return Outcome(await self._get(conn, request.id), counts, made.package, handed)
-        state = lifecycle.step("fulfil", request.state)
-        response = "in part" if made.package.possible_not_verified else "in full"
-        await rows.close(
-            conn, request.id, state, self._kernel.clock.now(), reason=None, counts=counts, response=response
-        )
-        await self._note(conn, Tag.REQUEST_RUN, request, actor, {"right": request.right, "counts": dict(counts)})
-        return Outcome(await self._get(conn, request.id), counts, made.package, handed)
+    async def chores(self) -> None:
+        """What time brings by itself: alarms of clocks, packages whose days are over, letters whose next step is due."""
+        await self.clock.watch()
+        await self.parcels.tidy()
+        while await self.processors.work():
+            continue
 
     async def finish(self) -> list[RequestId]:
         """End erasures that a crash broke off after the rows were gone and before the keys were; asked at every start."""

@@ -74,6 +74,22 @@ class ConsentSettings(Section):
             ge=1, le=90, description="Days for which the link to an access package works; then the package is removed."
         ),
     ] = 14
+    business_id: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="Our id in the Data Rights Protocol: what agents of people must address their requests to.",
+        ),
+    ] = "candor"
+    probe_after_hours: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=720,
+            description="Hours after a processor's acknowledgement until it is asked whether it still holds anything.",
+        ),
+    ] = 24
     tcf_vendor_id: Annotated[
         int | None,
         Field(

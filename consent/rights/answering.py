@@ -7,16 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audit.service import Audit
-from consent import schedule
+from audit.tags import Tag
+from consent import lifecycle, schedule
+from consent import requests_store as rows
 from consent.lifecycle import Request, Right
 from consent.rendering import STYLESHEET, Pages
 from consent.rights import bundle, gathering, package, portable
+from consent.rights.noting import note
 from consent.rights.package import Matter, Package, Possible, Recipient
+from consent.rights.parcels import HandedOut, Parcels
+from consent.rights.processors import Processors
 from consent.service import Consent
 from consent.wording import words
 from identity.identifiers import Identifier
 from identity.records import SourceRecord
 from identity.service import Identity
+from kernel.canonical import Json, digest
 from kernel.db import Conn
 from kernel.holders import PersonalDataHolder
 from kernel.ids import PersonId
@@ -34,12 +40,46 @@ class Answer:
 class Answering:
     """Makes packages."""
 
-    def __init__(self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        audit: Audit,
+        identity: Identity,
+        consent: Consent,
+        parcels: Parcels,
+        processors: Processors,
+    ) -> None:
+        self._parcels = parcels
+        self._processors = processors
         self._kernel = kernel
         self._audit = audit
         self._identity = identity
         self._consent = consent
         self._pages = Pages(consent.rules.purposes, consent.settings.controller, words("en"))
+
+    async def know(
+        self, conn: Conn, request: Request, holders: Sequence[PersonalDataHolder], actor: str
+    ) -> tuple[Request, dict[str, int], Package, HandedOut]:
+        """Answer with a package behind a link; the request is closed when every room answered, and stays open otherwise."""
+        made = await self.answer(conn, request, holders, await self._processors.recipients(conn))
+        counts = {room: sum(kinds.values()) for room, kinds in made.package.categories.items()}
+        handed = await self._parcels.keep(conn, request, made.bundle)
+        complete = made.package.request.complete
+        facts: dict[str, Json] = {"digest": digest(made.package.model_dump(mode="json")), "complete": complete}
+        await note(conn, self._audit, Tag.EXPORT_MADE, request, actor, facts)
+        if complete:
+            response = "in part" if made.package.possible_not_verified else "in full"
+            state, now = lifecycle.step("fulfil", request.state), self._kernel.clock.now()
+            await rows.close(conn, request.id, state, now, reason=None, counts=counts, response=response)
+            facts = {"right": request.right, "counts": dict(counts)}
+            await note(conn, self._audit, Tag.REQUEST_RUN, request, actor, facts)
+        else:
+            await rows.set_state(conn, request.id, lifecycle.step("verify", request.state), None)
+            facts = {"rooms": [one.room for one in made.package.unreachable]}
+            await note(conn, self._audit, Tag.REQUEST_INCOMPLETE, request, actor, facts)
+        closed = await rows.get(conn, request.id)
+        assert closed is not None
+        return closed, counts, made.package, handed
 
     async def answer(
         self, conn: Conn, request: Request, holders: Sequence[PersonalDataHolder], recipients: Sequence[Recipient]

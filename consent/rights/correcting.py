@@ -18,6 +18,7 @@ from consent.service import Consent
 from identity.identifiers import Identifier, parse_contact
 from identity.records import NewRecord, SourceRecord, TraitValue
 from identity.service import Identity
+from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.holders import Dependant
 from kernel.ids import DecisionId, KeyId, RequestId
@@ -56,7 +57,12 @@ class Correcting:
         words = orjson.dumps({"traits": dict(correction.traits), "contacts": dict(correction.contacts)})
         return lambda request: (key.seal(_TABLE, _COLUMN, request, words), key_id)
 
-    async def correct(self, conn: Conn, request: Request, actor: str) -> dict[str, int]:  # noqa: ARG002 - the entry is the caller's
+    async def told(self, conn: Conn, request: Request) -> dict[str, Json]:
+        """What is corrected, as processors are told."""
+        correction = await self._open(conn, request.id)
+        return {"traits": dict(correction.traits), "contacts": dict(correction.contacts)}
+
+    async def correct(self, conn: Conn, request: Request) -> dict[str, int]:
         """Write the right words; counts of what was touched.
 
         Raises:

@@ -46,6 +46,12 @@ class Effects:
         ]
         return sum(act is not None for act in given)
 
+    def purposes(self, request: Request) -> list[str]:
+        """Keys of the purposes that it is a no to, for whoever must be told; none where it is a yes."""
+        if request.right is Right.OPT_IN:
+            return []
+        return sorted({purpose for purpose, _, _ in denials(request, self._consent.rules.purposes)})
+
     async def _opt_in(self, conn: Conn, subjects: list[IdentifierId | RecordId], actor: str) -> int:
         """Her word against her own opt-out; whether the law lets it lift one is the jurisdiction pack's to say."""
         version = f"opt-in-{self._consent.rules.purposes.version}"

@@ -6,7 +6,7 @@ are written while there is still something to say; every room erases in one tran
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from audit.service import Audit
@@ -20,6 +20,7 @@ from consent.lifecycle import Request, State
 from consent.rights import checks, parcels_store, plans
 from consent.rights.answering import reached
 from consent.rights.noting import note
+from consent.rights.processors import Processors
 from consent.service import CONTACTS, Consent
 from identity.identifiers import HeldIdentifier
 from identity.service import Identity
@@ -45,7 +46,7 @@ class Erasing:
 
     def __init__(
         self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, ledger: Ledger, holds: Holds,
-        holders: Callable[[], Sequence[PersonalDataHolder]],
+        processors: Processors, holders: Callable[[], Sequence[PersonalDataHolder]],
     ) -> None:  # fmt: skip
         self._kernel = kernel
         self._audit = audit
@@ -53,6 +54,7 @@ class Erasing:
         self._consent = consent
         self._ledger = ledger
         self._holds = holds
+        self._processors = processors
         self._holders = holders
 
     async def erase(self, request: Request, actor: str) -> Erased:
@@ -149,6 +151,7 @@ class Erasing:
             names, _ = await reached(self._identity, conn, person)
             keys += await rows.drop_words(conn, names)
             await parcels_store.drop_of(conn, names)
+            await self._processors.tell(conn, replace(claimed, person=person))
             counts = {holder.name: await holder.erase(conn, person) for holder in self._holders()}
             for shared in await self._identity.subjects(conn, [c.id for c in contacts]):
                 await self._consent.silence(conn, IdentifierId(shared))  # somebody else's too, so it was not erased

@@ -1,8 +1,8 @@
-"""What runs beside the routes: the sequencer, the dispatcher, the triggers, the explanation queue. Each ends when `stop` is set."""
+"""What runs beside the routes: the sequencer, the dispatcher, the triggers, the chores of subject requests, the explanation queue. Each ends when `stop` is set."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from kernel.errors import CandorError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchestration.wiring import House
 
 EXPLAIN_BATCH = 50
+CHORES_PAUSE = 60.0  # seconds between rounds of what subject requests need
 EXPLAIN_PAUSE = 1.0  # seconds between looks at an empty queue
 
 log = get_logger("workers")
@@ -20,7 +21,7 @@ log = get_logger("workers")
 
 @asynccontextmanager
 async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]:
-    """Run the four loops while the block runs; at its end they finish what they hold, then stop.
+    """Run the loops while the block runs; at its end they finish what they hold, then stop.
 
     `apart`: explanations are made by a process of their own, which finds this house by the settings of the environment.
     """
@@ -29,6 +30,7 @@ async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]
         asyncio.create_task(house.audit.run_sequencer(stop), name="sequencer"),
         asyncio.create_task(house.channels.run_dispatcher(stop), name="dispatcher"),
         asyncio.create_task(house.triggers.run_worker(stop), name="triggers"),
+        asyncio.create_task(chores(house, stop), name="subject_requests"),
         asyncio.create_task(Helper().run(stop) if apart else explaining(house, stop), name="explaining"),
     ]
     try:
@@ -36,6 +38,17 @@ async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]
     finally:
         stop.set()
         await asyncio.gather(*loops)
+
+
+async def chores(house: "House", stop: asyncio.Event) -> None:
+    """What time brings to subject requests: alarms, packages that ran out, letters to processors."""
+    while not stop.is_set():
+        try:
+            await house.rights.chores()
+        except CandorError as fault:
+            log.error("chores_paused", code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - the remedy, not the stack
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), CHORES_PAUSE)
 
 
 async def explaining(house: "House", stop: asyncio.Event) -> None:

@@ -27,6 +27,8 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "identity": ("identity", "Who is who: link files, score, look, judge."),
     "consent": ("consent", "What may be done with whom: permissions and acts."),
     "rights": ("rights", "Subject requests: access, erasure and the others."),
+    "processor": ("processor", "Those who get data from us, and the letters to them."),
+    "agent": ("agent", "Who may ask on behalf of people."),
     "learn": ("learn", "Train, evaluate, promote."),
     "retention": ("retention", "What is kept how long; holds."),
     "pipeline": ("pipeline", "The batch walk from records to decisions."),

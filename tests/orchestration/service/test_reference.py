@@ -217,12 +217,15 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     await ask("GET /audit/entries/{index}", "/audit/entries/1")
     await ask("GET /audit/proof/inclusion/{index}", "/audit/proof/inclusion/1")
     await ask("GET /audit/proof/consistency", "/audit/proof/consistency?size1=1")
-    for path in ("/healthz", "/readyz", "/.well-known/gpc.json"):
+    for path in ("/healthz", "/readyz", "/.well-known/gpc.json", "/.well-known/dsrdelete.json"):
         await ask(f"GET {path}")
 
     elsewhere = {
         "POST /v1/push/subscriptions": "tests/channels/push",
         "POST /webhooks/sendgrid": "tests/orchestration/service/test_sendgrid.py",
+        "POST /v1/data-rights-request": "tests/consent/rights/test_agents.py",
+        "GET /v1/data-rights-request/{request_id}": "tests/consent/rights/test_agents.py",
+        "DELETE /v1/data-rights-request/{request_id}": "tests/consent/rights/test_agents.py",
     }
     as_json = {
         f"{method.upper()} {path}"

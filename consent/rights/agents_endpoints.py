@@ -1,0 +1,106 @@
+"""Routes for agents of people (Data Rights Protocol 0.9.4) and for processors: ask, look, take back; our keys for letters.
+
+Enters: signed requests behind an agent's own token. Leaves: the protocol's status. An agent sees its own requests only.
+"""
+
+import base64
+from typing import Annotated, Any, Final, cast
+
+from fastapi import APIRouter, Header, Request
+
+from consent.errors import AgentRefused, RequestNotFound
+from consent.lifecycle import Manner
+from consent.lifecycle import Request as SubjectRequest
+from consent.pages_endpoints import House
+from consent.requests import Rights
+from consent.rights import agents, post
+from consent.rights.checks import Method
+from kernel.db import Conn
+from kernel.errors import InvalidInput, NotFound
+from kernel.ids import PersonId
+
+router = APIRouter(tags=["subject requests"])
+_MOST: Final = 64 * 1024  # bytes of a request
+
+
+@router.post("/v1/data-rights-request")
+async def ask(request: Request, authorization: Annotated[str, Header()] = "") -> dict[str, Any]:
+    """Open a request for somebody; the same agent-request-id again gives the same request."""
+    house = House(request)
+    rights = house.rights
+    if int(request.headers.get("content-length") or "0") > _MOST:
+        raise InvalidInput(
+            f"expected at most {_MOST} bytes, got more", code="consent.agent_form", remedy="Send one request."
+        )
+    body = await request.body()
+    async with house.kernel.db.reading() as conn:
+        asked = await rights.agents.read(conn, _token(authorization), body)
+        person = await _person(house, conn, asked)
+    if person is None:
+        # The protocol would have a request that is denied for no_match; without a person there is no record to keep one under.
+        raise NotFound("expected somebody whom we hold, got contacts of nobody", code="consent.no_match", remedy="Nothing is held under these contacts.")  # fmt: skip
+    async with house.kernel.db.transaction() as conn:
+        known = await rights.agents.known(conn, asked)
+    if known is not None:
+        return agents.status(await rights.show(known))
+    opened = await rights.open(
+        asked.right, person, actor=f"agent:{asked.agent.id}", regime=asked.regime, manner=Manner.AGENT, agent=asked.agent.id,
+        idempotency_key=f"agent:{asked.agent.id}:{asked.named}", check=Method.AGENT,
+    )  # fmt: skip
+    async with house.kernel.db.transaction() as conn:
+        await rights.agents.keep(conn, asked, opened.id)
+    return agents.status(opened)
+
+
+@router.get("/v1/data-rights-request/{request_id}")
+async def look(request: Request, request_id: str, authorization: Annotated[str, Header()] = "") -> dict[str, Any]:
+    """Where a request of this agent stands."""
+    return agents.status(await _own(request, request_id, authorization))
+
+
+@router.delete("/v1/data-rights-request/{request_id}")
+async def take_back(request: Request, request_id: str, authorization: Annotated[str, Header()] = "") -> dict[str, Any]:
+    """Take a request of this agent back."""
+    held = await _own(request, request_id, authorization)
+    if held.agent is None:  # she asked herself, and the agent for the same: hers is not the agent's to take back
+        raise AgentRefused("expected a request that this agent opened, got one that the person opened herself")
+    return agents.status(await _rights(request).revoke(held.id, actor=f"agent:{held.agent}"))
+
+
+@router.get(post.DISCOVERY)
+async def discovery(request: Request) -> dict[str, Any]:
+    """The keys under which letters to processors are signed."""
+    house = House(request)
+    pen = house.rights.processors.pen
+    key = {"id": pen.id, "alg": "Ed25519", "key": base64.b64encode(pen.public).decode()}
+    return {"controller": house.consent.settings.controller, "keys": [key]}
+
+
+async def _own(request: Request, request_id: str, authorization: str) -> SubjectRequest:
+    house = House(request)
+    async with house.kernel.db.reading() as conn:
+        agent = await house.rights.agents.of(conn, _token(authorization))
+    try:
+        held = await house.rights.show(request_id)
+    except RequestNotFound:
+        raise AgentRefused("expected a request of this agent, got another") from None
+    async with house.kernel.db.reading() as conn:
+        if not await house.rights.agents.owns(conn, agent, held):
+            raise AgentRefused("expected a request of this agent, got another")
+    return held
+
+
+async def _person(house: House, conn: Conn, asked: agents.Ask) -> PersonId | None:
+    """Whom every contact that anybody holds agrees on."""
+    found = await house.identity.resolve(conn, [[one] for one in asked.contacts])
+    people = {one.person for one in found if one.person is not None}
+    return people.pop() if len(people) == 1 else None
+
+
+def _token(authorization: str) -> str:
+    kind, _, token = authorization.partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def _rights(request: Request) -> Rights:
+    return cast("Rights", request.app.state.house.rights)
