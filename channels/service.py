@@ -112,7 +112,9 @@ class Channels:
         self.streams = Streams(kernel, identity, self.pages, self.settings)
         self._holding = Holding(kernel, identity, self._mover, self.connectors)
         self.keeping = Keeping(self.connectors)
-        self.suppression_rows = SuppressionRows(self._suppressions)
+        self.suppression_rows = SuppressionRows(
+            self._suppressions, identity, consent, kernel.clock, profiles.settings.reach
+        )
 
     async def close(self) -> None:
         """Let the connectors' connections go."""

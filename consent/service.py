@@ -161,17 +161,27 @@ class Consent:
         answers: list[ActId | InvalidInput | None] = []
         acts: list[NewAct] = []
         for row in rows:
-            act = imports.row_to_act(
-                row, row.record or ids[row.identifiers[0]], rules=self.rules, notices=notices,
-                jurisdiction=self.settings.jurisdiction, now=now, vendor=self.settings.tcf_vendor_id,
-            )  # fmt: skip
             try:
-                acts.append(self._checked(act, now))
+                acts.append(self.imported(row, row.record or ids[row.identifiers[0]], notices, now))
                 answers.append(None)
             except InvalidInput as fault:
                 answers.append(fault)
         stored = iter(await self._keep(conn, acts, now))
         return [next(stored) if answer is None else answer for answer in answers]
+
+    def imported(
+        self, row: ImportedConsent, subject: IdentifierId | RecordId, notices: Mapping[str, Notice], now: datetime
+    ) -> NewAct:
+        """The act that a row would become, checked; ``notices`` are those whose text is held, by version.
+
+        Raises:
+            ActIncomplete, UnknownPurpose: it cannot be one.
+        """
+        act = imports.row_to_act(
+            row, subject, rules=self.rules, notices=notices, jurisdiction=self.settings.jurisdiction, now=now,
+            vendor=self.settings.tcf_vendor_id,
+        )  # fmt: skip
+        return self._checked(act, now)
 
     async def analyse(self) -> None:
         """After a bulk load: fresh statistics for whoever reads next."""

@@ -7,6 +7,7 @@ purpose and basis that the map declares; consents need no declaration, they are 
 from collections.abc import Sequence
 from datetime import datetime
 
+from consent import effect
 from consent.imports import ImportedConsent
 from consent.service import Consent
 from events.arrivals import decision_of, message_hash, words
@@ -18,6 +19,7 @@ from events.rows import ConsentRow, MappedRow, row_print
 from events.service import Events
 from identity.records import NewRecord
 from identity.service import Identity
+from kernel.clock import Clock
 from kernel.db import Conn
 from kernel.errors import InvalidInput
 from kernel.ids import RecordId, new_id
@@ -29,7 +31,7 @@ def handlers(kernel: Kernel, events: Events, identity: Identity, consent: Consen
     return {
         "people": PeopleRows(kernel, events, identity),
         "events": EventRows(kernel, events),
-        "consents": ConsentRows(identity, consent),
+        "consents": ConsentRows(identity, consent, kernel.clock),
     }
 
 
@@ -139,9 +141,14 @@ class EventRows(_Declared):
 class ConsentRows:
     """Rows about permissions. What they are worth is consent's to say: an opt-out always holds, a bare opt-in never."""
 
-    def __init__(self, identity: Identity, consent: Consent) -> None:
+    def __init__(self, identity: Identity, consent: Consent, clock: Clock) -> None:
         self._identity = identity
         self._consent = consent
+        self._clock = clock
+
+    def foresee(self) -> "ConsentsAhead":
+        """What a file would change, before it does."""
+        return ConsentsAhead(self, effect.Foresight(self._consent, self._identity, self._clock))
 
     async def settle(self) -> None:
         """Fresh statistics: whoever is asked about next is looked up among many acts."""
@@ -150,18 +157,7 @@ class ConsentRows:
 
     async def apply(self, conn: Conn, rows: Sequence[MappedRow]) -> list[RowResult]:
         """Take a batch; a row with several consents is answered with its first refusal, if any."""
-        named = [row.record for row in rows if row.record is not None]
-        found = dict(zip(named, await self._identity.known_rows(conn, named), strict=True)) if named else {}
-        results: dict[int, RowResult] = {}
-        told: list[tuple[int, ImportedConsent]] = []
-        for row in rows:
-            record = found[row.record] if row.record is not None else None
-            if record is None and not row.identifiers:
-                results[row.line] = RowResult(
-                    row.line, "rejected", reason="expected a record that was imported before, got an unknown one"
-                )
-                continue
-            told += [(row.line, _imported(row, one, record)) for one in row.consents]
+        told, results = await self.told(conn, rows)
         answers = await self._consent.import_rows(conn, [one for _, one in told])
         for (line, _), answer in zip(told, answers, strict=True):
             if isinstance(answer, InvalidInput):
@@ -169,6 +165,41 @@ class ConsentRows:
             else:
                 results.setdefault(line, RowResult(line, "accepted"))
         return [results[row.line] for row in rows]
+
+    async def told(
+        self, conn: Conn, rows: Sequence[MappedRow]
+    ) -> tuple[list[tuple[int, ImportedConsent]], dict[int, RowResult]]:
+        """The consents that rows tell of, by line, and the rows that tell of nobody."""
+        named = [row.record for row in rows if row.record is not None]
+        found = dict(zip(named, await self._identity.known_rows(conn, named), strict=True)) if named else {}
+        refused: dict[int, RowResult] = {}
+        told: list[tuple[int, ImportedConsent]] = []
+        for row in rows:
+            record = found[row.record] if row.record is not None else None
+            if record is None and not row.identifiers:
+                refused[row.line] = RowResult(
+                    row.line, "rejected", reason="expected a record that was imported before, got an unknown one"
+                )
+                continue
+            told += [(row.line, _imported(row, one, record)) for one in row.consents]
+        return told, refused
+
+
+class ConsentsAhead:
+    """Looks ahead over a file of consents, by the way its rows would be taken."""
+
+    def __init__(self, rows: ConsentRows, looking: effect.Foresight) -> None:
+        self._rows = rows
+        self._looking = looking
+
+    async def take(self, conn: Conn, rows: Sequence[MappedRow]) -> None:
+        """The next rows."""
+        told, refused = await self._rows.told(conn, rows)
+        await self._looking.take(conn, [one for _, one in told], refused=len(refused))
+
+    async def effect(self, conn: Conn) -> effect.Effect:
+        """What all of them together would change."""
+        return await self._looking.effect(conn)
 
 
 def _imported(row: MappedRow, one: ConsentRow, record: RecordId | None) -> ImportedConsent:

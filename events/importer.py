@@ -18,6 +18,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
+from consent.effect import Effect
 from events import import_store
 from events.errors import ImportMoved, NoHandler
 from events.import_store import Standing
@@ -70,6 +71,27 @@ class SettlingHandler(Protocol):
 
     async def settle(self) -> None:
         """Refresh what Postgres believes of the tables that were written."""
+        ...
+
+
+class Foresight(Protocol):
+    """Looks ahead over the rows of one file and stores nothing."""
+
+    async def take(self, conn: Conn, rows: Sequence[MappedRow]) -> None:
+        """The next rows."""
+        ...
+
+    async def effect(self, conn: Conn) -> Effect:
+        """What all of them together would change."""
+        ...
+
+
+@runtime_checkable
+class ForeseeingHandler(RowHandler, Protocol):
+    """A handler whose rows change what people may be served, and that can tell how beforehand."""
+
+    def foresee(self) -> Foresight:
+        """Begin to look ahead."""
         ...
 
 
@@ -142,6 +164,25 @@ class Importer:
         if found.faults:
             written = await asyncio.to_thread(_write_report, file, report, found.faults)
         return replace(found, report=written)
+
+    async def foresee(self, file: Path, given: Map) -> Effect | None:
+        """What importing the file would change for people, by purpose and channel; None for a kind that changes no permission.
+
+        Rows that an earlier run stored are looked at again: they change nothing a second time.
+
+        Raises:
+            BadMap, UnreadableFile: the map does not fit the file, or the file cannot be read.
+        """
+        handler = self.handlers.get(given.what)
+        if not isinstance(handler, ForeseeingHandler):
+            return None
+        mapper = RowMapper(given)
+        looking: Foresight = handler.foresee()
+        async with self._kernel.db.reading() as conn:
+            with open_table(file, given.format) as table:
+                for batch in _batches(table.rows(mapper.wanted), self._batch):
+                    await looking.take(conn, [one for one in _mapped(mapper, batch) if isinstance(one, MappedRow)])
+            return await looking.effect(conn)
 
 
 class _Run:

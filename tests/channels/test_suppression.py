@@ -137,3 +137,34 @@ async def test_erasures_and_sends_do_not_wait_for_each_other_in_a_ring(world: Wo
     await asyncio.gather(erase_all(), send_all())
     assert files(world.kernel) == {}
     assert sum((await channels.counts()).values()) == len(people)
+
+
+async def test_what_a_file_would_silence_is_told_beforehand(world: World) -> None:
+    channels = world.channels()
+    ada, _ = await world.person("ada")
+    looking = channels.suppression_rows.foresee()
+    async with world.kernel.db.reading() as conn:
+        (contact,) = [one for one in (await world.identity.identifiers(conn, [ada]))[ada] if one.kind == "email"]
+        rows = [
+            MappedRow(
+                line=1,
+                source="esp",
+                source_key="1",
+                identifiers=(Identifier("email", contact.value),),
+                suppression=("email", "x"),
+            ),
+            MappedRow(line=2, source="esp", source_key="2", identifiers=(Identifier("email", "stranger@example.org"),)),
+            MappedRow(line=3, source="esp", source_key="3", identifiers=(Identifier("customer_id", "c-1"),)),
+        ]
+        await looking.take(conn, rows)
+        effect = await looking.effect(conn)
+    assert (effect.people, effect.unheld, effect.refused, effect.gain) == (1, 1, 1, 0)
+    lost = {(one.purpose, one.channel) for one in effect.changes if one.lose}
+    assert ("marketing.email", "email") in lost
+    assert all(channel == "email" for _, channel in lost)
+    async with world.kernel.db.transaction() as conn:
+        await channels.suppression_rows.apply(conn, rows)
+    again = channels.suppression_rows.foresee()
+    async with world.kernel.db.reading() as conn:
+        await again.take(conn, rows)
+        assert (await again.effect(conn)).lose == 0

@@ -224,3 +224,22 @@ async def test_a_handler_that_fails_leaves_nothing_of_its_batch(rooms, importer,
     with pytest.raises(CandorError):
         await importer.run(purchases.rename(purchases.with_name("y.txt")), parse(EVENTS.replace("skip: 1", "skip: 25")))
     assert await rooms.count("events.sources") == 0
+
+
+async def test_a_file_of_consents_tells_beforehand_who_gains_what(rooms, importer, people, tmp_path):
+    await importer.run(people, parse(PEOPLE))
+    file = tmp_path / "consents.csv"
+    file.write_text(
+        "email,status,at\nada@example.org,granted,2026-01-01T00:00:00Z\nnobody@example.org,granted,2026-01-01T00:00:00Z\n",
+        encoding="utf-8",
+    )
+    given = parse(
+        "source: form\nwhat: consents\nsubject: {kind: email, column: email}\n"
+        "consent: {purpose: marketing.email, status: {column: status}, mechanism: form, notice: v1, given_at: at}\n"
+    )
+    effect = await importer.foresee(file, given)
+    assert (effect.people, effect.unheld, effect.gain, effect.lose) == (1, 1, 1, 0)
+    assert await rooms.count("consent.acts") == 0
+    assert (await importer.run(file, given)).accepted == 2
+    assert (await importer.foresee(file, given)).gain == 0
+    assert await importer.foresee(people, parse(PEOPLE)) is None

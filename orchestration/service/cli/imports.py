@@ -1,5 +1,7 @@
 """`candor import WHAT FILE --map MAP.yaml`: files into the house, with progress, a report of refused rows, and resume."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
+    from consent.effect import Effect
     from events.importer import ImportReport
     from orchestration.wiring import House
 
@@ -31,13 +34,20 @@ def import_file(
         Path | None, typer.Option("--map", help="The MAP.yaml of this source; a YAML catalogue needs none.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and map every row, store nothing.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask, after the effect of consents or suppressions was printed.")
+    ] = False,
     refresh: Annotated[
         bool,
         typer.Option("--refresh", help="With catalogue: count anew what sources list, after the file or without one."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Import a file; run again, it resumes or does nothing."""
+    """Import a file; run again, it resumes or does nothing.
+
+    Consents and suppressions: what the file changes for people, by purpose and channel, is printed before anything is stored, and at a
+    terminal you are asked.
+    """
     from kernel.errors import InvalidInput
 
     if refresh and (what != "catalogue" or dry_run):
@@ -49,12 +59,12 @@ def import_file(
     if refresh and file is None:
         _refresh(as_json=as_json)
         return
-    _import(what, file, plan, dry_run=dry_run, as_json=as_json)
+    _import(what, file, plan, dry_run=dry_run, yes=yes, as_json=as_json)
     if refresh:
         _refresh(as_json=as_json)
 
 
-def _import(what: str, file: Path | None, plan: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def _import(what: str, file: Path | None, plan: Path | None, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     from kernel.errors import InvalidInput
 
     if what not in KINDS:
@@ -76,9 +86,15 @@ def _import(what: str, file: Path | None, plan: Path | None, *, dry_run: bool, a
             code="map_missing",
             remedy="Write a map for this source; examples are in examples/real/maps.",
         )
-    report = _run(what, file, plan, dry_run=dry_run)
+    asking = not (dry_run or yes or as_json) and sys.stdin.isatty()
+    report, foreseen = _run(
+        what, file, plan, dry_run=dry_run, agreed=lambda effect: as_json or _agreed(effect, asking=asking)
+    )
     if as_json:
-        output.emit_json(report)
+        output.emit_json(output.plain(report) | ({"effect": foreseen} if foreseen is not None else {}))
+        return
+    if report is None:
+        output.say("nothing was imported.")
         return
     verb = "would import" if dry_run else "imported"
     output.out.print(
@@ -91,7 +107,27 @@ def _import(what: str, file: Path | None, plan: Path | None, *, dry_run: bool, a
         output.say(f"refused rows, with line, column and reason: {report.report}")
 
 
-def _run(what: str, file: Path, plan: Path, *, dry_run: bool) -> "ImportReport":
+def _agreed(effect: "Effect", *, asking: bool) -> bool:
+    """Print what the file changes; whether to go on."""
+    output.say(
+        f"{effect.people:,} people are concerned; {effect.unheld:,} contacts nobody holds yet; {effect.refused:,} words cannot be taken."
+    )
+    rows = [
+        (one.purpose, one.channel or "any", one.before, one.after, one.gain, one.lose)
+        for one in effect.changes
+        if one.gain or one.lose
+    ]
+    if rows:
+        columns = ("purpose", "channel", "may before", "may after", "gain", "lose")
+        output.table("Who gains and loses what", columns, rows)
+    else:
+        output.say("nobody gains or loses a permission.")
+    return not asking or typer.confirm("Import it?", err=True)
+
+
+def _run(
+    what: str, file: Path, plan: Path, *, dry_run: bool, agreed: "Callable[[Effect], bool]"
+) -> "tuple[ImportReport | None, Effect | None]":
     from events import mapping
     from kernel.errors import InvalidInput
 
@@ -104,7 +140,10 @@ def _run(what: str, file: Path, plan: Path, *, dry_run: bool) -> "ImportReport":
             remedy="Use the map of this file.",
         )
 
-    async def work(house: "House") -> "ImportReport":
+    async def work(house: "House") -> "tuple[ImportReport | None, Effect | None]":
+        effect = await house.importer.foresee(file, given)
+        if effect is not None and not agreed(effect):
+            return None, effect
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -113,9 +152,10 @@ def _run(what: str, file: Path, plan: Path, *, dry_run: bool) -> "ImportReport":
         )
         with Progress(*columns, console=output.err, transient=True) as bar:
             task = bar.add_task(given.source, total=1.0, rows=0)
-            return await house.importer.run(
+            report = await house.importer.run(
                 file, given, dry_run=dry_run, progress=lambda p: bar.update(task, completed=p.fraction, rows=p.rows)
             )
+        return report, effect
 
     return in_house(work)
 
