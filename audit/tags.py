@@ -24,6 +24,7 @@ class Tag(StrEnum):
     CONSENT_IMPORTED = "consent.imported", "A batch of consent acts came in from a file."
     CONSENT_DECODED = "consent.decoded", "A signal (GPC, TCF, GPP) was read and turned into acts."
     CONSENT_RECEIPT = "consent.receipt", "A person took a receipt of what she told us; it is named by its digest."
+    CONFIRMATION_ASKED = "confirmation.asked", "A mail was queued that asks a contact to confirm a pending consent."
     POLICY_CHANGED = "policy.changed", "A rule of who may be contacted for what was changed."
     NOTICE_PUBLISHED = "notice.published", "A notice text was published under a version."
     # identity

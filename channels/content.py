@@ -32,6 +32,7 @@ class Action:
 class Content:
     """One message in words. `slots` are values already, filled by `fill`; every text may use them as ``{{ name }}``.
 
+    `confirms`: the purpose that the action's page asks to confirm; its address is a key, so nobody leads it elsewhere or counts its clicks.
     `advertisement` and `on_behalf_of` are the catalogue's statement for the footer (who speaks, and that it is advertising).
     """
 
@@ -44,6 +45,7 @@ class Content:
     locale: str | None = None
     advertisement: bool = True
     on_behalf_of: str = ""
+    confirms: str = ""
     slots: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -169,10 +169,16 @@ class Dispatcher:
         return self._judged(delivery, outcome, now)
 
     def _message(self, delivery: Delivery, go: Go, now: datetime) -> Message:
+        content = go.content
         links = self._links.of_message(
             delivery.decision_id, delivery.delivery_id, delivery.identifier_id,
-            purpose=delivery.purpose, channel=delivery.channel,
+            purpose=content.confirms or delivery.purpose, channel=delivery.channel,
+            language=content.locale or self._settings.locale,
         )  # fmt: skip
+        if (
+            content.confirms and content.action is not None
+        ):  # no decision stands behind it: the page itself says why it came
+            links = replace(links, why=content.action.url)
         envelope = Envelope(
             delivery_id=delivery.delivery_id,
             decision_id=delivery.decision_id,
@@ -182,7 +188,7 @@ class Dispatcher:
             reserved_at=delivery.reserved_at,
             at=now,
             expires_at=delivery.expires_at,
-            tracked=go.tracked,
+            tracked=go.tracked and not content.confirms,
         )
         return forms.render(go.content, envelope, links, self._sender, default_locale=self._settings.locale)
 

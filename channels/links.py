@@ -50,16 +50,23 @@ class Links:
         """Where a person reads why this decision was made."""
         return f"{self._base}/why/{self._tokens.issue(WHY, decision_id, self._why_ttl)}"
 
-    def preferences(self, identifier_id: IdentifierId) -> str:
-        """Where a person sees and changes what they agreed to; acts on the identifier the message went to."""
-        return f"{self._base}/preferences/{self._tokens.issue(PREFERENCES, identifier_id, self._preferences_ttl)}"
+    def preferences(self, identifier_id: IdentifierId, *, sent_by: str | None = None, language: str = "") -> str:
+        """Where a person sees and changes what they agreed to; acts on the identifier the message went to.
 
-    def one_click(self, identifier_id: IdentifierId, delivery_id: DeliveryId, *, purpose: str, channel: str) -> str:
+        `sent_by`: the channel that carries this very link to the identifier, so whoever opens it reads what comes there.
+        """
+        claims = {"sent": sent_by} if sent_by else {}
+        token = self._tokens.issue(PREFERENCES, identifier_id, self._preferences_ttl, **claims)
+        return f"{self._base}/preferences/{token}{_in(language)}"
+
+    def one_click(
+        self, identifier_id: IdentifierId, delivery_id: DeliveryId, *, purpose: str, channel: str, language: str = ""
+    ) -> str:
         """The RFC 8058 address: one POST ends this purpose on this channel for the identifier."""
         token = self._tokens.issue(
             UNSUBSCRIBE, identifier_id, self._preferences_ttl, delivery=delivery_id, purpose=purpose, channel=channel
         )
-        return f"{self._base}/u/{token}"
+        return f"{self._base}/u/{token}{_in(language)}"
 
     def of_message(
         self,
@@ -69,16 +76,23 @@ class Links:
         *,
         purpose: str,
         channel: str,
+        language: str = "",
     ) -> MessageLinks:
-        """All of them."""
+        """All of them; `language`: of the message, for the pages behind them."""
         reports = channel == "push"
         return MessageLinks(
             report=f"{self._base}/webhooks/push" if reports else "",
             report_token=self._tokens.issue(REPORT, delivery_id, self._report_ttl) if reports else "",
             why=self.why(decision_id),
-            preferences=self.preferences(identifier_id),
-            one_click=self.one_click(identifier_id, delivery_id, purpose=purpose, channel=channel),
+            preferences=self.preferences(identifier_id, sent_by=channel, language=language),
+            one_click=self.one_click(identifier_id, delivery_id, purpose=purpose, channel=channel, language=language),
         )
+
+
+def _in(language: str) -> str:
+    """The part of an address that says in which language its page is wanted; English is where pages begin."""
+    short = language.replace("_", "-").split("-", maxsplit=1)[0].lower()
+    return f"?lang={short}" if short.isalpha() and short != "en" else ""
 
 
 def _loopback(host: str) -> bool:

@@ -180,6 +180,7 @@ def render(
         "preheader": words_of(content.preheader, slots),
         "paragraphs": [words_of(text, slots) for text in content.paragraphs],
         "action": content.action and {"label": words_of(content.action.label, slots), "url": content.action.url},
+        "key": bool(content.confirms),
         "links": links,
         "sender_name": sender.name,
         "words": _footer(content, sender, content.locale or default_locale),

@@ -19,6 +19,7 @@ from channels.advice import Advice, Advisor
 from channels.caps import CapRule
 from channels.caps_store import Place
 from channels.clearance import Clearance
+from channels.confirming import Confirming
 from channels.connector import AddressBook, Closed, Connector, Fault
 from channels.content import Content
 from channels.deliveries import Delivery, DispatchReport, NewDelivery, No, StepTaken, Withheld
@@ -99,6 +100,7 @@ class Channels:
         self._reservations = Reservations(
             kernel, identity, self._suppressions, self._mover, frozenset(self.connectors), self._advisor
         )
+        self.confirming = Confirming(self._reservations.reserve)
         self._noting = noting = Noting(kernel, consent, events)
         clearance = Clearance(kernel, identity, consent, self._suppressions, frozenset(self.connectors), books)
         self._dispatcher = Dispatcher(

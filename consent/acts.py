@@ -53,6 +53,29 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Why a yes counts that needs confirming (double opt-in).
+
+    ``way``: link (she pressed the button behind the mail that asked about ``pending``), own_link (she said it behind a link that was sent to
+    the very contact), told (another system or a caller says so). ``evidence``: the words for it, kept sealed.
+    """
+
+    way: str
+    at: datetime
+    pending: ActId | None = None
+    evidence: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A confirmation as it is kept, its evidence aside."""
+
+    way: str
+    at: datetime
+    pending: ActId | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewAct:
     """An act as it comes in. ``given_at`` is when the person said it, aware UTC; ``raw`` the bytes that carried it."""
 
@@ -72,6 +95,7 @@ class NewAct:
     categories: tuple[str, ...] = ()  # empty: those of the purpose
     controller: str = ""  # empty: the one of the settings
     variant: str = "plain"  # which form of the page or call was shown
+    confirmation: Confirmation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +176,18 @@ def check(act: NewAct, *, rules: Rules, controller: str, now: datetime) -> NewAc
         act,
         categories=categories,
         controller=act.controller or controller,
-        verified=_verified(act, rules, now) if granted else act.verified,
+        verified=_verified(act, rules, now) and not pending(act, rules) if granted else act.verified,
         given_at=min(act.given_at, now),
         expires_at=act.expires_at if granted else None,  # a no does not run out
+        confirmation=act.confirmation if granted else None,
     )
+
+
+def pending(act: NewAct, rules: Rules) -> bool:
+    """Whether a yes waits for its confirmation: it permits nothing until a later act confirms it."""
+    if act.status != Status.GRANTED or act.confirmation is not None:
+        return False
+    return bool(rules.purposes.confirmed_on(act.purpose, act.channel, act.notice.listed if act.notice else ()))
 
 
 def _verified(act: NewAct, rules: Rules, now: datetime) -> bool:
@@ -166,6 +198,8 @@ def _verified(act: NewAct, rules: Rules, now: datetime) -> bool:
         raise ActIncomplete("expected given_at not after the present, got a later time")
     if act.expires_at is not None and act.expires_at <= act.given_at:
         raise ActIncomplete("expected expires_at after given_at, got an earlier time")
+    if act.confirmation is not None and act.confirmation.at > now + CLOCK_SKEW:
+        raise ActIncomplete("expected a confirmation not after the present, got a later one")
     named = act.notice is not None and bool(act.notice.version and act.notice.language)
     if act.mechanism == IMPORT:
         return act.verified and named

@@ -16,8 +16,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from audit.access import asking, asking_store
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
-from consent import receipts_endpoints, requests_endpoints, rules_endpoints, visitor_endpoints
-from consent.acts import Status
+from consent import (
+    confirming_endpoints,
+    receipts_endpoints,
+    requests_endpoints,
+    rules_endpoints,
+    visitor_endpoints,
+)
+from consent.acts import Confirmation, Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
 from consent.lifecycle import Manner, Right
@@ -40,6 +46,7 @@ _log = get_logger("consent.endpoints")
 router = APIRouter(tags=["consent"])
 router.include_router(requests_endpoints.router)
 router.include_router(receipts_endpoints.router)
+router.include_router(confirming_endpoints.router)
 router.include_router(visitor_endpoints.router)
 router.include_router(package_endpoints.router)
 router.include_router(rules_endpoints.router)
@@ -130,12 +137,21 @@ async def save_preferences(request: Request, token: str) -> Response:
     if isinstance(right, str) and right:
         due = await _ask(house, identifier, right)
         return house.back(saved="r", by=due.isoformat()) if due else house.back()
-    everything = form.get("all")
+    if form.get("again"):
+        async with house.kernel.db.transaction() as conn:
+            sent = await house.consent.confirmations.again(conn, identifier)
+        return house.back(saved="m" if sent else "l")
+    everything, sent_by = form.get("all"), said.claims.get("sent")
     answers = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     async with house.kernel.db.transaction() as conn:
         pages = await house.pages_for(conn, identifier)
         await house.preferences.save(
-            conn, identifier, answers, pages.say, everything=everything if everything in set(Status) else None
+            conn,
+            identifier,
+            answers,
+            pages.say,
+            everything=everything if everything in set(Status) else None,
+            sent_by=sent_by if isinstance(sent_by, str) else None,
         )
     return house.back(saved="1")
 
@@ -157,8 +173,9 @@ async def _ask(house: House, identifier: IdentifierId, right: str) -> date | Non
 
 def _saved(what: str, by: str, say: Words) -> str:
     """What the page says after a form was taken."""
-    if what == "1":
-        return say("preferences.saved_text")
+    plain = {"1": "preferences.saved_text", "m": "preferences.mailed", "l": "preferences.not_mailed"}
+    if what in plain:
+        return say(plain[what])
     if what != "r":
         return ""
     try:
@@ -194,6 +211,17 @@ async def stylesheet() -> Response:
 # officers
 
 
+class DoubleOptIn(BaseModel):
+    """That a yes was confirmed in another system, and what there is to show for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    confirmed_at: AwareDatetime
+    evidence: str = Field(
+        min_length=1, max_length=10_000, description="Kept sealed with the act: a log line, a mail's id."
+    )
+
+
 class ActIn(BaseModel):
     """A consent act, as an officer or a form of yours records it."""
 
@@ -213,6 +241,10 @@ class ActIn(BaseModel):
     mechanism: str = "officer"
     given_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
+    double_opt_in: DoubleOptIn | None = Field(
+        default=None,
+        description="That the yes was confirmed elsewhere; without it, a yes to a purpose of double opt-in is asked about by mail.",
+    )
     raw: str = ""
 
 
@@ -225,7 +257,12 @@ async def record_consent(
 ) -> dict[str, list[ActId]]:
     """Record what somebody said; the ids of the acts. The same Idempotency-Key with the same body records nothing again and gives the same ids."""
     house = House(request)
-    word = Word(**body.model_dump(exclude={"subject", "raw"}), raw=body.raw.encode())
+    proof = body.double_opt_in
+    word = Word(
+        **body.model_dump(exclude={"subject", "raw", "double_opt_in"}),
+        raw=body.raw.encode(),
+        confirmation=Confirmation("told", proof.confirmed_at, evidence=proof.evidence.encode()) if proof else None,
+    )
     async with house.kernel.db.transaction() as conn:
         asked = asking.asked(
             house.kernel.vault,

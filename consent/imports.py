@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from consent.acts import IMPORT, NewAct, Notice, Status
+from consent.acts import IMPORT, Confirmation, NewAct, Notice, Status
 from consent.precedence import Rules
 from consent.purposes import Basis
 from consent.signals import meaning, table
@@ -46,6 +46,8 @@ class ImportedConsent:
     signal: str | None = None
     signal_kind: str | None = None
     record: RecordId | None = None
+    confirmed_at: datetime | None = None  # double opt-in in the other system: when, and what it has to show for it
+    confirmation: str | None = None
 
 
 def row_to_act(
@@ -94,6 +96,9 @@ def row_to_act(
         raw=(row.signal if row.signal is not None else prose if readable else row.status).encode(),
         verified=readable and notice is not None and row.given_at is not None and bool(row.mechanism),
         variant="prose" if prose else row.mechanism or "unknown",
+        confirmation=None
+        if row.confirmed_at is None
+        else Confirmation("told", row.confirmed_at, evidence=(row.confirmation or "").encode()),
     )
 
 

@@ -6,13 +6,14 @@ honoured privacy signal is shown as such (P2). She speaks for that contact and f
 not for other contacts of the same person: people are sometimes joined wrongly, and a split must give each her own word back.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from consent import gate
-from consent.acts import ActView, NewAct, Notice, Status
+from consent.acts import ActView, Confirmation, NewAct, Notice, Status, pending
+from consent.confirming_store import Invitation
 from consent.gate import Answer, ConsentState, Permission
 from consent.precedence import Rules
 from consent.purposes import RESERVED, SALE_SHARE, Purpose
@@ -49,6 +50,7 @@ class Row:
     why: str
     since: datetime | None
     fixed: bool
+    waiting: bool = False  # her yes was asked for by mail and is not confirmed yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Page:
     honoured: Honoured | None
     history: Sequence[HistoryLine] | None
     fields: Sequence[str]
+    waiting: Invitation | None = None  # the newest question that was mailed and is open
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,21 @@ class Preferences:
         at, rules = self._clock.now(), self._consent.rules
         shown = _rows(speaker, rules, say, at)
         history = await self._consent.history_of(conn, speaker.subjects)
+        asked = await self._consent.confirmations.waiting(conn, [identifier])
+        meant = {line.act.id for line in history if line.pending} & {act for one in asked for act in one.acts}
+        keys = {
+            (x.act.purpose, rules.purposes.channel_of(x.act.purpose, x.act.channel))
+            for x in history
+            if x.act.id in meant
+        }
+        shown = [replace(row, waiting=True) if _waits(row, keys) else row for row in shown]
         return Page(
             controller=self._consent.settings.controller,
             rows=shown,
             honoured=_honoured(speaker.state, rules, say, at),
             history=list(reversed(history)),
             fields=[row.field for row in shown if not row.fixed],
+            waiting=asked[0] if asked and any(row.waiting for row in shown) else None,
         )
 
     async def save(
@@ -127,10 +139,12 @@ class Preferences:
         say: Words,
         *,
         everything: str | None = None,
+        sent_by: str | None = None,
     ) -> list[ActId]:
         """Record what was answered: field -> granted or denied; ``everything`` answers all rows alike; ``say``: the words of the page.
 
-        Only rows of the page count, only words that are an answer, and only what differs from what holds already.
+        Only rows of the page count, only words that are an answer, and only what differs from what holds already. ``sent_by``: the channel
+        that carried the link to this very contact; a yes on that channel needs no other confirmation. Where one is needed, it is mailed.
         """
         speaker = await self._speaker(conn, identifier)
         if speaker is None:
@@ -147,10 +161,18 @@ class Preferences:
             elif word == Status.GRANTED and (standing or row.answer != Answer.GRANTED):
                 notice = await self._notice(conn, row, say)
                 lifted = [s for s in speaker.subjects if any(a.subject == s for a in standing)]
-                acts += [self._grant(s, row, notice, at) for s in dict.fromkeys([identifier, *lifted])]
-        return await self._consent.record(conn, acts)
+                acts += [self._grant(s, row, notice, at, sent_by) for s in dict.fromkeys([identifier, *lifted])]
+        ids = await self._consent.record(conn, acts)
+        unsure = [id_ for id_, act in zip(ids, acts, strict=True) if pending(act, self._consent.rules)]
+        if unsure:
+            await self._consent.confirmations.invite(conn, identifier, unsure, language=say.language)
+        return ids
 
-    def _grant(self, subject: IdentifierId | RecordId, row: Row, notice: Notice, at: datetime) -> NewAct:
+    def _grant(
+        self, subject: IdentifierId | RecordId, row: Row, notice: Notice, at: datetime, sent_by: str | None
+    ) -> NewAct:
+        needed = self._consent.rules.purposes.confirmed_on(row.purpose, row.channel)
+        proof = Confirmation("own_link", at, evidence=f"a link sent by {sent_by} to this contact".encode())
         return NewAct(
             subject=subject,
             purpose=row.purpose,
@@ -162,6 +184,7 @@ class Preferences:
             mechanism=MECHANISM,
             actor="person",
             given_at=at,
+            confirmation=proof if needed and needed == {sent_by} else None,
         )
 
     async def _notice(self, conn: Conn, row: Row, say: Words) -> Notice:
@@ -214,6 +237,11 @@ def _rows(speaker: _Speaker, rules: Rules, say: Words, at: datetime) -> list[Row
     places = {key: place for place, key in reversed(list(enumerate(purpose for purpose, _ in asked)))}
     wide_first = sorted(asked, key=lambda one: (places[one[0]], one[1] is not None))
     return [_row(speaker, rules, say, tree.expect(purpose), channel, at) for purpose, channel in wide_first]
+
+
+def _waits(row: Row, keys: Collection[tuple[str, str | None]]) -> bool:
+    """Whether a yes to it is asked for by mail. A no since then ends the waiting; the link in the mail still works."""
+    return row.answer == "" and not row.fixed and (row.purpose, row.channel) in keys
 
 
 def _row(speaker: _Speaker, rules: Rules, say: Words, purpose: Purpose, channel: str | None, at: datetime) -> Row:

@@ -71,6 +71,7 @@ class Purpose(BaseModel):
     sale_share: bool = False
     automated: bool = False  # decides by machine what a person is shown: an opt-out of automated decisions ends it
     sensitive: bool = False  # uses sensitive data: a limit of its use ends it
+    double_opt_in: tuple[Channel, ...] = ()  # on these channels a yes counts once it is confirmed
     translations: dict[str, Translation] = {}
 
     def told(self, language: str) -> tuple[str, str]:
@@ -94,6 +95,7 @@ class PurposeFile(BaseModel):
 
     version: str
     purposes: tuple[Purpose, ...]
+    double_opt_in: dict[Key, tuple[Channel, ...]] = {}  # the same for purposes of another file, the shipped ones
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class PurposeTree:
 
     version: str
     by_key: Mapping[str, Purpose]
+    double_opt_in: frozenset[tuple[str, str]] = frozenset()  # purpose and channel
 
     def get(self, key: str) -> Purpose | None:
         """The purpose, or None when there is none of that key."""
@@ -135,6 +138,11 @@ class PurposeTree:
                 return purpose.channels[0]
         return channel
 
+    def confirmed_on(self, key: str, channel: str | None, listed: Iterable[str] = ()) -> frozenset[str]:
+        """The channels on which a yes to this purpose, or to one that its notice listed, must be confirmed; empty when none."""
+        meant = {key, *listed}
+        return frozenset(on for one, on in self.double_opt_in if one in meant and channel in {None, on})
+
     @cached_property
     def _lineages(self) -> Mapping[str, tuple[str, ...]]:
         lines = {}
@@ -164,13 +172,16 @@ def parse(shipped: object, custom: object | None = None) -> PurposeTree:
     """
     own = _file(shipped, SHIPPED.name)
     if custom is None:
-        return build(own.purposes, own.version)
+        return build(own.purposes, own.version, own.double_opt_in)
     added = _file(custom, "the file of purposes of your own")
-    return build((*own.purposes, *added.purposes), f"{own.version}+{added.version}")
+    asked = {**own.double_opt_in, **added.double_opt_in}
+    return build((*own.purposes, *added.purposes), f"{own.version}+{added.version}", asked)
 
 
-def build(purposes: Iterable[Purpose], version: str) -> PurposeTree:
-    """A checked tree of these purposes."""
+def build(
+    purposes: Iterable[Purpose], version: str, double_opt_in: Mapping[str, Iterable[str]] | None = None
+) -> PurposeTree:
+    """A checked tree of these purposes. ``double_opt_in``: channels by purpose, beside what the purposes say themselves."""
     by_key: dict[str, Purpose] = {}
     for purpose in purposes:
         if purpose.key in by_key:
@@ -178,7 +189,11 @@ def build(purposes: Iterable[Purpose], version: str) -> PurposeTree:
         by_key[purpose.key] = purpose
     for purpose in by_key.values():
         _check(purpose, by_key)
-    return PurposeTree(version=version, by_key=by_key)
+    asked = {(key, on) for key, channels in (double_opt_in or {}).items() for on in channels}
+    asked |= {(one.key, on) for one in by_key.values() for on in one.double_opt_in}
+    if strange := sorted(key for key, on in asked if key not in by_key or on not in by_key[key].channels):
+        raise PurposesInvalid(f"expected double_opt_in on channels that the purpose governs, got others for {strange}")
+    return PurposeTree(version=version, by_key=by_key, double_opt_in=frozenset(asked))
 
 
 def _check(purpose: Purpose, by_key: Mapping[str, Purpose]) -> None:

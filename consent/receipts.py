@@ -21,7 +21,7 @@ from audit.receipt import Receipt
 from audit.service import Audit
 from audit.tags import Tag
 from consent import schedule
-from consent.acts import ConsentAct, Status
+from consent.acts import Confirmed, ConsentAct, Status
 from consent.purposes import PurposeTree
 from consent.retention import SOURCE_RECORDS
 from consent.schedule import Schedule
@@ -69,6 +69,7 @@ class Event:
     act: ConsentAct
     status: str
     notice_text: str | None
+    confirmed: Confirmed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,11 @@ def grouped(lines: Iterable[HistoryLine], tree: PurposeTree, kept: Schedule, say
     for (purpose, channel), said in found.items():
         declared = tree.get(purpose)
         title, description = say.purpose(tree, purpose)
-        events = [Event(line.act, status(line.act, [x.act for x in said]), line.notice_text) for line in said]
+        acts = [line.act for line in said]
+        events = [
+            Event(line.act, "requested" if line.pending else status(line.act, acts), line.notice_text, line.confirmed)
+            for line in said
+        ]
         use = declared.data_use if declared else "third_party_sharing" if purpose == "sale_share" else ""
         label = say.of("channel", channel) if channel and declared and len(declared.channels) > 1 else ""
         title = title[:1].upper() + title[1:]
@@ -243,6 +248,11 @@ def _status(event: Event) -> dict[str, Json]:
     if act.expires_at is not None:
         until: Json = {"@type": "dpv:UntilTimeDuration", "rdf:value": _stamp(act.expires_at)}
         shown["dpv:hasDuration"] = until
+    if event.confirmed is not None:
+        proven: Json = {"way": event.confirmed.way, "at": _stamp(event.confirmed.at)}
+        shown["candor:confirmation"] = proven
+        if event.confirmed.pending is not None:
+            shown["dpv:isAfter"] = event.confirmed.pending
     if act.notice is not None:
         named: Json = {"@type": ["dpv:ConsentNotice"], "dpv:hasIdentifier": _notice_name(act)}
         shown["dpv:hasNotice"] = named

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from audit.service import Audit
-from consent import figures, gate, imports, rulebook, store, writing
+from consent import confirming_store, figures, gate, imports, rulebook, store, writing
 from consent.acts import ActView, ConsentAct, NewAct, Notice, Status, check
+from consent.confirming import Confirmations
 from consent.errors import UnknownSubject
 from consent.gate import ConsentState
 from consent.imports import ImportedConsent
@@ -47,6 +48,7 @@ class Consent:
         self.on_touched: list[Callable[[Conn, Iterable[PersonId]], Awaitable[None]]] = []
         self.settings = settings or ConsentSettings()
         self.shredder = Shredder(kernel)
+        self.confirmations = Confirmations(kernel, audit, identity, self)
         self.book = Book(kernel, audit, identity, rulebook.load(self.settings), self.touch)
         self.rules = self.book.mine.rules
         self._states = States(identity, self.book)
@@ -85,6 +87,7 @@ class Consent:
         kept = await store.insert_acts(conn, rows)
         fresh = [row for row in rows if kept[row.id] == row.id]
         await self._audit.append(conn, [writing.entry(row, subjects[row.act.subject]) for row in fresh])
+        await confirming_store.keep(conn, await writing.confirmed(self._kernel.vault, fresh, subjects))
         figures.count(conn, fresh)
         await self.touch(conn, {person for row in fresh for person in subjects[row.act.subject].people})
         return [kept[row.id] for row in rows]
@@ -298,7 +301,19 @@ class Consent:
         """Everything that was said on these very subjects, oldest first."""
         acts = await store.acts_of(conn, subjects)
         texts = await store.notice_texts(conn, [a.notice.text_hash for a in acts if a.notice])
-        return [HistoryLine(act, texts.get(act.notice.text_hash) if act.notice else None) for act in acts]
+        known = await confirming_store.confirmed(conn, [act.id for act in acts])
+        answered = {one.pending for one in known.values()}
+        tree = self.rules.purposes
+        return [
+            HistoryLine(
+                act,
+                texts.get(act.notice.text_hash) if act.notice else None,
+                confirmed=known.get(act.id),
+                pending=act.status == Status.GRANTED and not act.verified and act.id not in known and act.id not in answered
+                and bool(tree.confirmed_on(act.purpose, act.channel, act.notice.listed if act.notice else ())),
+            )
+            for act in acts
+        ]  # fmt: skip
 
     async def said_of(self, conn: Conn, subjects: Sequence[str]) -> dict[str, list[ActView]]:
         """What was said on these very subjects, nobody else's."""
@@ -316,7 +331,10 @@ class Consent:
             for act, key, words in sealed
             if key in keys
         }
-        return {"acts": [line.as_json(raw.get(line.act.id)) for line in lines]}
+        proofs = await writing.opened(
+            self._kernel.vault, await confirming_store.evidence(conn, [x.act.id for x in lines])
+        )
+        return {"acts": [line.as_json(raw.get(line.act.id), proofs.get(line.act.id)) for line in lines]}
 
     async def erase(self, conn: Conn, person: PersonId) -> int:  # noqa: ARG002 - the protocol's
         """Acts stay: they are evidence, and name ids only. Their raw bytes close with the key of their subject."""

@@ -52,6 +52,18 @@ class ConsentSettings(Section):
         Path | None,
         Field(description="YAML retention schedule of your own. Absent: the shipped consent/data/retention.yaml."),
     ] = None
+    confirmation_days: Annotated[
+        int, Field(ge=1, le=60, description="Days for which the link that asks to confirm a yes opens.")
+    ] = 7
+    confirmation_mails: Annotated[
+        int, Field(ge=1, le=10, description="Mails that ask to confirm the same yes, the first included.")
+    ] = 3
+    confirmation_pause_minutes: Annotated[
+        int, Field(ge=1, le=1440, description="Minutes between two mails that ask to confirm the same yes.")
+    ] = 10
+    confirmation_mails_a_day: Annotated[
+        int, Field(ge=1, le=100, description="Mails a day to one contact that ask to confirm anything.")
+    ] = 5
     storage_location: Annotated[
         str,
         Field(

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from consent.acts import NewAct, Notice, Status
+from consent.acts import Confirmation, NewAct, Notice, Status, pending
+from consent.gate import permission
 from consent.service import Consent
 from identity.identifiers import parse_contact
+from identity.records import NewRecord
 from identity.service import Identity
 from kernel.clock import Clock
 from kernel.db import Conn
 from kernel.ids import ActId, IdentifierId, RecordId, is_id
 
+SIGN_UP: Final = "sign_up"  # the source of contacts that somebody signed up with here
+SERVICE: Final = "service"  # the purpose of answers to what somebody asked for
 _REACHED_BY: Final = {
     "email": frozenset({"email"}),
     "sms": frozenset({"phone"}),
@@ -42,6 +46,7 @@ class Word:
     given_at: datetime | None = None
     expires_at: datetime | None = None
     raw: bytes = b""
+    confirmation: Confirmation | None = None  # that it was confirmed elsewhere, and the evidence for it
 
 
 class Desk:
@@ -78,10 +83,38 @@ class Desk:
                 given_at=word.given_at or self._clock.now(),
                 expires_at=word.expires_at,
                 raw=word.raw,
+                confirmation=word.confirmation,
             )
             for subject in await self._subjects(conn, who, word.channel, granted=granted)
         ]
-        return await self._consent.record(conn, acts)
+        ids = await self._consent.record(conn, acts)
+        await self._ask(conn, who, acts, ids, word.notice_language)
+        return ids
+
+    async def _ask(self, conn: Conn, who: str, acts: Sequence[NewAct], ids: Sequence[ActId], language: str) -> None:
+        """Where a yes waits for its confirmation, the contact is asked by mail."""
+        unsure: dict[IdentifierId, list[ActId]] = {}
+        for act, id_ in zip(acts, ids, strict=True):
+            if pending(act, self._consent.rules) and is_id(act.subject, "idn"):
+                unsure.setdefault(IdentifierId(act.subject), []).append(id_)
+        for identifier, of_it in unsure.items():
+            await self._known(conn, who, identifier)
+            await self._consent.confirmations.invite(conn, identifier, of_it, language=language)
+
+    async def _known(self, conn: Conn, who: str, identifier: IdentifierId) -> None:
+        """Somebody who signs up with a contact that no source has told of yet becomes known by it: a mail goes to a person."""
+        subject = (await self._identity.subjects(conn, [identifier])).get(identifier)
+        if subject is None or subject.people or is_id(who, "idn") or is_id(who, "per"):
+            return
+        state = await self._consent.state_of_identifiers(conn, [identifier])
+        if not permission(state, SERVICE, "email", self._clock.now()).granted:
+            return
+        contact = parse_contact(who, region=self._identity.settings.default_region)
+        new = NewRecord(
+            source=SIGN_UP, source_key=identifier, identifiers=(contact,), traits={}, kinds={},
+            observed_at=self._clock.now(), purpose=SERVICE, basis="contract",
+        )  # fmt: skip
+        await self._identity.add_records(conn, [new])
 
     async def withdraw(self, conn: Conn, who: str, purpose: str, channel: str | None, *, actor: str) -> list[ActId]:
         """End a purpose for somebody; what is off already gets no second act."""

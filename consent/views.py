@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from consent.acts import ConsentAct
+from consent.acts import Confirmed, ConsentAct
 from consent.gate import Permission
 from consent.reasons import text
 from kernel.canonical import Json
@@ -41,13 +41,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """One act, and the words of its notice if they are held."""
+    """One act, the words of its notice if they are held, and what confirmed it, or that nothing has."""
 
     act: ConsentAct
     notice_text: str | None
+    confirmed: Confirmed | None = None
+    pending: bool = False  # it waits for a confirmation, or waited in vain
 
-    def as_json(self, raw: str | None = None) -> dict[str, Json]:
-        """Every field of the act; ``raw`` is what carried it, opened."""
+    def as_json(self, raw: str | None = None, proof: str | None = None) -> dict[str, Json]:
+        """Every field of the act; ``raw`` is what carried it, ``proof`` the evidence of its confirmation, both opened."""
         act = self.act
         shown: dict[str, Json] = {
             "id": act.id,
@@ -68,6 +70,15 @@ class HistoryLine:
             "verified": act.verified,
             "notice": None,
         }
+        if self.pending:
+            shown["confirmation"] = "pending"
+        elif self.confirmed is not None:
+            shown["confirmation"] = {
+                "way": self.confirmed.way,
+                "at": self.confirmed.at.isoformat(),
+                "confirms": self.confirmed.pending,
+                **({"evidence": proof} if proof is not None else {}),
+            }
         if act.notice is not None:
             shown["notice"] = {
                 "text_hash": act.notice.text_hash,

@@ -9,10 +9,11 @@ from datetime import datetime
 from audit.entries import NewEntry
 from audit.tags import Tag
 from consent.acts import NewAct
+from consent.confirming_store import ConfirmationRow
 from consent.store import ActRow
 from identity.people import Subject
 from kernel.canonical import Json
-from kernel.ids import new_id
+from kernel.ids import ActId, KeyId, new_id
 from kernel.vault import Vault
 
 
@@ -46,4 +47,30 @@ def entry(row: ActRow, subject: Subject) -> NewEntry:
         else None,
     }
     refs = {"act": row.id, "subject": act.subject}
+    if act.confirmation is not None:
+        facts["confirmed"] = {"way": act.confirmation.way, "at": act.confirmation.at.isoformat()}
+        if act.confirmation.pending is not None:
+            refs["confirms"] = act.confirmation.pending
     return NewEntry(Tag.CONSENT_RECORDED, refs, facts, key_id=subject.key_id, actor=act.actor)
+
+
+async def confirmed(vault: Vault, rows: Sequence[ActRow], subjects: Mapping[str, Subject]) -> list[ConfirmationRow]:
+    """What confirms those of these acts that need it, the evidence sealed."""
+    told = [(row, row.act.confirmation) for row in rows if row.act.confirmation is not None]
+    keys = await vault.unwrap({subjects[row.act.subject].key_id for row, one in told if one.evidence})
+    made = []
+    for row, one in told:
+        key = keys[subjects[row.act.subject].key_id] if one.evidence else None
+        proof = key.seal("consent.confirmations", "evidence", row.id, one.evidence) if key else None
+        made.append(ConfirmationRow(row.id, one.pending, one.way, one.at, proof, key.id if key else None))
+    return made
+
+
+async def opened(vault: Vault, sealed_: Sequence[tuple[ActId, KeyId, bytes]]) -> dict[ActId, str]:
+    """The evidence of confirmations in words, where its key is still there."""
+    keys = await vault.unwrap([key for _, key, _ in sealed_])
+    return {
+        act: keys[key].open("consent.confirmations", "evidence", act, words).decode(errors="backslashreplace")
+        for act, key, words in sealed_
+        if key in keys
+    }

@@ -218,4 +218,6 @@ def _imported(row: MappedRow, one: ConsentRow, record: RecordId | None) -> Impor
         signal=one.signal,
         signal_kind=one.signal_kind,
         record=record,
+        confirmed_at=one.confirmed_at,
+        confirmation=one.confirmation,
     )

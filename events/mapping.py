@@ -161,7 +161,10 @@ class CollectUnder(_Part):
 
 
 class ConsentMap(_Part):
-    """One consent act a row. An act without notice and time stays unverified; consent judges that, not the map."""
+    """One consent act a row. An act without notice and time stays unverified; consent judges that, not the map.
+
+    ``confirmed_at`` and ``confirmation``: when a double opt-in was confirmed in the other system, and what it has to show for it.
+    """
 
     purpose: Constant
     status: Constant
@@ -174,6 +177,8 @@ class ConsentMap(_Part):
     expires_at: OfColumn | None = None
     signal: OfColumn | None = None
     signal_kind: Literal["tcf", "gpp"] | None = None
+    confirmed_at: OfColumn | None = None
+    confirmation: Constant | None = None
 
 
 class SuppressionMap(_Part):

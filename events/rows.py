@@ -36,6 +36,8 @@ class ConsentRow:
     expires_at: datetime | None = None
     signal: str | None = None
     signal_kind: str | None = None
+    confirmed_at: datetime | None = None
+    confirmation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +238,12 @@ class RowMapper:
     def _consent(self, given: ConsentMap) -> Callable[[Sequence[Cell]], ConsentRow]:
         gets = {
             name: self._value(getattr(given, name))
-            for name in ("purpose", "status", "mechanism", "notice", "channel", "basis", "jurisdiction", "signal")
-        }
+            for name in (
+                "purpose", "status", "mechanism", "notice", "channel", "basis", "jurisdiction", "signal", "confirmation",
+            )
+        }  # fmt: skip
         given_at, expires_at = self._optional_moment(given.given_at), self._optional_moment(given.expires_at)
+        confirmed_at = self._optional_moment(given.confirmed_at)
 
         def made(cells: Sequence[Cell]) -> ConsentRow:
             words = {name: _optional(get, cells) for name, get in gets.items()}
@@ -267,6 +272,8 @@ class RowMapper:
                 expires_at=when(expires_at),
                 signal=words["signal"],
                 signal_kind=given.signal_kind,
+                confirmed_at=when(confirmed_at),
+                confirmation=words["confirmation"],
             )
 
         return made

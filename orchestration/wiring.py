@@ -126,6 +126,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     events.on_events_stored.append(profiles.records_changed)
     channels = Channels(kernel, audit, identity, consent, events, profiles, settings.channels)
     consent.on_touched.append(channels.pages.touched)
+    consent.confirmations.post = channels.confirming.post
     identity.on_people_changed.append(channels.people_changed)
     profiles.unreachable = channels.push.subscriptions.unreachable
     explain = Explain(kernel, audit, settings.explain, identity)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import consent_decode, consent_rules, output
+from orchestration.service.cli import consent_decode, consent_link, consent_rules, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def register(app: Commands) -> None:
     app.add("notices")(notices)
     consent_rules.register(app)
     consent_decode.register(app)
+    consent_link.register(app)
 
 
 def check(

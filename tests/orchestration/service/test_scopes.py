@@ -50,6 +50,10 @@ PUBLIC = {
     "POST /u/{token}": "the token is the right",
     "GET /preferences/{token}": "the token is the right",
     "POST /preferences/{token}": "the token is the right",
+    "GET /packages/{token}": "the token is the right, and the code beside it",
+    "POST /packages/{token}": "the token is the right, and the code beside it",
+    "GET /confirm/{token}": "the token is the right",
+    "POST /confirm/{token}": "the token is the right",
     "GET /preferences/{token}/receipt": "the token is the right",
     "POST /preferences/{token}/receipt": "the token is the right",
     "POST /webhooks/sendgrid": "the provider's signature is the right, checked before anything is parsed",
@@ -137,12 +141,14 @@ async def test_a_page_never_tells_a_good_token_of_another_door_from_a_bad_one(
         "/u/{token}": "unsubscribe",
         "/preferences/{token}": "preferences",
         "/preferences/{token}/receipt": "preferences",
+        "/confirm/{token}": "confirm",
+        "/packages/{token}": "package",
         "/why/{token}": "why",
     }[path]
     bad = await client.get(path.format(token="nonsense"))
     assert bad.status_code in {200, 404, 410}
     assert bad.headers["content-type"].startswith("text/html")
-    for scope in {"unsubscribe", "preferences", "why", "click"} - {own}:
+    for scope in {"unsubscribe", "preferences", "why", "click", "confirm"} - {own}:
         token = kernel.tokens.issue(scope, "idn_01JABCDEFGHJKMNPQRSTVWXYZ0", timedelta(days=1))
         other = await client.get(path.format(token=token))
         assert (other.status_code, other.text) == (bad.status_code, bad.text), scope
