@@ -120,6 +120,13 @@ class Tag(StrEnum):
     STAFF_LOGIN_REFUSED = "staff.login_refused", "A login was refused."
     READ_PERSONAL = "read.personal", "Personal words were shown to someone; facts hold purpose and ticket."
     EXPORT_MADE = "export.made", "Data left Candor in a file."
+    # the installation's own secrets
+    SECRET_ROTATED = (
+        "secret.rotated",
+        "A secret of the installation was made anew; facts hold its name, never the secret.",
+    )
+    SECRET_RETIRED = "secret.retired", "A secret that was rotated out was destroyed."
+    KEYS_REMOVED = "keys.removed", "Bytes of destroyed keys left the disk; facts hold counts."
     # the log itself
     LOG_KEY_ROTATED = "log.key_rotated", "Checkpoints are signed by a new key from here on."
     LOG_HEARTBEAT = "log.heartbeat", "Nothing else happened for a while; the log lives."

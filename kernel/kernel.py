@@ -17,6 +17,7 @@ from kernel.engines import Addresses, Engines
 from kernel.errors import Unavailable
 from kernel.head import MIGRATIONS, at_head
 from kernel.keys import FileKeys, KeyFileRefused
+from kernel.removal import Removal
 from kernel.settings import KernelSettings
 from kernel.tokens import Tokens
 from kernel.vault import Vault
@@ -34,6 +35,7 @@ class Kernel:
     vault: Vault
     tokens: Tokens
     secrets: FileKeys
+    removal: Removal
 
 
 @asynccontextmanager
@@ -96,8 +98,9 @@ async def open_at(
             keys_db=keys_db,
             cache=cache,
             vault=vault,
-            tokens=Tokens(clock, *secrets.token_secrets()),
+            tokens=Tokens(clock, *secrets.token_secrets(), renew=secrets.token_secrets),
             secrets=secrets,
+            removal=Removal(keys_db, clock),
         )
 
 

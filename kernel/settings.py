@@ -122,6 +122,14 @@ class KernelSettings(Section):
             "used no longer than this.",
         ),
     ]
+    removal_seconds: Annotated[
+        float,
+        Field(
+            default=60.0,
+            ge=0,
+            description="How long a destroyed key may wait before a serving process removes its bytes from the disk too; several share one removal.",
+        ),
+    ]
     cache_timeout_ms: Annotated[
         int,
         Field(default=250, ge=5, description="A hot-store command that takes longer counts as a cold cache, ms."),

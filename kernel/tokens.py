@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -47,13 +47,20 @@ class Fault(StrEnum):
     EXPIRED = "expired"
 
 
-class Tokens:
-    """Issues and reads tokens. ``secrets`` are the token keys by name; ``current`` names the one that signs."""
+Keys = tuple[str, Mapping[str, bytes]]
+"""Name of the key that signs, and every key by name."""
 
-    def __init__(self, clock: Clock, current: str, secrets: Mapping[str, bytes]) -> None:
+
+class Tokens:
+    """Issues and reads tokens. ``secrets`` are the token keys by name; ``current`` names the one that signs; ``renew`` asks for both anew."""
+
+    def __init__(
+        self, clock: Clock, current: str, secrets: Mapping[str, bytes], *, renew: Callable[[], Keys] | None = None
+    ) -> None:
         self._clock = clock
         self._current = current
-        self._secrets = dict(secrets)
+        self._secrets = secrets
+        self._renew = renew
         self._derived: dict[tuple[str, str], bytes] = {}
 
     def issue(self, scope: str, subject: str, ttl: timedelta, **claims: Json) -> str:
@@ -61,6 +68,7 @@ class Tokens:
         if ttl <= timedelta(0):
             msg = f"expected a time to live above zero, got {ttl}"
             raise InvalidInput(msg, code="token_ttl", remedy="Give a positive time to live.")
+        self._look()
         now = self._clock.now()
         body = orjson.dumps(
             {"s": scope, "u": subject, "i": _stamp(now), "x": _stamp(now + ttl), "c": claims},
@@ -85,6 +93,7 @@ class Tokens:
         mac, body = _decode(parts[3]), _decode(parts[2])
         if mac is None or body is None:
             return Fault.MALFORMED
+        self._look()
         known = name in self._secrets
         # An unknown key name costs the same work as a known one.
         expected = self._mac(name if known else self._current, scope, ".".join(parts[:3]))
@@ -105,6 +114,14 @@ class Tokens:
             expires_at=expires,
             claims=said["c"],
         )
+
+    def _look(self) -> None:
+        """Another process may have rotated, or retired a key: what that signed is read no more."""
+        if self._renew is not None:
+            self._current, secrets = self._renew()
+            if secrets is not self._secrets:
+                self._secrets = secrets
+                self._derived.clear()
 
     def _mac(self, name: str, scope: str, signed: str) -> bytes:
         secret = self._derived.get((name, scope))

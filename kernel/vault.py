@@ -21,12 +21,14 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from kernel import keys_store as rows
 from kernel.db import Database
-from kernel.errors import IntegrityError, NotFound
+from kernel.errors import Conflict, IntegrityError, NotFound
 from kernel.ids import KeyId, new_id
-from kernel.keys import KEY_BYTES, NONCE_BYTES, FileKeys, KeyEncryptionKeys
+from kernel.keys import KEY_BYTES, NONCE_BYTES, FileKeys, KeyEncryptionKeys, KeyInUse, Wrapped
 
 _CHUNK: Final = 20_000  # keys a COPY: small enough that the event loop is never held for long
+_REWRAP: Final = 2_000  # keys a batch: those who destroy keys meanwhile wait for tens of milliseconds
 
 
 class SealedWordsAltered(IntegrityError):
@@ -41,6 +43,13 @@ class KeyDestroyed(NotFound):
 
     code = "key_destroyed"
     remedy = "Nothing to do: the person was erased."
+
+
+class KekRetired(Conflict):
+    """The key-encryption key was retired between wrapping and storing."""
+
+    code = "kek_retired"
+    remedy = "Try again: the next attempt wraps under the key-encryption key that is current now."
 
 
 class SubjectKey:
@@ -110,7 +119,6 @@ class Vault:
         self._db = keys_db
         self._keks = keks
         self._secrets = secrets_of
-        self._index_secret = secrets_of.derive("blind-index")
         self._pepper_secrets: dict[str, bytes] = {}
         self._cache: OrderedDict[KeyId, tuple[SubjectKey, float]] = OrderedDict()
         self._cache_size = cache_size
@@ -121,15 +129,20 @@ class Vault:
         """Make ``count`` keys; they are committed before this returns, so no word is ever sealed under a lost key."""
         made: list[KeyId] = []
         fresh: list[tuple[KeyId, bytes]] = []
-        kek = self._keks.current
         async with self._db.transaction() as conn:
             while len(made) < count:
                 fresh = await asyncio.to_thread(_fresh_keys, min(_CHUNK, count - len(made)))
-                wrapped = await self._wrap(fresh)
-                async with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
-                    for (key_id, _), closed in zip(fresh, wrapped, strict=True):
-                        await copy.write_row((key_id, closed, kek))
-                made.extend(key_id for key_id, _ in fresh)
+                kek, wrapped = await self._wrap(fresh)
+                space = await rows.place(conn, kek)
+                if space is None:  # retired between the two; what is current now is another
+                    kek, wrapped = await self._wrap(fresh)
+                    space = await rows.place(conn, kek)
+                if space is None:
+                    msg = f"expected a living key-encryption key, got '{kek}', which was retired"
+                    raise KekRetired(msg)
+                ids = [key_id for key_id, _ in fresh]
+                await rows.add(conn, list(zip(ids, wrapped, strict=True)), kek, space)
+                made.extend(ids)
         # What was just made is used next: the newest fit into the cache.
         now = time.monotonic()
         for key_id, clear in fresh[-self._cache_size :] if self._cache_size else ():
@@ -156,35 +169,63 @@ class Vault:
         """Delete the wrapped keys and forget the unwrapped ones; the number that existed. Committed on return."""
         ids = list(dict.fromkeys(key_ids))
         async with self._db.transaction() as conn:
-            gone = (await conn.execute("DELETE FROM keys.subject_keys WHERE key_id = ANY(%s)", (ids,))).rowcount
+            gone = await rows.destroy(conn, ids)
         # After the commit, without a pause between: a look-up that saw the rows before notices and asks again.
         self._destructions += 1
         for key_id in ids:
             self._drop(key_id)
         return gone
 
-    async def rewrap(self, limit: int = 10_000) -> int:
-        """Wrap up to ``limit`` keys anew under the current key-encryption key; the number done. 0 means finished."""
+    async def rewrap(self, limit: int = _REWRAP) -> int:
+        """Wrap up to ``limit`` keys anew under the current key-encryption key; the number done. 0 means finished.
+
+        Nothing sealed is touched, nobody is kept out, and one that was cut off goes on where it stopped.
+        """
         async with self._db.transaction() as conn:
-            rows = await (
-                await conn.execute(
-                    "SELECT key_id, kek_id, wrapped FROM keys.subject_keys WHERE kek_id <> %s LIMIT %s FOR UPDATE",
-                    (self._keks.current, limit),
-                )
-            ).fetchall()
-            clear = await self._keks.unwrap([(row["key_id"], row["kek_id"], row["wrapped"]) for row in rows])
-            ids = [KeyId(row["key_id"]) for row in rows]
-            wrapped = await self._keks.wrap(list(zip(ids, clear, strict=True)))
-            await conn.execute(
-                "UPDATE keys.subject_keys k SET wrapped = n.wrapped, kek_id = %s "
-                "FROM unnest(%s::text[], %s::bytea[]) AS n (key_id, wrapped) WHERE k.key_id = n.key_id",
-                (self._keks.current, ids, wrapped),
-            )
-        return len(rows)
+            found = await rows.wrapped_otherwise(conn, self._keks.current, limit)
+            clear = await self._keks.unwrap(found)
+            ids = [key_id for key_id, _, _ in found]
+            kek, wrapped = await self._wrap(list(zip(ids, clear, strict=True)))
+            await rows.rewrap(conn, list(zip(ids, wrapped, strict=True)), kek)
+        return len(found)
+
+    async def keks(self) -> Mapping[str, int]:
+        """Living keys by the key-encryption key that wrapped them."""
+        async with self._db.reading() as conn:
+            return await rows.under(conn)
+
+    async def rotate_kek(self) -> str:
+        """A new key-encryption key, current from now on; its name. Old keys stay as they are until ``rewrap``."""
+        return await self._keks.rotate()
+
+    async def retire_kek(self, name: str) -> None:
+        """Destroy a key-encryption key under which no key is left. From then on nothing opens that it wrapped, in any copy anywhere.
+
+        Raises:
+            KeyInUse: it is current, or keys are under it.
+        """
+        if name == self._keks.current:
+            msg = f"expected a key that was rotated out, got '{name}', which is current"
+            raise KeyInUse(msg)
+        async with self._db.transaction() as conn:
+            if left := await rows.retire_kek(conn, name):
+                msg = f"expected a key-encryption key that wraps nothing, got '{name}' with {left} keys under it"
+                raise KeyInUse(msg)
+        await self._keks.retire(name)
 
     def blind_index(self, kind: str, value: str) -> bytes:
-        """HMAC-SHA256 of (kind, value): finds equal values without showing them. 32 bytes; the same for ever."""
-        return hmac.digest(self._index_secret, f"{len(kind)}:{kind},{value}".encode(), hashlib.sha256)
+        """HMAC-SHA256 of (kind, value) under the current index secret: finds equal values without showing them. 32 bytes."""
+        return self.blind_indexes(kind, value)[0]
+
+    def blind_indexes(self, kind: str, value: str) -> tuple[bytes, ...]:
+        """The same under every index secret that still counts, the current one first. More than one only while a rotation overlaps."""
+        words = f"{len(kind)}:{kind},{value}".encode()
+        return tuple(hmac.digest(secret, words, hashlib.sha256) for _, secret in self._secrets.indexes())
+
+    @property
+    def index_names(self) -> tuple[str, ...]:
+        """Names of the index secrets, in the order of ``blind_indexes``."""
+        return tuple(name for name, _ in self._secrets.indexes())
 
     def pepper(self, purpose: str, value: str) -> bytes:
         """Another keyed hash for each purpose (suppression, holdout…), unlinkable to the index and to each other."""
@@ -202,17 +243,14 @@ class Vault:
         while True:
             seen = self._destructions
             async with self._db.reading() as conn:
-                cursor = await conn.execute(
-                    "SELECT key_id, kek_id, wrapped FROM keys.subject_keys WHERE key_id = ANY(%s)", (ids,)
-                )
-                rows = await cursor.fetchall()
-            known = {KeyId(row["key_id"]): self._cache.get(row["key_id"]) for row in rows}
-            fresh = [row for row in rows if known[row["key_id"]] is None]
-            clear = await self._keks.unwrap([(row["key_id"], row["kek_id"], row["wrapped"]) for row in fresh])
+                found_rows = await rows.wrapped(conn, ids)
+            known = {key_id: self._cache.get(key_id) for key_id, _, _ in found_rows}
+            fresh = [row for row in found_rows if known[row[0]] is None]
+            clear = await self._keks.unwrap(fresh)
             if seen == self._destructions:
                 break
         now = time.monotonic()
-        found = {KeyId(row["key_id"]): SubjectKey(row["key_id"], key) for row, key in zip(fresh, clear, strict=True)}
+        found = {row[0]: SubjectKey(row[0], key) for row, key in zip(fresh, clear, strict=True)}
         for key_id in ids:
             if key_id not in known:
                 self._drop(key_id)
@@ -222,7 +260,7 @@ class Vault:
             self._keep(key, now)
         return found
 
-    async def _wrap(self, keys: Sequence[tuple[KeyId, bytes]]) -> list[bytes]:
+    async def _wrap(self, keys: Sequence[tuple[KeyId, bytes]]) -> Wrapped:
         if isinstance(self._keks, FileKeys):
             return await asyncio.to_thread(self._keks.wrap_now, keys)
         return await self._keks.wrap(keys)
@@ -237,9 +275,6 @@ class Vault:
         held = self._cache.pop(key_id, None)
         if held is not None:
             held[0].forget()
-
-
-_COPY: Final = "COPY keys.subject_keys (key_id, wrapped, kek_id) FROM STDIN"
 
 
 def _fresh_keys(count: int) -> list[tuple[KeyId, bytes]]:

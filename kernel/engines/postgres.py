@@ -41,6 +41,8 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "log_min_error_statement": "panic",
     "log_parameter_max_length_on_error": "0",
     "max_wal_size": "2GB",
+    # A used segment is removed, not written over from its beginning: it may hold a wrapped key that was destroyed since.
+    "wal_recycle": "off",
     "idle_in_transaction_session_timeout": "300s",
 }
 
@@ -180,6 +182,25 @@ class EmbeddedPostgres:
             for name in (DATABASE, KEYS_DATABASE):
                 if name not in have:
                     make_database(conn, name)
+            if not may_turn_the_log(conn):
+                with psycopg.connect(self.url(KEYS_DATABASE, _SUPERUSER), autocommit=True) as keys:
+                    let_turn_the_log(keys)
+
+
+def may_turn_the_log(conn: psycopg.Connection) -> bool:
+    """Whether ``let_turn_the_log`` was done in this cluster."""
+    row = conn.execute("SELECT pg_has_role(%s, 'pg_checkpoint', 'MEMBER')", (APP,)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def let_turn_the_log(keys: psycopg.Connection) -> None:
+    """Let the application drop what the write-ahead log no longer needs, as a physical removal of keys does; in autocommit.
+
+    It can end a segment and force a checkpoint, in the keys database; neither shows nor changes a row.
+    """
+    app = sql.Identifier(APP)
+    keys.execute(sql.SQL("GRANT EXECUTE ON FUNCTION pg_switch_wal(), pg_ls_waldir() TO {}").format(app))
+    keys.execute(sql.SQL("GRANT pg_checkpoint TO {}").format(app))
 
 
 def make_database(conn: psycopg.Connection, name: str, template: str = "template0") -> None:

@@ -1,4 +1,7 @@
-"""What runs beside the routes: the sequencer, the dispatcher, the triggers, the chores of subject requests, the explanation queue. Each ends when `stop` is set."""
+"""What runs beside the routes: sequencer, dispatcher, triggers, chores of subject requests, explanation queue, removal of destroyed keys.
+
+Each ends when `stop` is set.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kernel.errors import CandorError
 from kernel.log import get_logger
+from orchestration.service import rotation
 from orchestration.service.helper import Helper
 
 if TYPE_CHECKING:
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
 
 EXPLAIN_BATCH = 50
 CHORES_PAUSE = 60.0  # seconds between rounds of what subject requests need
+REMOVAL_PAUSE = 10.0  # seconds between looks at what was destroyed
 EXPLAIN_PAUSE = 1.0  # seconds between looks at an empty queue
 
 log = get_logger("workers")
@@ -31,6 +36,7 @@ async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]
         asyncio.create_task(house.channels.run_dispatcher(stop), name="dispatcher"),
         asyncio.create_task(house.triggers.run_worker(stop), name="triggers"),
         asyncio.create_task(chores(house, stop), name="subject_requests"),
+        asyncio.create_task(removing(house, stop), name="removing"),
         asyncio.create_task(Helper().run(stop) if apart else explaining(house, stop), name="explaining"),
     ]
     try:
@@ -64,3 +70,19 @@ async def explaining(house: "House", stop: asyncio.Event) -> None:
                 await asyncio.wait_for(stop.wait(), EXPLAIN_PAUSE)
             except TimeoutError:
                 continue
+
+
+async def removing(house: "House", stop: asyncio.Event) -> None:
+    """Remove the bytes of destroyed keys from the disk once the oldest has waited long enough; another process may be quicker."""
+    kernel = house.kernel
+    while not stop.is_set():
+        try:
+            waited = (await kernel.removal.waiting()).seconds
+            if waited is not None and waited >= kernel.settings.removal_seconds:
+                await rotation.remove(house, actor="system")
+        except CandorError as fault:
+            log.error("removal_paused", code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - the remedy, not the stack
+        try:
+            await asyncio.wait_for(stop.wait(), min(REMOVAL_PAUSE, kernel.settings.removal_seconds + 0.1))
+        except TimeoutError:
+            continue

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kernel.ids import KeyId, new_id
 from kernel.kernel import open_at
-from kernel.keys import FileKeys, KekMissing, KeyFileRefused, WrappedKeyAltered
+from kernel.keys import FileKeys, KeyFileRefused, WrappedKeyAltered
 from kernel.vault import KeyDestroyed, SealedWordsAltered, SubjectKey, Vault
 
 pytestmark = pytest.mark.anyio
@@ -144,23 +144,6 @@ async def test_wrapped_keys_swapped_between_rows_are_refused(kernel, engines, ad
         )
     with pytest.raises(WrappedKeyAltered, match=one):
         await kernel.vault.unwrap([one])
-
-
-async def test_rotation_wraps_anew_and_leaves_the_words(kernel, tmp_path):
-    keys = FileKeys.create(tmp_path / "own" / "keys.json")
-    vault = Vault(kernel.keys_db, keys, keys)
-    (key_id,) = await vault.create_keys(1)
-    sealed = (await vault.unwrap([key_id]))[key_id].seal(*PLACE, b"Ada")
-    younger = keys.rotate()
-    after = Vault(kernel.keys_db, younger, younger)
-    assert (await after.unwrap([key_id]))[key_id].open(*PLACE, sealed) == b"Ada"
-    assert await after.rewrap() == 1
-    assert await after.rewrap() == 0
-    after.forget_all()
-    assert (await after.unwrap([key_id]))[key_id].open(*PLACE, sealed) == b"Ada"
-    vault.forget_all()
-    with pytest.raises(KekMissing, match="kek-2"):  # the file as it was before the rotation
-        await vault.unwrap([key_id])
 
 
 async def test_a_lost_key_file_is_not_replaced_while_keys_hang_on_it(kernel, addresses, tmp_path):

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from kernel.engines import Addresses, EmbeddedPostgres, EmbeddedValkey
-from kernel.engines.postgres import APP, OWNER, make_database
+from kernel.engines.postgres import APP, OWNER, let_turn_the_log, make_database
 from kernel.engines.process import locked, own_folder
 from kernel.keys import FileKeys
 from kernel.migrate import KEYS_MIGRATIONS, MIGRATIONS, migrate
@@ -129,6 +129,8 @@ class RunEngines:
         for name in _TEMPLATES:
             self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             make_database(self.admin, name)
+        with psycopg.connect(self.postgres.url(_TEMPLATES[1], "postgres"), autocommit=True) as keys:
+            let_turn_the_log(keys)
         migrate(self.postgres.url(_TEMPLATES[0], OWNER), [MIGRATIONS, *migrations], schema="kernel")
         migrate(self.postgres.url(_TEMPLATES[1], OWNER), [KEYS_MIGRATIONS], schema="keys")
 

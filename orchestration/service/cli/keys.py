@@ -1,4 +1,4 @@
-"""`candor keys …`: API keys. A secret is shown once, when it is made; only its hash is stored.
+"""`candor keys …`: API keys, and the installation's own secrets (`keys_secrets`). A secret is shown once, when it is made; only its hash is stored.
 
 A key that collects speaks for one source, and a source declares why it collects: `--collect-under` declares a new one in the same step.
 """
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output
+from orchestration.service.cli import keys_secrets, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house, scopes_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ def register(app: Commands) -> None:
     app.add("list")(list_keys)
     app.add("revoke")(revoke)
     app.add("vapid")(vapid)
+    app.add("secrets")(keys_secrets.secrets)
+    app.add("rotate")(keys_secrets.rotate)
+    app.add("retire")(keys_secrets.retire)
+    app.add("shred")(keys_secrets.shred)
 
 
 def create(

@@ -22,7 +22,7 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "prove": None,
     "demo": None,
     "openapi": None,
-    "keys": ("keys", "API keys with scopes."),
+    "keys": ("keys", "API keys with scopes, and the installation's own secrets."),
     "staff": ("staff", "The people who may act in the console and on requests."),
     "identity": ("identity", "Who is who: link files, score, look, judge."),
     "consent": ("consent", "What may be done with whom: permissions and acts."),

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output
+from orchestration.service.cli import keys_secrets, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
     from consent.lifecycle import Request
+    from consent.requests import Outcome
     from consent.rights.correcting import Correction
+    from kernel.removal import Removed
     from orchestration.wiring import House
 
 RequestId = Annotated[str, typer.Argument(help="Id of the request (req_…).")]
@@ -138,14 +140,22 @@ def approve(
 
 def run(request: RequestId, as_json: Json = False) -> None:
     """Do what was asked. A request to know is answered with a link and its code, shown this once."""
-    done = in_house(lambda house: house.rights.run(request, actor=actor()))
+    from orchestration.service import rotation
+
+    async def work(house: "House") -> "tuple[Outcome, Removed]":
+        ran = await house.rights.run(request, actor=actor())
+        return ran, await rotation.remove(house, actor=actor())
+
+    done, removed = in_house(work)
     handed = None
     if done.handed is not None:
         handed = {"link": done.handed.link, "code": done.handed.code, "expires_at": done.handed.expires_at}
     if as_json:
-        output.emit_json({"request": done.request, "counts": done.counts, "package": handed})
+        output.emit_json({"request": done.request, "counts": done.counts, "package": handed, "removed": removed})
         return
     output.table(f"{request} is {done.request.state}", ("room", "touched"), list(done.counts.items()))
+    if removed.log is not None:
+        output.say(keys_secrets.said(removed))
     if handed is not None:
         output.facts("send link and code by different ways; the code is kept nowhere", list(handed.items()))
 
