@@ -17,7 +17,9 @@ SELECT md5(concat_ws('|',
      relacl), ',' ORDER BY oid) FROM pg_class WHERE relnamespace::regnamespace::text !~ '^pg_|^information_schema$'),
   (SELECT string_agg(concat_ws(' ', attrelid, attnum, attname, atttypid, attnotnull, atthasdef, attisdropped, attacl), ',' ORDER BY attrelid, attnum)
      FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0 AND attrelid NOT IN (SELECT oid FROM pg_class WHERE relnamespace = 'pg_toast'::regnamespace)),
-  (SELECT string_agg(concat_ws(' ', oid, proname, md5(prosrc), proacl), ',' ORDER BY oid) FROM pg_proc WHERE oid >= 16384),
+  (SELECT string_agg(concat_ws(' ', oid, proname, md5(prosrc), proacl), ',' ORDER BY oid) FROM pg_proc
+     WHERE oid >= 16384 OR proacl IS NOT NULL),
+  (SELECT string_agg(concat_ws(' ', oid, relacl), ',' ORDER BY oid) FROM pg_class WHERE oid < 16384 AND relacl IS NOT NULL),
   (SELECT string_agg(concat_ws(' ', oid, tgname, tgenabled), ',' ORDER BY oid) FROM pg_trigger),
   (SELECT string_agg(concat_ws(' ', oid, conname, convalidated, conbin), ',' ORDER BY oid) FROM pg_constraint),
   (SELECT string_agg(concat_ws(' ', oid, polname, polqual, polwithcheck), ',' ORDER BY oid) FROM pg_policy),
