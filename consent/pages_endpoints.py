@@ -6,7 +6,7 @@ Enters: a request. Leaves: pages that no cache keeps, no other site may frame or
 
 from collections.abc import Iterable
 from typing import Final, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -20,6 +20,7 @@ from consent.rendering import Pages
 from consent.requests import Rights
 from consent.service import Consent
 from identity.service import Identity
+from kernel import origins
 from kernel.db import Conn
 from kernel.ids import IdentifierId
 from kernel.kernel import Kernel
@@ -93,10 +94,4 @@ async def form_of(request: Request) -> FormData | None:
 
 def same_origin(request: Request, base_url: str) -> bool:
     """Whether a browser sent this from one of our pages. Without any sign of a browser the token alone decides."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return False
-    origin = request.headers.get("origin")
-    if origin is None:
-        return True
-    ours = {urlsplit(base_url)[:2], (request.url.scheme, request.headers.get("host", ""))}
-    return urlsplit(origin)[:2] in ours
+    return origins.same_origin(request.headers, request.url.scheme, base_url)

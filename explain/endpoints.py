@@ -5,7 +5,6 @@ record, an identifier or a value (explain.E9, E11). Services are found at ``requ
 """
 
 from typing import Annotated, Any, Final, Literal, cast
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -22,6 +21,7 @@ from kernel import metrics
 from kernel.errors import CandorError, IntegrityError, NotFound, Unavailable
 from kernel.kernel import Kernel
 from kernel.log import get_logger
+from kernel.origins import same_origin
 from kernel.tokens import Fault
 
 _HEADERS: Final = {
@@ -114,7 +114,7 @@ async def why_decision(
 
 async def _say(request: Request, token: str, kind: Feedback) -> HTMLResponse:
     house = _House(request)
-    if not _same_origin(request, house.kernel.settings.base_url):
+    if not same_origin(request.headers, request.url.scheme, house.kernel.settings.base_url):
         return house.excuse("refused", 403)
     said = house.kernel.tokens.inspect(token, WHY)
     if isinstance(said, Fault):
@@ -143,14 +143,3 @@ def _excused(house: _House, fault: CandorError) -> HTMLResponse:
         page.headers["Retry-After"] = "30"
         return page
     raise fault
-
-
-def _same_origin(request: Request, base_url: str) -> bool:
-    """Whether a browser sent this from one of our pages. Without any sign of a browser the token alone decides."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return False
-    origin = request.headers.get("origin")
-    if origin is None:
-        return True
-    ours = {urlsplit(base_url)[:2], (request.url.scheme, request.headers.get("host", ""))}
-    return urlsplit(origin)[:2] in ours

@@ -56,7 +56,7 @@ async def _end(child: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> N
 def main() -> None:
     """`python -m orchestration.service.helper`."""
     from orchestration.service.cli.runtime import logging
-    from orchestration.service.workers import explaining
+    from orchestration.service.explaining import explaining
     from orchestration.settings import load
     from orchestration.wiring import open_house
 

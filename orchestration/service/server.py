@@ -89,6 +89,7 @@ async def serve(
             listening.close()
             if watch:
                 watch.cancel()
+            gc.unfreeze()  # what `_warm` froze goes in the ordinary way when the process ends
 
 
 async def _warm(house: "House") -> None:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 from kernel.errors import CandorError
 from kernel.log import get_logger
 from orchestration.service import rotation
+from orchestration.service.explaining import explaining
 from orchestration.service.helper import Helper
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
 
-EXPLAIN_BATCH = 50
 CHORES_PAUSE = 60.0  # seconds between rounds of what subject requests need
 REMOVAL_PAUSE = 10.0  # seconds between looks at what was destroyed
-EXPLAIN_PAUSE = 1.0  # seconds between looks at an empty queue
 
 log = get_logger("workers")
 
@@ -55,21 +54,6 @@ async def chores(house: "House", stop: asyncio.Event) -> None:
             log.error("chores_paused", code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - the remedy, not the stack
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), CHORES_PAUSE)
-
-
-async def explaining(house: "House", stop: asyncio.Event) -> None:
-    """Make explanations of decisions that have none yet, oldest first, off the decision's path."""
-    while not stop.is_set():
-        made = 0
-        try:
-            made = await house.explain.explain_pending(EXPLAIN_BATCH)
-        except CandorError as fault:
-            log.error("explaining_paused", code=fault.code, remedy=fault.remedy)  # noqa: TRY400 - the remedy, not the stack
-        if not made:
-            try:
-                await asyncio.wait_for(stop.wait(), EXPLAIN_PAUSE)
-            except TimeoutError:
-                continue
 
 
 async def removing(house: "House", stop: asyncio.Event) -> None:

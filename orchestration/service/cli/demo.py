@@ -33,7 +33,7 @@ def demo(
     from orchestration.settings import load
 
     base = load()
-    folder = base.kernel.data_dir / "demo"
+    folder = _folder(base.kernel.data_dir)
     _fresh(folder)
     settings = load(kernel={"data_dir": folder}, **SHOP)
     logging(settings, quiet="error")
@@ -48,7 +48,11 @@ def demo(
         async with open_house(settings) as house:
             story = await tell(house, people=people, seed=seed, told=lambda chapter: output.say(f"· {chapter}"))
             show(story, output.out, base_url=settings.kernel.base_url, serving=not leave)
-            output.out.print(f"\nThese commands see this world after:  export CANDOR_DATA_DIR={folder}", soft_wrap=True)
+            name = SHOP["consent"]["controller"]
+            output.out.print(
+                f"\nThese commands see this world after:  export CANDOR_DATA_DIR={folder} CANDOR_CONSENT__CONTROLLER='{name}'",
+                soft_wrap=True,
+            )
             if shutil.which("candor") is None:
                 activate = Path(sys.prefix) / "bin" / "activate"
                 output.out.print(f"and `candor` is found after:           source {activate}", soft_wrap=True)
@@ -57,6 +61,11 @@ def demo(
                 await serve(house, more=[await shop(house)])
 
     asyncio.run(run())
+
+
+def _folder(data: Path) -> Path:
+    """Where the world lives: below the data folder, or in it when that is a demo's own, as after the export that a demo prints."""
+    return data if (data / MARK).is_file() else data / "demo"
 
 
 def _fresh(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The stream of a visitor's page: ids without gaps, exact replay or one resync, pings, caps, an end at shutdown (channels.A27)."""
 
 import asyncio
+import gc
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -293,3 +294,4 @@ async def test_a_server_that_is_asked_to_stop_ends_its_streams_and_stops(web, vi
             assert all([isinstance(one, str) async for one in chunks])
     await asyncio.wait_for(serving, 15)  # less than the server would wait for a request that does not end
     assert web.house.channels.streams.count == 0
+    assert gc.get_freeze_count() == 0, "what stays frozen is told as leaked by libraries when the process ends"
