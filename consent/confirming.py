@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from consent.service import Consent
 
 SCOPE: Final = "confirm"  # of the token in the link
+SENT_BY: Final = "email"  # how a question reaches somebody
 MECHANISM: Final = "preference_page"  # a no behind the link is said on a page
 _SILENT: Final = frozenset({"suppression", "spam_complaint"})
 _DAY: Final = timedelta(days=1)

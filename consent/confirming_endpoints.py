@@ -4,15 +4,17 @@ Enters: HTTP with a token of scope ``confirm``. Leaves: a page that shows what w
 answers (scanners follow links). Pressed twice, it is answered once.
 """
 
+from datetime import timedelta
 from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from consent.confirming import SCOPE, Answer
+from consent.confirming import SCOPE, SENT_BY, Answer, Question
 from consent.errors import UnknownSubject
 from consent.pages_endpoints import House, form_of, same_origin
 
+PREFERENCES: Final = "preferences"  # the scope of the way on
 _ANSWERS: Final = frozenset({"yes", "no"})
 _STATUS: Final = {Answer.GONE: 404, Answer.EXPIRED: 410}
 router = APIRouter(tags=["consent"])
@@ -30,7 +32,7 @@ async def ask_to_confirm(request: Request, token: str) -> Response:
     if found is None:
         return house.message("confirm_gone", 404)
     if found.answer is not Answer.OPEN:
-        return _answered(house, found.answer)
+        return _answered(house, found.answer, found)
     pages = house.pages([found.invitation.language])
     return house.html(pages.render("confirm.html", question=found, tree=house.consent.rules.purposes))
 
@@ -52,11 +54,19 @@ async def answer_confirmation(request: Request, token: str) -> Response:
         async with house.kernel.db.transaction() as conn:
             taken = confirmations.confirm if word == "yes" else confirmations.refuse
             answer = await taken(conn, said.subject)
+            found = await confirmations.question(conn, said.subject)
     except UnknownSubject:  # erased meanwhile: nothing is held, and nothing can be sent
-        answer = Answer.GONE
-    return _answered(house, answer)
+        return _answered(house, Answer.GONE, None)
+    return _answered(house, answer, found)
 
 
-def _answered(house: House, answer: Answer) -> HTMLResponse:
-    what = "confirm_gone" if answer in {Answer.GONE, Answer.EXPIRED} else str(answer)
-    return house.message(what, _STATUS.get(answer, 200))
+def _answered(house: House, answer: Answer, found: Question | None) -> HTMLResponse:
+    """What holds now, and the way to her choices: whoever reads the mail of a contact may see and change them."""
+    if found is None or answer in {Answer.GONE, Answer.EXPIRED}:
+        return house.message("confirm_gone", _STATUS.get(answer, 404))
+    asked = found.invitation
+    pages = house.pages([asked.language])
+    days = timedelta(days=house.consent.settings.confirmation_days)
+    token = house.kernel.tokens.issue(PREFERENCES, asked.identifier, days, sent=SENT_BY)
+    way = f"/preferences/{token}?lang={pages.say.language}"
+    return house.html(pages.message(str(answer), link=way, link_words=pages.say("confirm.choices")))

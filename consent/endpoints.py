@@ -27,6 +27,7 @@ from consent.acts import Confirmation, Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
 from consent.lifecycle import Manner, Right
+from consent.page import Page
 from consent.pages_endpoints import House, form_of, same_origin
 from consent.rendering import STYLESHEET
 from consent.rights import agents_endpoints, package_endpoints
@@ -116,7 +117,7 @@ async def show_preferences(request: Request, token: str) -> HTMLResponse:
         return house.message("gone", 404)
     if said.claims.get("history") is False:  # a link that may have been passed on: choices, not what was said before
         page = replace(page, history=None)
-    word = _saved(request.query_params.get("saved", ""), request.query_params.get("by", ""), pages.say)
+    word = _saved(request.query_params.get("saved", ""), request.query_params.get("by", ""), pages.say, page)
     receipt = f"{request.url.path}/receipt?lang={pages.say.language}"
     return house.html(pages.render("preferences.html", page=page, saved=word, receipt=receipt))
 
@@ -171,9 +172,10 @@ async def _ask(house: House, identifier: IdentifierId, right: str) -> date | Non
     return opened.due_on
 
 
-def _saved(what: str, by: str, say: Words) -> str:
+def _saved(what: str, by: str, say: Words, page: Page) -> str:
     """What the page says after a form was taken."""
-    plain = {"1": "preferences.saved_text", "m": "preferences.mailed", "l": "preferences.not_mailed"}
+    kept = "preferences.saved_waiting" if page.waiting else "preferences.saved_text"
+    plain = {"1": kept, "m": "preferences.mailed", "l": "preferences.not_mailed"}
     if what in plain:
         return say(plain[what])
     if what != "r":

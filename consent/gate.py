@@ -184,7 +184,7 @@ def _judge_one(
     if denials:
         return _denial(denials, grants, bases, rules)
     if Basis.CONSENT in bases:
-        return _consent(purpose, said, grants, at)
+        return _consent(purpose, said, grants, rules, at)
     return _unspoken(bases)
 
 
@@ -236,7 +236,13 @@ def _denial(denials: list[ActView], grants: list[ActView], bases: frozenset[Basi
     return Permission(Answer.DENIED, reason, best.id)
 
 
-def _consent(purpose: Purpose, said: list[ActView], grants: list[ActView], at: datetime) -> Permission:
+def _waits(act: ActView, rules: Rules) -> bool:
+    """Whether a grant lacks nothing but its confirmation."""
+    complete = act.has_notice and act.mechanism != IMPORT
+    return complete and not act.verified and bool(rules.purposes.confirmed_on(act.purpose, act.channel, act.listed))
+
+
+def _consent(purpose: Purpose, said: list[ActView], grants: list[ActView], rules: Rules, at: datetime) -> Permission:
     """A grant of this very purpose, or of one above it whose notice listed it."""
 
     def covers(act: ActView) -> bool:
@@ -254,8 +260,10 @@ def _consent(purpose: Purpose, said: list[ActView], grants: list[ActView], at: d
         if a.status == Status.GRANTED and not a.loose and a.basis == Basis.CONSENT and a.purpose not in RESERVED
     ]
     expired = [a for a in near if covers(a) and a.expires_at is not None and a.expires_at <= at]
+    waiting = [a for a in near if covers(a) and _waits(a, rules)]
     for found, reason in (
         (expired, Reason.EXPIRED),
+        (waiting, Reason.UNCONFIRMED),
         ([a for a in near if covers(a)], Reason.UNVERIFIED),
         (near, Reason.PARENT_ONLY),
     ):

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     # undetermined
     MISSING = "consent.missing"
     EXPIRED = "consent.expired"
+    UNCONFIRMED = "consent.unconfirmed"
     UNVERIFIED = "consent.unverified"
     PARENT_ONLY = "consent.parent_only"
     UNKNOWN_PURPOSE = "purpose.unknown"
@@ -59,6 +60,7 @@ TEXTS: Final[dict[Reason, str]] = {
     Reason.CHANNEL_NOT_GOVERNED: "This purpose does not cover that channel.",
     Reason.MISSING: "You have not agreed to this.",
     Reason.EXPIRED: "Your agreement has run out.",
+    Reason.UNCONFIRMED: "You agreed, and have not confirmed it yet.",
     Reason.UNVERIFIED: "We were told of an agreement without its notice, time or way, and do not rely on it.",
     Reason.PARENT_ONLY: "You agreed to something wider whose notice did not name this.",
     Reason.UNKNOWN_PURPOSE: "Nobody has declared this purpose.",

@@ -49,11 +49,10 @@ class Pages:
             **values,
         )
 
-    def message(self, what: str) -> str:
-        """A calm page with one thing to say: a key of ``message`` in the wording."""
-        return self.render(
-            "message.html", elsewhere=False, title=self.say(f"message.{what}"), words=self.say(f"message.{what}_text")
-        )
+    def message(self, what: str, *, link: str = "", link_words: str = "") -> str:
+        """A calm page with one thing to say: a key of ``message`` in the wording; perhaps with a way on."""
+        title, text = self.say(f"message.{what}"), self.say(f"message.{what}_text")
+        return self.render("message.html", elsewhere=False, title=title, words=text, link=link, link_words=link_words)
 
     def _others(self) -> Sequence[Other]:
         return [Other(one, words(one)("name")) for one in LANGUAGES if one != self.say.language]

@@ -72,7 +72,7 @@ async def test_the_mail_leaves_as_a_message_people_need_and_its_link_confirms(as
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8460") as client:
         assert (await client.get(f"/confirm/{path}")).status_code == 200
-        assert await may(world) == "consent.unverified"
+        assert await may(world) == "consent.unconfirmed"
         assert (await client.post(f"/confirm/{path}", data={"answer": "yes"})).status_code == 200
     assert await may(world) == "consent.granted"
 

@@ -97,6 +97,7 @@ REASONS: Final = {
     "consent.denied": "the person said no",
     "consent.missing": "the person never agreed",
     "consent.expired": "the agreement ran out",
+    "consent.unconfirmed": "she agreed, and has not confirmed it by the link that was mailed",
     "consent.unverified": "an agreement came in without notice, time or way: not relied on",
     "consent.parent_only": "agreed to something wider whose notice did not name this",
     "signal.denied": "a consent window's choices leave it out",
