@@ -2,7 +2,7 @@
 
 What enters: a raw profile, the person's consent state, a purpose, a moment. What leaves: a ``UnifiedProfile``. Two locks, both
 must open: the gate permits the purpose for this person, and the source told people that what it collects may serve this
-purpose (it declared the purpose itself or one above it). Survivorship is decided after the filter, among what may be seen.
+purpose (it declared the purpose itself or one above it). A trait that the settings call sensitive needs a third: the purpose `sensitive`. Survivorship is decided after the filter, among what may be seen.
 """
 
 from collections.abc import Iterable
@@ -27,6 +27,7 @@ def see(
         answer = permission(state, purpose, None, known)
     if state.person != raw.person:
         answer = Permission(Answer.UNDETERMINED, "other_person")
+    hidden = raw.sensitive if raw.sensitive and not _may_see_sensitive(state, {at, known}) else frozenset[str]()
     reach = frozenset(state.rules.purposes.lineage(purpose)) if answer.granted else frozenset[str]()
     return UnifiedProfile(
         person=raw.person,
@@ -34,7 +35,9 @@ def see(
         at=at,
         known_at=known,
         permission=answer,
-        traits=raw.survivorship.survivors([t for t in raw.traits(at, known) if serves(t.purposes, reach)])
+        traits=raw.survivorship.survivors(
+            [t for t in raw.traits(at, known) if serves(t.purposes, reach) and t.name not in hidden]
+        )
         if reach
         else {},
         events=tuple(
@@ -47,6 +50,12 @@ def see(
         consent_version=state.version,
         seal=_SEAL,
     )
+
+
+def _may_see_sensitive(state: ConsentState, moments: Iterable[datetime]) -> bool:
+    """Whether every purpose that is about sensitive data is permitted at each of these moments; without such a purpose: no."""
+    asked = [one.key for one in state.rules.purposes.by_key.values() if one.sensitive]
+    return bool(asked) and all(permission(state, key, None, at).granted for key in asked for at in moments)
 
 
 def serves(declared: Iterable[str], reach: frozenset[str]) -> bool:

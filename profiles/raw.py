@@ -31,7 +31,9 @@ class RawRecord:
 
 @dataclass(frozen=True, slots=True)
 class RawProfile:
-    """A person, unfiltered. ``survivorship``: the declared rules by which traits that differ are decided."""
+    """A person, unfiltered. ``survivorship``: the declared rules by which traits that differ are decided; ``sensitive``: names of traits that
+    need a permission of their own.
+    """
 
     person: PersonId
     records: tuple[RawRecord, ...] = field(repr=False)
@@ -39,6 +41,7 @@ class RawProfile:
     sure: float
     graph_version: GraphVersion
     survivorship: Survivorship = field(repr=False)
+    sensitive: frozenset[str] = frozenset()
 
     def traits(self, at: datetime, known_at: datetime) -> list[Trait]:
         """Every trait as of ``at``, from what was recorded by ``known_at``: of each row the version observed last."""

@@ -30,6 +30,7 @@ from kernel.ids import IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
 from profiles import interests, store, survivorship
 from profiles.consent_filter import see
+from profiles.exporting import exported
 from profiles.features import FeatureSet
 from profiles.hot import HotProfile, granted_on, pack, reach, stale_from, still_good, unpack, version_of
 from profiles.interests import Kind
@@ -116,6 +117,7 @@ class Profiles:
                 sure=standing[person].sure,
                 graph_version=standing[person].graph_version,
                 survivorship=self.survivorship,
+                sensitive=frozenset(self.settings.sensitive_traits),
             )
             for person in people
             if person in standing
@@ -287,14 +289,7 @@ class Profiles:
         derived: dict[str, Json] = {}
         for purpose in self.settings.hot_purposes:
             for profile in (await self.unified(conn, [person], purpose, now)).values():
-                found = self.features.evaluate(profile, now)
-                values = zip(self.features.names, found.row.tolist(), strict=True)
-                derived[purpose] = {
-                    "permitted": profile.permission.granted,
-                    "features": {name: value for name, value in values if value == value},  # noqa: PLR0124 - leaves NaN out
-                    "segments": sorted(found.segments),
-                    "from": [{"feature": o.feature, "of": o.trait, "source": o.source} for o in found.origins],
-                }
+                derived[purpose] = exported(self.features, profile, now)
         return {"derived": derived}
 
     async def erase(self, conn: Conn, person: PersonId) -> int:

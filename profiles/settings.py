@@ -25,6 +25,13 @@ class ProfilesSettings(Section):
         Path | None,
         Field(description="YAML file of survivorship rules. Absent: the shipped profiles/data/survivorship.yaml."),
     ] = None
+    sensitive_traits: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Traits that are specially protected (GDPR Art. 9, Cal. Civ. Code 1798.140(ae)): seen only where the purpose"
+            " `sensitive` is permitted beside the one that asks.",
+        ),
+    ] = ()
     hot_purposes: Annotated[
         tuple[str, ...],
         Field(description="Purposes for which a refresh keeps a hot profile ready; others are made when asked for."),

@@ -32,6 +32,7 @@ def files(holdings: Mapping[str, Json], records: Sequence[SourceRecord], strange
     return found
 
 
+_Group = tuple[str, str, str, tuple[str, ...], str, tuple[str, ...]]
 _Made = list[tuple[str, list[dict[str, Json]], dict[str, Json]]]
 
 
@@ -66,9 +67,7 @@ def _people(records: Sequence[SourceRecord]) -> _Made:
 
 def _events(events: Sequence[Mapping[str, Json]], records: Mapping[str, SourceRecord]) -> _Made:
     """Grouped so that in one file a property is either text everywhere or nowhere: text that looks like a number stays text."""
-    groups: defaultdict[tuple[str, str, str, str, tuple[str, ...]], list[tuple[Mapping[str, Json], str]]] = defaultdict(
-        list
-    )
+    groups: defaultdict[_Group, list[tuple[Mapping[str, Json], str]]] = defaultdict(list)
     for event in events:
         record = records.get(str(event["record"]))
         subject = min(record.identifiers, key=lambda i: _FIRST.index(i.kind) if i.kind in _FIRST else 99) if record and record.identifiers else None  # fmt: skip
@@ -76,10 +75,12 @@ def _events(events: Sequence[Mapping[str, Json]], records: Mapping[str, SourceRe
             continue
         properties = event["properties"] if isinstance(event["properties"], Mapping) else {}
         texts = tuple(sorted(name for name, value in properties.items() if isinstance(value, str)))
-        key = (str(event["source"]), str(event["purpose"]), str(event["basis"]), subject.kind, texts)
+        declared = (str(event["source"]), str(event["purpose"]), str(event["basis"]))
+        also_for = record.also_for if record and declared == (record.source, record.purpose, record.basis) else ()
+        key = (*declared, also_for, subject.kind, texts)
         groups[key].append((event, subject.value))
     made: _Made = []
-    for place, ((source, purpose, basis, kind, texts), group) in enumerate(sorted(groups.items()), start=1):
+    for place, ((source, purpose, basis, also_for, kind, texts), group) in enumerate(sorted(groups.items()), start=1):
         rows: list[dict[str, Json]] = []
         names: set[str] = set()
         for event, who in group:
@@ -93,7 +94,7 @@ def _events(events: Sequence[Mapping[str, Json]], records: Mapping[str, SourceRe
             "source": source, "what": "events", "format": {"kind": "jsonl"},
             "subject": {"kind": kind, "column": "who"}, "event": {"column": "name", "type": "text"},
             "timestamp": {"column": "event_time"}, "message_id": {"column": "id", "type": "text"},
-            "collect_under": {"purpose": purpose, "basis": basis},
+            "collect_under": {"purpose": purpose, "basis": basis, "also_for": list(also_for)},
         }  # fmt: skip
         if names:
             told["properties"] = {

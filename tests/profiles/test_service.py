@@ -174,7 +174,9 @@ async def test_a_feature_table_is_repeatable_carries_ids_only_and_forgets_the_er
         assert await world.profiles.erase(conn, one) == 1
         assert await world.profiles.erase(conn, one) == 0
         (table,) = await world.profiles.feature_tables(conn)
-    assert exported["derived"][PURPOSE]["features"]["spend_180d"] == 20.5
+    features = {one["feature"]: one for one in exported["derived"][PURPOSE]["features"]}
+    assert features["spend_180d"]["value"] == 20.5
+    assert features["spend_180d"]["rests_on"]
     assert (table.rows, table.digest != first.digest) == (1, True)
     assert one.encode() not in (folder / first.file).read_bytes()
     assert await world.profiles._hot.read([one], PURPOSE) == [None]

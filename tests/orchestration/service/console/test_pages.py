@@ -127,7 +127,10 @@ async def test_every_link_of_every_page_leads_somewhere(comes, story: Story) -> 
             target = unescape(link).split("#")[0]
             if target and target not in seen and not target.endswith(("/logout", "/theme", "/replay", "/receipt")):
                 seen.add(target)
-    posts = {"/console/requests/" + story.request + "/" + act for act in ("approve", "deny", "run")}
+    posts = {
+        "/console/requests/" + story.request + "/" + act
+        for act in ("approve", "deny", "run", "check", "confirm", "extend", "revoke")
+    }
     for target in seen - posts:
         assert (await ann.get(target)).status_code in {200, 303}, target
     assert len(seen) > 40
