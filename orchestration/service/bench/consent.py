@@ -1,6 +1,6 @@
 """What `candor bench consent` measures: spoilt consent strings, and how fast the gate answers.
 
-Enters: how many strings of each kind, how many questions, a seed. Leaves: a ``Report`` with its bars. No store is touched here (``consent_races.py`` has one). Whether a bit is
+Enters: how many strings of each kind, how many questions, a seed. Leaves: a ``Report`` with its bars. No store is touched here (``consent_races.py`` and ``consent_histories.py`` have one). Whether a bit is
 set in a string is read here by another road than the decoders' (consent.C7).
 """
 
@@ -24,6 +24,7 @@ from consent.signals.errors import Undecodable
 from consent.signals.meaning import Heard
 from kernel.ids import ActId, PersonId
 from orchestration.service.bench import consent_strings as strings
+from orchestration.service.bench.consent_histories import ROOMS, Histories
 from orchestration.service.bench.consent_races import Races
 from orchestration.service.bench.figures import Bar
 
@@ -51,17 +52,20 @@ class Spoilt:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All figures, and the bars they are held to. ``races``: withdrawals against sends; None when none were asked for."""
+    """All figures, and the bars they are held to. ``races``: withdrawals against sends, ``histories``: doors of a whole house; None when none were asked for."""
 
     spoilt: Sequence[Spoilt]
     evaluations: int
     per_second: float
     reasons: Mapping[str, int]
     races: Races | None
+    histories: Histories | None
     bars: Sequence[Bar]
 
 
-def run(*, spoilt: int, evaluations: int, races: Races | None = None, seed: int = 1) -> Report:
+def run(
+    *, spoilt: int, evaluations: int, races: Races | None = None, histories: Histories | None = None, seed: int = 1
+) -> Report:
     """Spoil ``spoilt`` strings of each kind, ask the gate ``evaluations`` different questions."""
     rng = random.Random(seed)  # noqa: S311 - a measurement, repeatable
     found = [_spoil(kind, judge, seeds, spoilt, rng) for kind, (seeds, judge) in _kinds().items()]
@@ -78,7 +82,12 @@ def run(*, spoilt: int, evaluations: int, races: Races | None = None, seed: int 
             Bar("people permitted after they withdrew", 0, races.permitted),
             Bar("withdrawal to enforcement p99, ms", ENFORCED_MS, races.withdrawal.p99),
         ]
-    return Report(found, asked, per_second, reasons, races, bars)
+    if histories is not None:
+        bars += [Bar(f"forbidden reads in random histories: {room}", 0, histories.forbidden[room]) for room in ROOMS]
+        bars.append(
+            Bar("permitted reads in random histories, fewest of a room", 1, min(histories.given.values()), least=True)
+        )
+    return Report(found, asked, per_second, reasons, races, histories, bars)
 
 
 @dataclass(frozen=True, slots=True)

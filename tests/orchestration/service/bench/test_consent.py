@@ -2,8 +2,9 @@
 
 import pytest
 
+from consent import gate
 from consent.signals import meaning
-from orchestration.service.bench import consent, consent_races
+from orchestration.service.bench import consent, consent_histories, consent_races
 
 
 def test_spoilt_strings_are_a_no_and_the_gate_is_asked_different_questions() -> None:
@@ -35,3 +36,22 @@ async def test_nothing_is_sent_after_a_withdrawal_was_acknowledged() -> None:
     assert (races.late, races.permitted, races.sent + races.withheld, races.withdrawal.n) == (0, 0, 40, 40)
     bars = consent.run(spoilt=5, evaluations=50, races=races).bars
     assert [bar.got for bar in bars[-3:-1]] == [0, 0]
+
+
+@pytest.mark.anyio
+async def test_random_histories_read_learn_decide_export_and_send_nothing_forbidden() -> None:
+    lived = await consent_histories.run(people=12, rounds=2)
+    assert dict.fromkeys(consent_histories.ROOMS, 0) == lived.forbidden
+    assert min(lived.given.values()) > 0
+    assert min(lived.merges, lived.splits) > 0
+    assert lived.strict == 0
+    bars = consent.run(spoilt=5, evaluations=50, histories=lived).bars
+    assert [bar.ok for bar in bars[-6:]] == [True] * 6
+
+
+@pytest.mark.anyio
+async def test_doors_that_forget_to_ask_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A no that anything lifts is a no that every door lets through."""
+    monkeypatch.setattr(gate, "_lifted", lambda denial, grants, rules: True)
+    lived = await consent_histories.run(people=12, rounds=1)
+    assert all(lived.forbidden[room] for room in ("features", "decisions", "exports", "sends"))
