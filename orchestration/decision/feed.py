@@ -7,7 +7,8 @@ the same transaction, and decisions that were made on what it was are fenced off
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from dataclasses import fields, replace
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -34,7 +35,9 @@ _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _MOST_TITLE: Final = 200
 _MOST_ADDRESS: Final = 2000
 _MOST_STOCK: Final = 2**31 - 1
-_MOST_PRICE: Final = Decimal(10) ** 10
+_MOST_PRICE: Final = Decimal("9999999999.9999")
+_PRICE_STEP: Final = Decimal("0.0001")  # as the table holds it: what is equal there must not look changed here
+_RATING_STEP: Final = Decimal("0.01")
 
 
 class Wrong(NamedTuple):
@@ -64,13 +67,17 @@ class ItemRows:
             raise BadMap(f"expected properties among {', '.join(FIELDS)}, item_id at least, got {what}")
 
     async def apply(self, conn: Conn, rows: Sequence[MappedRow]) -> list[RowResult]:
-        """Take a batch. Of several rows about one item the last one holds."""
+        """Take a batch. Of several rows about one item the last word on each field holds, wherever batches begin and end."""
         read = [read_row(row.properties) for row in rows]
-        last = {one.item_id: place for place, one in enumerate(read) if isinstance(one, FeedRow)}
-        untitled = {one.item_id for one in read if isinstance(one, FeedRow) and one.title is None}
+        last: dict[str, int] = {}
+        whole: dict[str, FeedRow] = {}
+        for place, one in enumerate(read):
+            if isinstance(one, FeedRow):
+                last[one.item_id] = place
+                whole[one.item_id] = _over(whole.get(one.item_id), one)
+        untitled = {name for name, one in whole.items() if one.title is None}
         nameless = untitled - await item_store.known(conn, sorted(untitled)) if untitled else set()
-        wanted = [one for place, one in enumerate(read) if isinstance(one, FeedRow) and last[one.item_id] == place]
-        wanted = [one for one in wanted if one.item_id not in nameless]
+        wanted = [one for name, one in whole.items() if name not in nameless]
         source = rows[0].source if rows else ""
         taken = await item_store.put(conn, wanted, source=source, at=self._clock.now())
         if taken.listed:
@@ -96,6 +103,14 @@ class ItemRows:
         """Let Postgres look at what was loaded."""
         async with self._db.transaction() as conn:
             await item_store.analyse(conn)
+
+
+def _over(earlier: FeedRow | None, later: FeedRow) -> FeedRow:
+    """Two rows about one item as one: what the later one does not say stays as the earlier one said."""
+    if earlier is None:
+        return later
+    said = {one.name: value for one in fields(later) if (value := getattr(later, one.name)) is not None}
+    return replace(earlier, **said)
 
 
 def read_row(said: Mapping[str, Json]) -> FeedRow | Wrong:
@@ -125,7 +140,7 @@ def _read(said: Mapping[str, Json]) -> FeedRow:
         category=_words(said, "category", 64),
         price=price,
         currency=currency,
-        rating=_number(said, "rating", Decimal(100)),
+        rating=_number(said, "rating", Decimal(100), _RATING_STEP),
         regions=_regions(said.get("region")),
         stock=_stock(said.get("stock")),
         locale=_text(said, "locale", "a language tag such as de or de-AT", _LOCALE),
@@ -159,7 +174,7 @@ def _words(said: Mapping[str, Json], name: str, most: int) -> str | None:
     return text
 
 
-def _number(said: Mapping[str, Json], name: str, most: Decimal) -> Decimal | None:
+def _number(said: Mapping[str, Json], name: str, most: Decimal, step: Decimal) -> Decimal | None:
     text = _plain(said, name)
     if text is None:
         return None
@@ -169,11 +184,11 @@ def _number(said: Mapping[str, Json], name: str, most: Decimal) -> Decimal | Non
         raise _Fault(name, "expected a number such as 12.50, got other text") from None
     if not found.is_finite() or not 0 <= found <= most:
         raise _Fault(name, f"expected a number from 0 to {most}, got another")
-    return found
+    return found.quantize(step, ROUND_HALF_UP)
 
 
 def _amount(said: Mapping[str, Json]) -> Decimal | None:
-    return _number(said, "price", _MOST_PRICE)
+    return _number(said, "price", _MOST_PRICE, _PRICE_STEP)
 
 
 def _regions(value: Json) -> tuple[str, ...] | None:
@@ -183,8 +198,9 @@ def _regions(value: Json) -> tuple[str, ...] | None:
     if value == EVERYWHERE:
         return ()
     parts = value.split("|") if isinstance(value, str) else value if isinstance(value, list) else [value]
-    words = tuple(dict.fromkeys(str(part).strip() for part in parts if not isinstance(part, Mapping)))
-    if not words or len(words) > 500 or not all(_WORD.fullmatch(word) for word in words):
+    plain = all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts)
+    words = tuple(dict.fromkeys(str(part).strip() for part in parts))
+    if not plain or not words or len(words) > 500 or not all(_WORD.fullmatch(word) for word in words):
         raise _Fault("region", "expected regions parted by |, got other text")
     return words
 
@@ -198,7 +214,8 @@ def _stock(value: Json) -> int | None:
         found = Decimal(str(value))
     except InvalidOperation:
         found = Decimal(-1)
-    if isinstance(value, bool) or not found.is_finite() or found != int(found) or not 0 <= found <= _MOST_STOCK:
+    # The range first: a number of a billion digits is told from a whole one only by writing it out.
+    if isinstance(value, bool) or not found.is_finite() or not 0 <= found <= _MOST_STOCK or found % 1:
         raise _Fault("stock", "expected a whole number that is not below zero, got something else")
     return int(found)
 

@@ -8,6 +8,7 @@ from events import mapping
 from events.errors import BadMap
 from orchestration.decision import item_store
 from orchestration.decision.catalogue import NOTHING
+from orchestration.decision.feed import read_row
 from tests.orchestration.decision.items import CATALOGUE, MAP, ROWS, did, imported, opened, refresh, visitor
 
 pytestmark = pytest.mark.anyio
@@ -82,6 +83,27 @@ async def test_a_map_that_names_no_item_or_an_unknown_field_is_refused_before_th
     with pytest.raises(BadMap, match="item_id"):
         await imported(shop, tmp_path, ROWS, text=f"source: f\nwhat: catalogue\nproperties: {properties}\n")
     assert await shop.rows("SELECT 1 FROM decision.items") == []
+
+
+def test_no_cell_of_a_feed_is_too_much_for_its_reader():
+    for name, value in {"stock": "1E+999999999", "price": "1e99", "rating": "101", "region": [["by"]]}.items():
+        assert read_row({"item_id": "a", "currency": "EUR", name: value}).column == name
+    row = read_row({"item_id": "a", "price": "9999999999.99995", "currency": "EUR", "rating": "1e-20000"})
+    assert row.column == "price"
+    row = read_row({"item_id": "a", "price": "0.12345", "currency": "EUR", "rating": "1e-20000"})
+    assert (str(row.price), str(row.rating)) == ("0.1235", "0.00")
+
+
+async def test_rows_about_one_item_add_up_wherever_batches_begin(shop, tmp_path):
+    await opened(shop, tmp_path)
+    rows = [{"sku": "n", "name": "New"}, {"sku": "n", "price": "9.123456", "left": 4}, {"sku": "n", "left": 3}]
+    text = "source: feed\nwhat: catalogue\nproperties: {item_id: sku, title: name, price: price, currency: {constant: EUR}, stock: left}\n"
+    report = await imported(shop, tmp_path, rows, "rows.jsonl", text)
+    assert report.rejected == 0
+    got = await shop.rows("SELECT title, price::text AS price, stock FROM decision.items WHERE item_id = 'n'")
+    assert got == [{"title": "New", "price": "9.1235", "stock": 3}]
+    again = await imported(shop, tmp_path, [*rows, {"sku": "n"}], "again.jsonl", text)
+    assert (again.accepted, again.duplicates) == (0, 4), "nothing of it is new"
 
 
 async def test_ids_of_items_are_never_taken_for_numbers(shop, tmp_path):
