@@ -309,7 +309,8 @@ class Consent:
                 act,
                 texts.get(act.notice.text_hash) if act.notice else None,
                 confirmed=known.get(act.id),
-                pending=act.status == Status.GRANTED and not act.verified and act.id not in known and act.id not in answered
+                answered=act.id in answered,
+                pending=act.status == Status.GRANTED and not act.verified and act.id not in known
                 and bool(tree.confirmed_on(act.purpose, act.channel, act.notice.listed if act.notice else ())),
             )
             for act in acts

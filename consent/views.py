@@ -46,7 +46,8 @@ class HistoryLine:
     act: ConsentAct
     notice_text: str | None
     confirmed: Confirmed | None = None
-    pending: bool = False  # it waits for a confirmation, or waited in vain
+    pending: bool = False  # a yes that counts for nothing itself, since it asked for a confirmation
+    answered: bool = False  # and another act confirms it
 
     def as_json(self, raw: str | None = None, proof: str | None = None) -> dict[str, Json]:
         """Every field of the act; ``raw`` is what carried it, ``proof`` the evidence of its confirmation, both opened."""
@@ -71,7 +72,7 @@ class HistoryLine:
             "notice": None,
         }
         if self.pending:
-            shown["confirmation"] = "pending"
+            shown["confirmation"] = "given_later" if self.answered else "pending"
         elif self.confirmed is not None:
             shown["confirmation"] = {
                 "way": self.confirmed.way,

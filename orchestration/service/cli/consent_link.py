@@ -37,34 +37,38 @@ def link(
 
     Send it to the contact it is for. Since nobody knows who opens it, a yes to a purpose of double opt-in is still asked about by mail.
     """
-
-    async def work(house: "House") -> list[Link]:
-        from audit.entries import NewEntry
-        from audit.tags import Tag
-        from identity.identifiers import parse_contact
-        from kernel.errors import NotFound
-        from kernel.ids import is_id
-
-        async with house.kernel.db.transaction() as conn:
-            found = await house.identity.lookup(conn, person)
-            await house.audit.append(
-                conn, [NewEntry(Tag.READ_PERSONAL, {"person": found}, {"what": "preference link"}, actor=actor())]
-            )
-            held = (await house.identity.identifiers(conn, [found])).get(found, [])
-        only = None if is_id(person, "per") else parse_contact(person, region=house.identity.settings.default_region)
-        wanted = [one for one in held if only is None or (one.kind, one.value) == (only.kind, only.value)]
-        if not wanted:
-            raise NotFound(
-                "expected a person with a contact, got one without",
-                code="no_contact",
-                remedy="Look with `candor identity show`.",
-            )
-        links = house.channels.links
-        return [Link(one.id, one.kind, links.preferences(one.id, language=language)) for one in wanted]
-
-    found = in_house(work)
+    found = in_house(lambda house: links_of(house, person, language=language, by=actor()))
     if as_json:
         output.emit_json(found)
         return
     for one in found:
         output.say(f"{one.kind}: {one.url}")
+
+
+async def links_of(house: "House", person: str, *, language: str, by: str) -> list[Link]:
+    """The links of a person's contacts, or of the one named; an entry says who made them.
+
+    Raises:
+        NotFound: nobody is known by this, or she has no contact.
+    """
+    from audit.entries import NewEntry
+    from audit.tags import Tag
+    from identity.identifiers import parse_contact
+    from kernel.errors import NotFound
+    from kernel.ids import is_id
+
+    async with house.kernel.db.transaction() as conn:
+        found = await house.identity.lookup(conn, person)
+        facts = {"what": "preference link"}
+        await house.audit.append(conn, [NewEntry(Tag.READ_PERSONAL, {"person": found}, facts, actor=by)])
+        held = (await house.identity.identifiers(conn, [found])).get(found, [])
+    only = None if is_id(person, "per") else parse_contact(person, region=house.identity.settings.default_region)
+    wanted = [one for one in held if only is None or (one.kind, one.value) == (only.kind, only.value)]
+    if not wanted:
+        raise NotFound(
+            "expected a person with a contact, got one without",
+            code="no_contact",
+            remedy="Look with `candor identity show`.",
+        )
+    make = house.channels.links.preferences
+    return [Link(one.id, one.kind, make(one.id, language=language)) for one in wanted]

@@ -8,11 +8,13 @@ import httpx
 import psycopg
 import pytest
 
+from audit.receipt import parse
 from consent import purposes
 from consent.errors import PurposesInvalid
 from tests.consent.confirming.conftest import PostBox, history, person_of, sign_up
 from tests.consent.conftest import House
 from tests.consent.test_endpoints import Form
+from tests.consent.test_receipts import FORM
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +66,7 @@ async def test_a_yes_permits_nothing_until_the_button_behind_the_link_is_pressed
     assert "Thank you, it is confirmed" in done.text
     assert await house.may(person) == "consent.granted"
     first, second = await history(house)
-    assert (first.act.verified, first.pending, first.confirmed) == (False, False, None)
+    assert (first.act.verified, first.pending, first.answered, first.confirmed) == (False, True, True, None)
     assert second.confirmed.pending == first.act.id == made.json()["ids"][0]
     assert (second.confirmed.way, second.act.notice, second.act.given_at - first.act.given_at) == (
         "link", first.act.notice, timedelta(hours=2),
@@ -78,6 +80,28 @@ async def test_a_yes_permits_nothing_until_the_button_behind_the_link_is_pressed
     house.kernel.clock.advance(timedelta(minutes=1))
     await client.post(page, data={"marketing.email|email": "denied"})
     assert await house.may(person) == "consent.withdrawn"
+
+
+async def test_her_page_and_her_receipt_tell_it_as_it_went(
+    house: House, client: httpx.AsyncClient, box: PostBox
+) -> None:
+    await sign_up(client)
+    _, _, email = await house.person("ada@example.org")
+    url = f"/preferences/{house.kernel.tokens.issue('preferences', email, timedelta(days=9))}"
+    assert "not confirmed, so it does not count" in (await client.get(url)).text
+    house.kernel.clock.advance(timedelta(minutes=3))
+    await answer(client, box.link)
+    shown = (await client.get(url)).text
+    for words in ("confirmed afterwards", "confirmed by the link in our mail"):
+        assert words in shown
+    for words in ("not confirmed, so", "not relied on", "Waiting for"):
+        assert words not in shown
+    record = parse((await client.post(f"{url}/receipt")).text).evidence["receipt"]
+    assert list(FORM.iter_errors(record)) == []
+    asked, given = record["dpv:hasProcess"][0]["dpv:hasConsentStatus"]
+    assert (asked["@type"], given["@type"]) == (["dpv:ConsentRequested"], ["dpv:ConsentGiven"])
+    assert given["dpv:isAfter"] == asked["dct:identifier"]
+    assert given["candor:confirmation"] == {"way": "link", "at": "2026-03-05T12:03:00+00:00"}
 
 
 async def test_a_no_behind_the_link_is_a_no_and_stays_one(
