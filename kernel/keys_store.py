@@ -64,6 +64,12 @@ async def wrapped(conn: Conn, ids: Sequence[KeyId]) -> list[tuple[KeyId, str, by
     return [(KeyId(row["key_id"]), str(row["kek_id"]), bytes(row["wrapped"])) for row in await found.fetchall()]
 
 
+async def all_wrapped(conn: Conn) -> dict[KeyId, bytes]:
+    """Every living wrapped form; for those who look for the ones that are gone."""
+    found = await conn.execute("SELECT key_id, wrapped FROM keys.subject_keys")
+    return {KeyId(row["key_id"]): bytes(row["wrapped"]) for row in await found.fetchall()}
+
+
 async def destroy(conn: Conn, ids: Sequence[KeyId]) -> int:
     """Delete wrapped keys and note that their bytes have to go; how many there were."""
     await conn.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_ROWS,))

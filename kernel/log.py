@@ -34,6 +34,8 @@ _REFUSED: Final = re.compile(
 )
 _DIGEST: Final = re.compile(r"(sha256:)?[0-9a-f]{8,64}")
 _PATTERNS: Final = (
+    # A value that a message quotes and that is no plain name: our own names are lower-case words without spaces.
+    (re.compile(r"(?<=got )('(?![a-z0-9_.:*/{}-]*')[^']*'|\"[^\"]*\")"), "'[words]'"),
     # An address: anything@anything. Wide on purpose, a false hit costs a word of a log line.
     (re.compile(r"[^\s@<>\"'(),;:=]+@[^\s@<>\"'(),;:=]+"), "[email]"),
     # Secrets in URLs and headers, and our own keys and tokens.

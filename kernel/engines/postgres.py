@@ -122,6 +122,11 @@ class EmbeddedPostgres:
             raise EngineFailed(msg, remedy=f"Read {self.log_file}.")
         _log.info("engine_stopped", engine="postgres")
 
+    def add_database(self, name: str) -> None:
+        """One more database of ours, empty, as for a restored dump."""
+        with psycopg.connect(self.url("postgres", _SUPERUSER), autocommit=True) as conn:
+            make_database(conn, name)
+
     def _initialise(self) -> None:
         own_folder(self.data)
         done = run_as(
@@ -170,7 +175,7 @@ class EmbeddedPostgres:
             file.write_text(f"{_NOBODY}\n{rest}")
 
     def _bootstrap(self) -> None:
-        """Roles and databases, as the superuser; the only place that connects as one."""
+        """Roles and databases, as the superuser; nothing outside this class connects as one."""
         with psycopg.connect(self.url("postgres", _SUPERUSER), autocommit=True) as conn:
             roles = {row[0] for row in conn.execute("SELECT rolname FROM pg_roles")}
             for role in (OWNER, APP):

@@ -5,6 +5,7 @@ the world has, so that finding one of them in a store means finding her.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from identity.identifiers import HeldIdentifier
@@ -40,7 +41,15 @@ async def choose(house: House, world: World) -> Chosen:
     Raises:
         NotFound: nobody does; take more people or another seed.
     """
+    for found in await fitting(house, world, 1):
+        return found
+    raise NotFound("expected somebody from two sources with an address of her own, got nobody", code="nobody_fits")
+
+
+async def fitting(house: House, world: World, most: int, among: Collection[PersonId] | None = None) -> list[Chosen]:
+    """Up to `most` people who fit, by number in the world, all of them `among` these when some are named."""
     truth = truth_of_rows(world)
+    chosen: list[Chosen] = []
     async with house.kernel.db.reading() as conn:
         everyone = await house.identity.people(conn)
         records = await house.identity.records(conn, everyone)
@@ -48,20 +57,23 @@ async def choose(house: House, world: World) -> Chosen:
         members = await house.identity.members(conn, everyone)
         written = Counter(truth.values())
         holders = Counter(one.id for mine in held.values() for one in mine)
-        fitting: list[tuple[int, PersonId]] = []
+        fit: list[tuple[int, PersonId]] = []
         for person in everyone:
-            numbers = {truth[r.source, r.source_key] for r in records[person]}
+            # Records that events made of a bare login have no row in the world.
+            rows_of = [truth[r.source, r.source_key] for r in records[person] if (r.source, r.source_key) in truth]
+            numbers = set(rows_of)
             mine = held.get(person, [])
             if (
-                len(numbers) == 1
-                and written[min(numbers)] == len(records[person])
+                (among is None or person in among)
+                and len(numbers) == 1
+                and written[min(numbers)] == len(rows_of)
                 and len({r.source for r in records[person]}) == 2
                 and not members[person].loose
                 and [one.kind for one in mine].count("email") == [one.kind for one in mine].count("login_id") == 1
                 and all(holders[one.id] == 1 for one in mine)
             ):
-                fitting.append((numbers.pop(), person))
-        for number, person in sorted(fitting):
+                fit.append((numbers.pop(), person))
+        for number, person in sorted(fit):
             rows = tuple(records[person])
             words = _words(world, number, rows, held[person])
             if words is None:
@@ -70,8 +82,10 @@ async def choose(house: House, world: World) -> Chosen:
             other = next(r for r in rows if r.source != first.source)
             why = await house.identity.why(conn, first.id, other.id)
             by_kind = {one.kind: one.value for one in held[person]}
-            return Chosen(person, number, rows, why, by_kind["email"], by_kind["login_id"], words)
-    raise NotFound("expected somebody from two sources with an address of her own, got nobody", code="nobody_fits")
+            chosen.append(Chosen(person, number, rows, why, by_kind["email"], by_kind["login_id"], words))
+            if len(chosen) == most:
+                break
+    return chosen
 
 
 def _words(

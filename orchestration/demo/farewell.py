@@ -17,8 +17,10 @@ from consent.gate import permission
 from consent.reasons import Reason
 from consent.reasons import text as reason_text
 from identity.errors import PersonNotFound
+from kernel import keys_store
 from kernel.clock import FrozenClock
 from kernel.errors import NotFound
+from kernel.ids import KeyId
 from orchestration.decision.request import Decision, DecisionRequest
 from orchestration.demo import traces
 from orchestration.demo.chosen import Chosen
@@ -140,6 +142,7 @@ class Farewell:
     async def erase(self, her: Chosen, first: Decision, before: traces.Found) -> None:
         """Opened by one member of staff, approved by another, run."""
         rights = self.house.rights
+        keys = await self._wrapped()
         request = await rights.open("erasure", her.person, actor="staff:ann")
         try:
             await rights.approve(request.id, actor="staff:ann")
@@ -148,22 +151,28 @@ class Farewell:
             alone = False
         await rights.approve(request.id, actor="staff:ben")
         done = await rights.run(request.id, actor="staff:ben")
+        left = await self._wrapped()
+        gone = [wrapped for key, wrapped in keys.items() if key not in left]
+        removed = await self.house.kernel.removal.run()
+        bytes_left = await asyncio.to_thread(traces.search, self.folders, [], gone)
         found = await asyncio.to_thread(traces.search, self.folders, self.flow.words)
         hot = await traces.search_cache(self.house.kernel.cache, self.flow.words)
         entry = await self.house.audit.open_entry(str(first.entry_id))
         self.flow.ids["request"] = request.id
         self.flow.add(
             "She is erased",
-            "Rows go, the message in the outbox goes, and the keys under which her words were sealed are destroyed, so that old copies and backups are noise. "
+            "Rows go, the message in the outbox goes, and the keys under which her words were sealed are destroyed, so that old copies and backups are noise; their own bytes leave the disk too. "
             "The same search finds nothing, and the log's entry about her decision opens to nothing.",
             [
                 f"request  {request.id}  {done.request.state}, opened by staff:ann, approved by staff:ben",
                 "counts   " + ", ".join(f"{name} {count}" for name, count in done.counts.items() if count),
                 f"before   {before.told()}",
                 f"after    {found.told()}",
+                f"keys     {len(gone)} destroyed; {removed.moved} living ones moved, log {removed.log}; the destroyed ones' bytes found in: {bytes_left.told().split(': ')[-1]}",
                 f"entry    {first.entry_id}: " + ", ".join(sorted({str(value.value) if value is REDACTED else "READABLE" for value in entry.values()})),
             ],
             one_member_of_staff_is_not_enough=not alone,
+            no_store_holds_a_byte_of_her_keys=removed.keys >= len(gone) > 0 and bytes_left.total == 0,
             no_store_holds_her_words=found.total == 0 and hot.total == 0,
             her_entry_cannot_be_opened=bool(entry) and all(value is REDACTED for value in entry.values()),
             nobody_is_known_under_her_address=not await self._known(f"email:{her.email}"),
@@ -203,6 +212,10 @@ class Farewell:
         async with self.house.kernel.db.reading() as conn:
             state = await self.house.consent.state(conn, her.person)
         return str(permission(state, "marketing.email", "email", self.clock.now()).answer)
+
+    async def _wrapped(self) -> dict[KeyId, bytes]:
+        async with self.house.kernel.keys_db.reading() as conn:
+            return await keys_store.all_wrapped(conn)
 
     async def _known(self, who: str) -> bool:
         try:

@@ -1,10 +1,11 @@
 """Looks for somebody's words in everything that is stored, byte by byte, as a thief with the disk would.
 
-Enters: folders and words. Leaves: how many files (or keys of the hot store) of each store hold one of them. Words are looked for in any case, as
+Enters: folders, words, and bytes such as those of wrapped keys. Leaves: how many files (or keys of the hot store) of each store hold one of them. Words are looked for in any case, as
 UTF-8, percent-encoded (links) and in hexadecimal (dumps). No store is asked for anything: files are read as they lie, Parquet
 also unpacked.
 """
 
+import base64
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from pyarrow import parquet
 
 from kernel.cache import Cache
+from orchestration.demo.needles import Needles
 
 OWN = frozenset({"input"})
 """What a company brings stays its own: Candor reads it and never changes it."""
@@ -39,32 +41,35 @@ class Found:
         return f"{self.files:,} files, {self.bytes / 1e6:,.0f} MB read; found in: {where}"
 
 
-def search(folders: Iterable[Path], words: Sequence[str]) -> Found:
-    """Every byte of every file under `folders`, except `OWN`. The store of a file is the first folder below the one given."""
-    patterns = _forms(words)
+def search(folders: Iterable[Path], words: Sequence[str], secrets: Sequence[bytes] = ()) -> Found:
+    """Every byte of every file under `folders`, except `OWN`. The store of a file is the first folder below the one given.
+
+    `secrets` are looked for as they are, in hexadecimal and in base64.
+    """
+    needles, exact = Needles(_forms(words)), Needles(_spellings(secrets))
     found = Found()
     for folder in folders:
         for path in _files(folder):
             try:
-                data = _bytes(path).lower()
+                data = _bytes(path)
             except FileNotFoundError:  # a log segment that Postgres recycled while we read the others
                 continue
             found.files += 1
             found.bytes += len(data)
-            if any(pattern in data for pattern in patterns):
+            if exact.find(data) or needles.find(data.lower()):
                 _count(found, path.relative_to(folder).parts[0])
     return found
 
 
-async def search_cache(cache: Cache, words: Sequence[str]) -> Found:
+async def search_cache(cache: Cache, words: Sequence[str], secrets: Sequence[bytes] = ()) -> Found:
     """Every key and value of the hot store, as it is in memory now."""
-    patterns = _forms(words)
+    needles, exact = Needles(_forms(words)), Needles(_spellings(secrets))
     found = Found()
     for key, value in await _contents(cache):
-        data = (key + b"\0" + value).lower()
+        data = key + b"\0" + value
         found.files += 1
         found.bytes += len(data)
-        if any(pattern in data for pattern in patterns):
+        if exact.find(data) or needles.find(data.lower()):
             _count(found, "hot store")
     return found
 
@@ -100,6 +105,15 @@ def _count(found: Found, store: str) -> None:
 def _forms(words: Sequence[str]) -> list[bytes]:
     plain = [word.lower() for word in words]
     return [form.encode() for word in plain for form in {word, quote(word).lower(), word.encode().hex()}]
+
+
+def _spellings(secrets: Sequence[bytes]) -> list[bytes]:
+    # Base64 of the bytes inside a longer text begins at any of three places; the letters between its ends are the same.
+    return [
+        form
+        for one in secrets
+        for form in (one, one.hex().encode(), one.hex().upper().encode(), *(base64.b64encode(one[skip:])[:-4] for skip in range(3)))
+    ]  # fmt: skip
 
 
 def _files(folder: Path) -> Iterator[Path]:

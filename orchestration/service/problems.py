@@ -5,6 +5,7 @@ errors[{pointer, reason}]`. An unexpected exception becomes a 500 whose text say
 under the same request id.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from kernel.errors import (
     Problem,
     Unavailable,
 )
-from kernel.log import get_logger
+from kernel.log import get_logger, redact
 
 MEDIA_TYPE = "application/problem+json"
 STATUS: dict[type[CandorError], int] = {
@@ -48,6 +49,8 @@ REFUSALS = {
     405: "Expected a method that this route has, got another. /openapi.json lists them.",
 }
 
+_NAME = re.compile(r"[\w.$:@~\[\]*-]{0,80}")
+
 log = get_logger("http")
 
 
@@ -66,10 +69,11 @@ def problem(
         "type": f"{request.base_url}problems/{code}",
         "title": title,
         "status": status,
-        "detail": detail.encode("utf-8", "replace").decode("utf-8"),  # it may quote half a surrogate pair
+        # It may quote half a surrogate pair, and what somebody wrote where a name belongs.
+        "detail": redact(detail).encode("utf-8", "replace").decode("utf-8"),
         "code": code,
         "request_id": getattr(request.state, "request_id", ""),
-        "errors": [{"pointer": p.pointer, "reason": p.reason} for p in errors],
+        "errors": [{"pointer": _place(p.pointer), "reason": redact(p.reason)} for p in errors],
     }
     headers = {
         429: {"Retry-After": "2"},
@@ -109,6 +113,11 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
         code="invalid_request",
         errors=faults,
     )
+
+
+def _place(pointer: str) -> str:
+    """A pointer whose members look like names; a sentence that somebody sent as a name is not repeated."""
+    return redact("/".join(part if _NAME.fullmatch(part) else "[words]" for part in pointer.split("/")))
 
 
 def _fault(found: Mapping[str, Any]) -> Problem:

@@ -56,6 +56,7 @@ CLAIMS = {
     "Where her words are": ["only the outbox holds her words", "the search does find her id"],
     "She is erased": [
         "one member of staff is not enough",
+        "no store holds a byte of her keys",
         "no store holds her words",
         "her entry cannot be opened",
         "nobody is known under her address",

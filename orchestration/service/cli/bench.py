@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import bench_consent, bench_kill, bench_rooms, output
+from orchestration.service.cli import bench_consent, bench_erasure, bench_kill, bench_rooms, output
 from orchestration.service.cli.runtime import Commands, Json
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def register(app: Commands) -> None:
     app.add("resolve")(bench_rooms.resolve)
     app.add("audit")(bench_rooms.audit)
     app.add("kill")(bench_kill.kill)
+    app.add("erasure")(bench_erasure.erasure)
 
 
 def _group() -> None:
