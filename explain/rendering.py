@@ -8,6 +8,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from consent.wording import preferred
 from explain.reasons import PersonView
 from explain.wording import LOCALES, words
 
@@ -30,6 +31,5 @@ def message(title: str, text: str, *, locale: str, sender: str, back: str = "") 
 
 
 def language(accepted: str) -> str:
-    """The first language of an Accept-Language header that we have words in; English otherwise."""
-    wanted = [part.split(";")[0].strip().lower().split("-")[0] for part in accepted.split(",")]
-    return next((one for one in wanted if one in LOCALES), "en")
+    """The best language of an Accept-Language header that we have words in; English otherwise."""
+    return preferred(accepted, LOCALES) or "en"

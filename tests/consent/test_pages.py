@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser
 
+from audit.receipt import verify_file
 from consent import endpoints
 from tests.consent.conftest import House, build
 from tests.support.pages import LOOKS, chromium, judge, keep, look, served, tab_to
@@ -191,3 +193,21 @@ async def test_a_date_in_the_address_that_is_none_is_not_repeated(house: House, 
         or "Your request is with our staff. Understanding" in seen.words
     )
     assert "soon" not in seen.words
+
+
+async def test_by_keyboard_alone_the_receipt_is_read_and_saved_as_a_file(
+    house: House, browser: Browser, at: str, tmp_path: Path
+) -> None:
+    page = await browser.new_page(**LOOKS["dark"])
+    await page.goto(at + (await answered(house)))
+    await tab_to(page, name="See and download your receipt")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("heading", name="Your receipt").wait_for()
+    await tab_to(page, name="Download the receipt as a file")
+    async with page.expect_download() as coming:
+        await page.keyboard.press("Enter")
+    file = await coming.value
+    assert file.suggested_filename == "consent-receipt-2026-03-05.json"
+    await file.save_as(tmp_path / "receipt.json")
+    (key,) = [one.text for one in await house.audit.verifier_keys()]
+    assert verify_file(tmp_path / "receipt.json", key).trusted
