@@ -290,15 +290,20 @@ async def consents_of(
     person: str,
     at: Annotated[AwareDatetime | None, Query(description="The moment that is asked about; now when left out.")] = None,
     known_at: Annotated[
-        AwareDatetime | None, Query(description="Only what was recorded by then, on the graph of people of today.")
+        AwareDatetime | None,
+        Query(description="Only what was recorded by then, on the graph of people and under the rules of then."),
     ] = None,
 ) -> dict[str, Any]:
     """What a person may be served at a moment, as known at another, and everything she said by then."""
     house = House(request)
     async with house.kernel.db.reading() as conn:
-        found: PersonId = await house.identity.lookup(conn, person)
+        found: PersonId
+        if known_at is None:
+            found = await house.identity.lookup(conn, person)
+        else:
+            found = await house.identity.past.lookup(conn, person, known_at)
         state = await house.consent.state(conn, found, known_at=known_at)
-        history = await house.consent.history(conn, found)
+        history = await house.consent.history(conn, found, known_at=known_at)
     moment: datetime = at or house.kernel.clock.now()
     return {
         "person": found,
@@ -309,5 +314,5 @@ async def consents_of(
             key: {"answer": answer.answer.value, "reason": str(answer.reason), "act": answer.act}
             for key, answer in table(state, moment).items()
         },
-        "history": [line.as_json() for line in history if known_at is None or line.act.recorded_at <= known_at],
+        "history": [line.as_json() for line in history],
     }

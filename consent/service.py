@@ -24,6 +24,8 @@ from consent.shredding import Shredder
 from consent.states import States
 from consent.views import Check, HistoryLine
 from identity.identifiers import Identifier
+from identity.past import PastMembership
+from identity.people import Membership
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
@@ -209,7 +211,7 @@ class Consent:
         """The state of each, strictest over the graph; a person of whom nothing is held has a state that permits nothing.
 
         Versions are read first: whatever changes after that is caught by the fence. ``known_at``: only what was
-        recorded by then, on the graph of today.
+        recorded by then, on the graph and under the rules of then.
         """
         return await self._states.of(conn, people, known_at=known_at)
 
@@ -292,10 +294,15 @@ class Consent:
         """One act, whole: what a receipt shows."""
         return await store.act(conn, act_id)
 
-    async def history(self, conn: Conn, person: PersonId) -> list[HistoryLine]:
-        """Everything this person said, oldest first, with the words she was shown where they are held."""
-        held = (await self._identity.members(conn, [person])).get(person)
-        return [] if held is None else await self.history_of(conn, [*held.identifiers, *held.records])
+    async def history(self, conn: Conn, person: PersonId, *, known_at: datetime | None = None) -> list[HistoryLine]:
+        """Everything this person said, oldest first, with the words she was shown where they are held; ``known_at``: as known then."""
+        held: Membership | PastMembership | None
+        if known_at is None:
+            held = (await self._identity.members(conn, [person])).get(person)
+        else:
+            held = (await self._identity.past.members(conn, [person], known_at)).get(person)
+        lines = [] if held is None else await self.history_of(conn, [*held.identifiers, *held.records])
+        return [line for line in lines if known_at is None or line.act.recorded_at <= known_at]
 
     async def history_of(self, conn: Conn, subjects: Sequence[str]) -> list[HistoryLine]:
         """Everything that was said on these very subjects, oldest first."""

@@ -11,6 +11,8 @@ from datetime import datetime
 from consent import store
 from consent.gate import ConsentState
 from consent.in_force import Book
+from identity.past import PastMembership
+from identity.people import Membership
 from identity.service import Identity
 from kernel.db import Conn
 from kernel.ids import IdentifierId, PersonId
@@ -29,9 +31,9 @@ class States:
         """The state of each person, as ``Consent.states`` says."""
         rules = self._book.mine.rules if known_at is None else await self._book.of(conn, known_at)
         versions = await store.versions(conn, people)
-        members = await self._identity.members(conn, people)
+        members = await self._members(conn, people, known_at)
         maybe = {other for held in members.values() for other in held.loose}
-        others = await self._identity.members(conn, sorted(maybe - members.keys())) if maybe else {}
+        others = await self._members(conn, sorted(maybe - members.keys()), known_at) if maybe else {}
         everyone = {**others, **members}
         subjects: dict[PersonId, tuple[str, ...]] = {
             person: (*held.identifiers, *held.records) for person, held in everyone.items()
@@ -60,6 +62,14 @@ class States:
                 erased_at=erased if known_at is None or (erased is not None and erased <= known_at) else None,
             )
         return states
+
+    async def _members(
+        self, conn: Conn, people: Sequence[PersonId], known_at: datetime | None
+    ) -> Mapping[PersonId, Membership | PastMembership]:
+        """What makes up each person: on the graph of now, or the one of then."""
+        if known_at is None:
+            return await self._identity.members(conn, people)
+        return await self._identity.past.members(conn, people, known_at)
 
     async def of_identifiers(self, conn: Conn, groups: Sequence[Sequence[IdentifierId]]) -> list[ConsentState]:
         """One state per group of identifiers, as ``Consent.states_of_identifiers`` says."""

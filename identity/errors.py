@@ -38,6 +38,13 @@ class AmbiguousContact(Conflict):
     remedy = "Name the person by id; `candor identity show` on each candidate tells them apart."
 
 
+class PastUnknown(Conflict):
+    """The graph of that moment cannot be asked whole."""
+
+    code = "identity.past_unknown"
+    remedy = "Ask about a later moment: who might have been the same was not kept for graphs before this version."
+
+
 class RecordNotFound(NotFound):
     """A record that was named does not exist."""
 

@@ -22,9 +22,14 @@ class Refused:
 
 
 async def replace_evidence(conn: Conn, edges: Iterable[Edge], refused: Iterable[Refused], number: GraphVersion) -> None:
-    """The edges and refused pairs of this run in place of the earlier ones."""
+    """The edges and refused pairs of this run in place of the earlier ones; pairs that are not doubted any more go into the past."""
     await conn.execute("DELETE FROM identity.edges")
-    await conn.execute("DELETE FROM identity.ambiguous")
+    cursor = await conn.execute(
+        "DELETE FROM identity.ambiguous RETURNING record_a, record_b, coalesce(since, version) AS since"
+    )
+    before = {(r["record_a"], r["record_b"]): r["since"] async for r in cursor}
+    kept = list(refused)
+    gone = before.keys() - {(pair.a, pair.b) for pair in kept}
     async with (
         conn.cursor() as cursor,
         cursor.copy("COPY identity.edges (record_a, record_b, weight, version) FROM STDIN (FORMAT BINARY)") as copy,
@@ -35,12 +40,22 @@ async def replace_evidence(conn: Conn, edges: Iterable[Edge], refused: Iterable[
     async with (
         conn.cursor() as cursor,
         cursor.copy(
-            "COPY identity.ambiguous (record_a, record_b, weight, cause, version) FROM STDIN (FORMAT BINARY)"
+            "COPY identity.ambiguous (record_a, record_b, weight, cause, version, since) FROM STDIN (FORMAT BINARY)"
         ) as copy,
     ):
-        copy.set_types(["text", "text", "float8", "text", "int8"])
-        for pair in refused:
-            await copy.write_row((pair.a, pair.b, pair.weight, pair.cause, number))
+        copy.set_types(["text", "text", "float8", "text", "int8", "int8"])
+        for pair in kept:
+            since = before.get((pair.a, pair.b), number)
+            await copy.write_row((pair.a, pair.b, pair.weight, pair.cause, number, since))
+    async with (
+        conn.cursor() as cursor_,
+        cursor_.copy(
+            "COPY identity.past_ambiguous (record_a, record_b, valid_from, valid_to) FROM STDIN (FORMAT BINARY)"
+        ) as copy,
+    ):
+        copy.set_types(["text", "text", "int8", "int8"])
+        for a, b in sorted(gone):
+            await copy.write_row((a, b, before[a, b], number))
 
 
 async def refused_pairs(conn: Conn) -> set[tuple[RecordId, RecordId]]:
@@ -87,7 +102,7 @@ async def forget_evidence(conn: Conn, records: Sequence[RecordId]) -> int:
     """Edges and refused pairs of erased records go; the number of them."""
     wanted = {"records": list(records)}
     gone = 0
-    for table in ("edges", "ambiguous"):
+    for table in ("edges", "ambiguous", "past_ambiguous"):
         cursor = await conn.execute(
             f"DELETE FROM identity.{table} WHERE record_a = ANY(%(records)b) OR record_b = ANY(%(records)b)", wanted
         )

@@ -303,20 +303,6 @@ async def changes(conn: Conn, after: int, limit: int) -> list[tuple[int, GraphVe
     ]
 
 
-async def members_at(conn: Conn, people: Sequence[PersonId], number: GraphVersion) -> dict[PersonId, list[RecordId]]:
-    """Records of people as of a past graph version."""
-    found: dict[PersonId, list[RecordId]] = {}
-    cursor = await conn.execute(
-        "SELECT person_id, record_id FROM identity.members WHERE person_id = ANY(%(people)b) AND valid_from <= %(at)b"
-        " UNION ALL SELECT person_id, record_id FROM identity.past_members WHERE person_id = ANY(%(people)b)"
-        " AND valid_from <= %(at)b AND valid_to > %(at)b ORDER BY record_id",
-        {"people": list(people), "at": number},
-    )
-    async for r in cursor:
-        found.setdefault(r["person_id"], []).append(r["record_id"])
-    return found
-
-
 async def retired_into(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, PersonId]:
     """Retired ids that redirect to these people, each with the one who took over."""
     cursor = await conn.execute(

@@ -22,6 +22,7 @@ from identity.errors import AmbiguousContact, PersonNotFound
 from identity.hot_index import HotIndex, Index
 from identity.identifiers import HeldIdentifier, Identifier, parse_contact
 from identity.linkage_files import LinkageFiles
+from identity.past import Past
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
 from identity.records import NewRecord, Row, SourceRecord, linkage_table, unpack
 from identity.review_store import Review
@@ -50,7 +51,7 @@ class Identity:
 
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
-    ``counts``: figures of the graph. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
+    ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -65,6 +66,7 @@ class Identity:
         self._hot = HotIndex(kernel.cache, self.settings)
         self.linkage = LinkageFiles(kernel.settings.data_dir)
         self.counts = Counts(self.settings)
+        self.past = Past(self.settings, self._collector.index)
         self.aging = Aging(kernel.clock, self.settings, self._hot, self.linkage, self._tell)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored
@@ -256,12 +258,6 @@ class Identity:
             )
             for person, held_ in records.items()
         }
-
-    async def members_at(
-        self, conn: Conn, people: Sequence[PersonId], version: GraphVersion
-    ) -> Mapping[PersonId, list[RecordId]]:
-        """The records of people as of a past graph version."""
-        return await graph_store.members_at(conn, people, version)
 
     async def subjects(self, conn: Conn, ids: Sequence[IdentifierId | RecordId]) -> Mapping[str, Subject]:
         """Key and live people of each identifier or record; an unknown or erased one is absent."""

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0026_consent_rights"
-down_revision = "0022_consent_rules"
+down_revision = "0023_identity_past"
 branch_labels = None
 depends_on = None
 

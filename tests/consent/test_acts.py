@@ -32,7 +32,7 @@ async def test_a_recorded_grant_permits_and_is_audited(house: House) -> None:
 @pytest.mark.parametrize("statement", [
     "UPDATE consent.acts SET status = 'granted'",
     "DELETE FROM consent.acts",
-    "TRUNCATE consent.acts",
+    "TRUNCATE consent.acts CASCADE",
 ])  # fmt: skip
 @pytest.mark.parametrize("role", ["app", "owner", "superuser"])
 async def test_nobody_changes_or_removes_an_act(house: House, addresses, engines, statement: str, role: str) -> None:

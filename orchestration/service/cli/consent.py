@@ -23,7 +23,10 @@ At = Annotated[
 ]
 KnownAt = Annotated[
     str | None,
-    typer.Option("--known-at", help="Only what was recorded by then, ISO 8601 with its zone; today's graph of people."),
+    typer.Option(
+        "--known-at",
+        help="Only what was recorded by then, ISO 8601 with its zone: acts, the graph of people and the rules of then.",
+    ),
 ]
 
 
@@ -53,7 +56,11 @@ def check(
 
     async def work(house: "House") -> "Check":
         async with house.kernel.db.reading() as conn:
-            who = await house.identity.lookup(conn, person)
+            who = await (
+                house.identity.lookup(conn, person)
+                if known is None
+                else house.identity.past.lookup(conn, person, known)
+            )
             return await house.consent.check(conn, who, purpose, channel, at=moment, known_at=known)
 
     found = in_house(work)
