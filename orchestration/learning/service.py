@@ -303,7 +303,7 @@ class Learning:
     async def export(self, conn: Conn, person: PersonId) -> Json:
         """Decisions about her that were imported, with their outcomes."""
         return [
-            {"source": row.source, "at": row.at.isoformat(), "placement": row.placement, "arm": row.arm,
+            {"source": row.source, "subject": row.subject, "at": row.at.isoformat(), "placement": row.placement, "arm": row.arm,
              "outcomes": dict(row.outcomes)}
             for row in await store.of_subjects(conn, await self._subjects(conn, person))
         ]  # fmt: skip

@@ -14,6 +14,8 @@ from consent.requests_endpoints import shown
 from consent.rights import checks, plans
 from consent.rights.checks import Method
 from consent.rights.clockwork import dates
+from consent.rights.processors import troubled
+from consent.rights.processors_store import Letter
 from kernel import paging
 from kernel.canonical import Json
 from kernel.ids import is_id
@@ -73,6 +75,7 @@ async def request(desk: AtDesk, request_id: str) -> View:
         "open": found.state in {State.OPEN, State.IN_PROGRESS},
         "checked": checks.passed(found),
         "methods": list(_METHODS),
+        "letters": [_letter(one) for one in await desk.house.rights.processors.letters(request_id)],
         "repeats": [dict(one) for one in await desk.house.rights.repeats(request_id)],
         "may_extend": found.state in {State.OPEN, State.IN_PROGRESS}
         and found.extended_at is None
@@ -180,6 +183,34 @@ async def revoke(desk: AtDesk, request_id: str) -> Response:
     """She took it back."""
     await desk.house.rights.revoke(request_id, actor=desk.principal.actor)
     return see(f"/console/requests/{request_id}")
+
+
+@page("/processors", "processors.html", Scope.OFFICER)
+async def partners(desk: AtDesk) -> View:
+    """Who gets data from us, who may ask on behalf of people, and letters that somebody must look at."""
+    rights = desk.house.rights
+    letters = [_letter(one) for one in await rights.processors.letters()]
+    return {
+        "processors": [
+            {"name": one.name, "receives": list(one.receives), "purposes": list(one.purposes), "contract": one.contract,
+             "url": one.url, "added_at": one.added_at.isoformat()}
+            for one in await rights.processors.listed()
+        ],
+        "agents": [
+            {"id": one.id, "name": one.name, "added_at": one.added_at.isoformat()} for one in await rights.agents.listed()
+        ],
+        "letters": [one for one in letters if one["trouble"]][:100],
+        "on_their_way": sum(1 for one in letters if one["state"] != "proven"),
+    }  # fmt: skip
+
+
+def _letter(one: Letter) -> dict[str, Json]:
+    return {
+        "id": one.id, "processor": one.processor, "request": one.request, "act": one.act, "state": one.state, "fault": one.fault,
+        "attempts": one.attempts, "made_at": one.made_at.isoformat(), "trouble": troubled(one),
+        "acked_at": one.acked_at.isoformat() if one.acked_at else None,
+        "probed_at": one.probed_at.isoformat() if one.probed_at else None,
+    }  # fmt: skip
 
 
 def _line(desk: AtDesk, one: Request) -> View:

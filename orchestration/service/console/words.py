@@ -163,6 +163,9 @@ METHODS: Final = {
     "contact_link": "a link sent to a contact", "points": "points that match", "login": "a login with password", "document": "a document",
     "declaration": "a signed declaration", "agent": "a registered agent", "second_officer": "the officer who approved",
 }  # fmt: skip
+LETTERS: Final = {
+    "waiting": "On its way", "acknowledged": "Acknowledged", "proven": "Proven", "kept": "Acknowledged, but the data is held still",
+}  # fmt: skip
 CHECKS: Final = {"none": "None is asked", "two_point": "Two points must match", "strong": "A strong one is needed"}
 KINDS: Final = {
     "email": "E-mail address", "phone": "Phone number", "login_id": "Login", "customer_id": "Customer number",
@@ -193,6 +196,11 @@ def kind(code: str) -> str:
 def right(code: str) -> str:
     """What a request asks for."""
     return RIGHTS.get(code, (code, ""))[0]
+
+
+def letter(code: str) -> str:
+    """Where a letter to a processor stands."""
+    return LETTERS.get(code, code.replace("_", " "))
 
 
 def manner(code: str) -> str:

@@ -153,7 +153,7 @@ class Story:
             "profile": f"{her}/profile", "timeline": f"{her}/timeline", "looks": f"{her}/looks",
             "decisions": "/console/decisions", "decision": f"/console/decisions/{self.chosen}",
             "withheld": f"/console/decisions/{self.withheld}", "deliveries": "/console/deliveries",
-            "delivery": f"/console/deliveries/{self.delivery}", "requests": "/console/requests",
+            "delivery": f"/console/deliveries/{self.delivery}", "requests": "/console/requests", "processors": "/console/processors",
             "request": f"/console/requests/{self.request}", "preview": f"/console/requests/{self.request}/preview",
             "log": "/console/log", "entry": f"/console/log/{self.entry}", "staff": "/console/staff",
         }  # fmt: skip

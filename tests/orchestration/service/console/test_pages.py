@@ -42,6 +42,7 @@ SAYS = {
     "profile": ("first name", "Ada", "Permitted purposes now", "marketing.email", "orders"),
     "timeline": ("Order Completed", "plain@email", "Accepted", "revenue"),
     "looks": ("Who looked at this person", "ann"),
+    "processors": ("No processor is noted", "Nobody may ask on behalf of people"),
     "decisions": ("plain@email", "the person never agreed", "rules"),
     "decision": (
         "plain by email",
