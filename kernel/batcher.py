@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from kernel.db import AfterCommitFailed, Conn, Database, DatabaseUnavailable
+from kernel.db import AfterCommitFailed, Conn, Database, DatabaseUnavailable, TransactionConflict
 from kernel.errors import IntegrityError, Unavailable
 from kernel.log import get_logger
 
@@ -18,6 +18,7 @@ R = TypeVar("R")
 
 Flush = Callable[[Conn, list[T]], Awaitable[Sequence[R | Exception]]]
 
+_TRIES = 3  # of a lone item; two transactions that wait for each other rarely meet again
 _log = get_logger("kernel.batcher")
 
 
@@ -40,7 +41,8 @@ class GroupCommit(Generic[T, R]):
 
     ``flush(conn, items)`` does the writes of a group on one connection and answers each item in order: a value, or an
     exception *as a value* for an item that is refused without harm to its neighbours. When ``flush`` or the commit raises,
-    everything was rolled back, and each item is tried again alone, so that only the failing one gets the exception. When
+    everything was rolled back, and each item is tried again alone, so that only the failing one gets the exception; where Postgres
+    ended the transaction in favour of another one, a few times. When
     Postgres is not there (``DatabaseUnavailable``) nothing is tried again: after a lost commit nobody knows whether it happened, so
     every item gets that error, and items must be idempotent for a caller who repeats them.
 
@@ -110,13 +112,16 @@ class GroupCommit(Generic[T, R]):
                 group.append(pair)
         return group
 
-    async def _commit(self, group: list[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _commit(self, group: list[tuple[T, asyncio.Future[R]]], tries: int = _TRIES) -> None:
         try:
             answers = await self._transact([item for item, _ in group])
         except DatabaseUnavailable as fault:
             for _, answer in group:
                 _settle(answer, fault)
         except Exception as fault:  # noqa: BLE001  # broad: handed to the one who submitted, never swallowed
+            if len(group) == 1 and isinstance(fault, TransactionConflict) and tries > 1:
+                await self._commit(group, tries - 1)
+                return
             if len(group) == 1:
                 _settle(group[0][1], fault)
                 return

@@ -6,6 +6,7 @@ are written while there is still something to say; every room erases in one tran
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,12 +26,13 @@ from consent.service import CONTACTS, Consent
 from identity.identifiers import HeldIdentifier
 from identity.service import Identity
 from kernel.canonical import Json
-from kernel.db import Conn
+from kernel.db import Conn, TransactionConflict
 from kernel.holders import PersonalDataHolder
 from kernel.ids import IdentifierId, KeyId, PersonId
 from kernel.kernel import Kernel
 
 REPLAY: Final = "system:erasure-ledger"
+_TRIES: Final = 4  # Postgres ends a deadlock after a second; by then whoever was in the way has gone on
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Erasing:
         # Under every id she ever had: a dump of before a merge holds her under one that is retired now.
         everyone = dict.fromkeys((request.person, *names))
         await asyncio.to_thread(self._ledger.write, request.id, everyone, self._kernel.clock.now())
-        keys, counts = await self._rows(request, person, actor)
+        keys, counts = await self._tried(request, person, actor)
         destroyed = await self._kernel.vault.destroy(keys)
         async with self._kernel.db.transaction() as conn:
             claimed = await rows.get(conn, request.id, claim=True)
@@ -125,6 +127,13 @@ class Erasing:
                 await rows.set_state(conn, request.id, lifecycle.step("replan", claimed.state), None)
                 await note(conn, self._audit, Tag.REQUEST_REPLANNED, claimed, actor, {"right": claimed.right})
 
+    async def _tried(self, request: Request, person: PersonId, actor: str) -> tuple[list[KeyId], dict[str, int]]:
+        """The rows, again while Postgres ends us in favour of somebody who collects about her at the same moment."""
+        for _ in range(_TRIES - 1):
+            with suppress(TransactionConflict):
+                return await self._rows(request, person, actor)
+        return await self._rows(request, person, actor)
+
     async def _rows(self, request: Request, person: PersonId, actor: str) -> tuple[list[KeyId], dict[str, int]]:
         """Every holder erases, in one transaction that also keeps which keys must go; done once, answered again."""
         async with self._kernel.db.transaction() as conn:
@@ -132,9 +141,13 @@ class Erasing:
             assert claimed is not None
             if claimed.counts is not None:
                 return await rows.plan(conn, request.id), dict(claimed.counts)
+            now = self._kernel.clock.now()
+            # First the fence: whoever decides for her, or adds a record to her, now waits for us, and then finds her erased. What was
+            # added before is read below, so that no key of hers is left out.
+            await self._consent.touch(conn, [person])
+            await store.bump(conn, [person], erased_at=now)
             held = (await self._identity.members(conn, [person])).get(person)
             keys = list(held.key_ids) if held else []
-            now = self._kernel.clock.now()
             contacts: list[HeldIdentifier] = []
             if request.suppress:
                 held_now = (await self._identity.identifiers(conn, [person])).get(person, [])
@@ -142,9 +155,6 @@ class Erasing:
                 await store.silence(
                     conn, [self._consent.contact_hash(c.kind, c.value) for c in contacts], now, request.id
                 )
-            # First the fence: whoever decides for her now waits for us, and then finds her erased.
-            await self._consent.touch(conn, [person])
-            await store.bump(conn, [person], erased_at=now)
             live = (await self._identity.current(conn, [request.person])).get(request.person, request.person)
             if live != person:
                 raise RequestState("expected the person to stay who she is, got a merge meanwhile; run it again")

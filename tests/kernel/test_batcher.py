@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.batcher import BatcherClosed, GroupCommit, WrongAnswerCount
-from kernel.db import DatabaseUnavailable, after_commit
+from kernel.db import DatabaseUnavailable, TransactionConflict, after_commit
 from kernel.errors import Conflict
 
 pytestmark = pytest.mark.anyio
@@ -174,3 +174,24 @@ async def test_a_failing_act_after_the_commit_does_not_write_twice(kernel, table
 
     assert await GroupCommit(kernel.db, after).submit(1) == 10
     assert flush.groups == [[1]]
+
+
+@pytest.mark.parametrize(("conflicts", "stands"), [(1, True), (2, True), (3, False)])
+async def test_a_lone_item_that_loses_a_conflict_is_tried_again_a_few_times(kernel, table, conflicts, stands):
+    left = [conflicts]
+
+    async def flush(conn, items):
+        await conn.execute("INSERT INTO kernel.numbers VALUES (%s, 1)", (items[0],))
+        if left[0]:
+            left[0] -= 1
+            raise TransactionConflict("expected the transaction to go through, got another one in its way")
+        return items
+
+    commits = GroupCommit(kernel.db, flush)
+    if stands:
+        assert await commits.submit(5) == 5
+    else:
+        with pytest.raises(TransactionConflict):
+            await commits.submit(5)
+    assert await stored(kernel) == ({5} if stands else set())
+    await commits.close()

@@ -1,5 +1,7 @@
 """The walk of a house that goes on collecting and erasing: what arrives between two readings is no fault, and nobody who left comes back."""
 
+import asyncio
+
 import pytest
 
 from events.log import CollectContext, Source
@@ -103,3 +105,32 @@ async def test_who_is_erased_during_a_walk_is_in_no_edge(house, people):
     async with house.kernel.db.reading() as conn:
         rows = await (await conn.execute("SELECT count(*) AS n FROM identity.edges")).fetchall()
     assert rows[0]["n"] == 0
+
+
+async def test_who_is_active_while_she_is_erased_is_erased_all_the_same(house, people, monkeypatch):
+    """Collection about her and the erasure wait for each other; Postgres ends one of them, and it is done again."""
+    await arrives(house, userId="ada")
+    ada = PersonId(people["ada"])
+    request = await house.rights.open("erasure", ada, actor="person")
+    await house.rights.approve(request.id, actor="staff:b")
+    whole, collecting = house.events.erase, []
+
+    async def meanwhile(conn, person):
+        if not collecting:
+            collecting.append(asyncio.create_task(arrives(house, userId="ada", anonymousId="new")))
+            await asyncio.sleep(0.2)  # until it waits for us
+        return await whole(conn, person)
+
+    monkeypatch.setattr(house.events, "erase", meanwhile)
+    assert (await house.rights.run(request.id, actor="staff:a")).request.state == "fulfilled"
+    await collecting[0]
+    async with house.kernel.db.reading() as conn:
+        gone = await (
+            await conn.execute(
+                "SELECT r.key_id FROM identity.past_members p JOIN identity.records r USING (record_id) WHERE p.person_id = %s",
+                (ada,),
+            )
+        ).fetchall()
+        assert ada not in await house.identity.people(conn)
+    assert len(gone) >= 2
+    assert await house.kernel.vault.unwrap([row["key_id"] for row in gone]) == {}
