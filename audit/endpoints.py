@@ -58,6 +58,12 @@ async def checkpoint(request: Request) -> Response:
     return PlainTextResponse(shown.note, headers={"Cache-Control": "no-cache"})
 
 
+@router.get("/keys", response_class=PlainTextResponse)
+async def keys(request: Request) -> Response:
+    """Every key of the log and whether it holds: a signed note."""
+    return PlainTextResponse(await _audit(request).key_list(), headers={"Cache-Control": "no-cache"})
+
+
 @router.get("/tile/{path:path}", response_class=Response)
 async def tile(request: Request, path: str) -> Response:
     """A tile as C2SP tlog-tiles names it. Entry bundles (`entries/…`) need the scope auditor."""

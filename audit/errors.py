@@ -34,6 +34,13 @@ class LogFork(IntegrityError):
     )
 
 
+class UnknownLogKey(NotFound):
+    """No key of the log has this number."""
+
+    code = "unknown_log_key"
+    remedy = "See the numbers: `candor keys log`."
+
+
 class EntryNotFound(NotFound):
     """No such entry, or it has no place in the tree yet."""
 

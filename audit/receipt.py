@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from audit import merkle, note
+from audit import keylist, merkle, note
 from audit.checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
 from audit.entries import SALT_SIZE, Leaf, Opening, read_leaf
 from audit.errors import InvalidReceipt
+from audit.keylist import KeyState
 from audit.note import VerifierKey
 from kernel.canonical import Json, digest
 from kernel.errors import CandorError, IntegrityError, InvalidInput
@@ -112,15 +113,21 @@ def parse(text: str) -> Receipt:
         ) from fault
 
 
-def verify(receipt: Receipt, key: str | None = None) -> Verdict:
-    """Check everything a receipt claims. `key` is the log's vkey as its reader knows it; without it nothing is trusted."""
+def verify(receipt: Receipt, key: str | None = None, keys: str | None = None) -> Verdict:
+    """Check everything a receipt claims. `key` is the log's vkey as its reader knows it; without it nothing is trusted.
+
+    `keys` is the log's signed list of keys (`GET /audit/keys`): with it, a receipt under another key of the log is trusted too, and one under a revoked key is not.
+    """
     problems: list[str] = []
     leaf = _step(problems, lambda: read_leaf(receipt.leaf))
     shown = _step(problems, lambda: note.parse_key(receipt.key))
-    trusted = key is not None and shown is not None and _step(problems, lambda: note.parse_key(key)) == shown
-    if key is not None and shown is not None and not trusted:
-        problems.append("the receipt was made under another key than the one given")
     lines: list[str] = []
+    given = None if key is None else _step(problems, lambda: note.parse_key(key))
+    trusted = given is not None and given == shown
+    if given is not None and shown is not None and keys is not None:
+        trusted = _listed(shown, given, keys, lines, problems)
+    elif key is not None and shown is not None and not trusted:
+        problems.append("the receipt was made under another key than the one given")
     if shown is not None:
         signed = _step(problems, lambda: verify_checkpoint(receipt.checkpoint, [shown]))
         if signed is not None and _step(problems, lambda: _included(receipt, signed)):
@@ -137,7 +144,25 @@ def verify(receipt: Receipt, key: str | None = None) -> Verdict:
     return Verdict(not problems, trusted and not problems, tuple(lines), tuple(problems), redacted, fingerprint)
 
 
-def verify_file(path: Path, key: str | None = None) -> Verdict:
+def _listed(shown: VerifierKey, given: VerifierKey, keys: str, lines: list[str], problems: list[str]) -> bool:
+    """Whether the list says that the receipt's key holds; what it says, in words."""
+    listed = _step(problems, lambda: keylist.read(keys, given))
+    if listed is None:
+        problems.append("the list of keys is not signed by the key given")
+        return False
+    found = next((one for one in listed if one.key == shown), None)
+    if found is None:
+        problems.append("the receipt was made under a key that is not in the log's list of keys")
+    elif found.state is KeyState.REVOKED:
+        problems.append(
+            f"the receipt was made under a key that was revoked at {found.at} ({found.reason}): ask for a receipt made since, of the same decision"
+        )
+    elif found.state is KeyState.EARLIER:
+        lines.append("signed by an earlier key of this log, which was rotated out and holds")
+    return found is not None and found.state is not KeyState.REVOKED
+
+
+def verify_file(path: Path, key: str | None = None, keys: str | None = None) -> Verdict:
     """`verify` for a file; one that cannot be read is a verdict too."""
     try:
         receipt = parse(path.read_bytes()[: _MAX_FILE + 1].decode())
@@ -147,7 +172,7 @@ def verify_file(path: Path, key: str | None = None) -> Verdict:
         )
         lines = (f"FAILED: {reason}", "not valid")
         return Verdict(ok=False, trusted=False, lines=lines, problems=(reason,), redacted=(), fingerprint="")
-    return verify(receipt, key)
+    return verify(receipt, key, keys)
 
 
 def _read(fields: dict[str, Any]) -> Receipt:

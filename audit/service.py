@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from audit import merkle, receipt, store, tiles
+from audit import keylist, merkle, receipt, store, tiles
 from audit.checkpoint import SignedCheckpoint
 from audit.entries import REDACTED, NewEntry, Opening, Redacted, SealedEntry, read_leaf, seal, unseal
 from audit.errors import EntryNotFound, SubjectKeyGone
+from audit.keylist import LogKey
 from audit.keyring import Keyring
 from audit.note import VerifierKey
 from audit.published import Published
@@ -154,6 +155,30 @@ class Audit:
         async with self._kernel.db.transaction() as conn:
             await self.append(conn, [entry])
         return key
+
+    async def revoke_key(self, number: int, reason: str, *, actor: str) -> str:
+        """Believe a log key no longer, since somebody else may have it; the new list of keys. A checkpoint under another key follows at once.
+
+        Raises:
+            UnknownLogKey: none has this number.
+        """
+        key = await asyncio.to_thread(self._keyring.revoke, number, self._kernel.clock.now(), reason)
+        entry = NewEntry(Tag.LOG_KEY_REVOKED, {}, {"vkey": key.text, "reason": reason}, actor=actor)
+        async with self._kernel.db.transaction() as conn:
+            await self.append(conn, [entry])
+        await self.sequence()
+        return await self.key_list()
+
+    async def keys(self) -> dict[int, LogKey]:
+        """Every key of the log by number, oldest first; makes the first one when there is none."""
+        await asyncio.to_thread(self._keyring.signer)
+        return await asyncio.to_thread(self._keyring.states)
+
+    async def key_list(self) -> str:
+        """The same as a signed note, for those who verify receipts."""
+        keys = await self.keys()
+        signers = await asyncio.to_thread(self._keyring.signers)
+        return keylist.write(self.settings.origin, list(keys.values()), list(signers.values()))
 
     async def verifier_keys(self) -> tuple[VerifierKey, ...]:
         """Every key that checkpoints of this log verify under, oldest first; makes the first one when there is none."""

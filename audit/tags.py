@@ -129,6 +129,7 @@ class Tag(StrEnum):
     KEYS_REMOVED = "keys.removed", "Bytes of destroyed keys left the disk; facts hold counts."
     # the log itself
     LOG_KEY_ROTATED = "log.key_rotated", "Checkpoints are signed by a new key from here on."
+    LOG_KEY_REVOKED = "log.key_revoked", "A key of the log must be believed no longer; facts hold it and the reason."
     LOG_HEARTBEAT = "log.heartbeat", "Nothing else happened for a while; the log lives."
     SYSTEM_STARTED = "system.started", "A Candor process came up; facts hold versions."
     SYSTEM_RESTORED = "system.restored", "A backup was restored and erasures were run again."

@@ -25,6 +25,7 @@ def register(app: Commands) -> None:
     app.add("list")(list_keys)
     app.add("revoke")(revoke)
     app.add("vapid")(vapid)
+    app.add("log")(keys_secrets.log)
     app.add("secrets")(keys_secrets.secrets)
     app.add("rotate")(keys_secrets.rotate)
     app.add("retire")(keys_secrets.retire)

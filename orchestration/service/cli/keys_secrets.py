@@ -15,6 +15,7 @@ from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Json, actor, in_house
 
 if TYPE_CHECKING:
+    from audit.keylist import LogKey
     from kernel.removal import Removed, Told
     from orchestration.service.rotation import Rotated, Standing
     from orchestration.wiring import House
@@ -84,6 +85,40 @@ def retire(name: Annotated[str, typer.Argument(help="Name of a secret, as `cando
 
     in_house(lambda house: rotation.retire(house, name, actor=actor()))
     output.say(f"{name} is destroyed.")
+
+
+def log(
+    rotate: Annotated[bool, typer.Option("--rotate", help="Sign checkpoints with a new key from now on.")] = False,
+    revoke: Annotated[
+        int | None, typer.Option(help="Number of a key that somebody else may have: its secret is destroyed, and verifiers are told.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="With --revoke: why, in words that everybody may read.")] = "",
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """The keys that sign the log's checkpoints, and with them every receipt; the last one that holds signs."""
+    from kernel.errors import InvalidInput
+
+    if (revoke is None) == bool(reason):
+        raise InvalidInput(
+            "expected --revoke and --reason together, got one of them",
+            code="reason_missing",
+            remedy="Say why: whoever verifies an old receipt reads it.",
+        )
+
+    async def work(house: "House") -> "dict[int, LogKey]":
+        if rotate:
+            await house.audit.rotate_key(actor())
+        if revoke is not None:
+            await house.audit.revoke_key(revoke, reason, actor=actor())
+        return await house.audit.keys()
+
+    rows = [(number, one.state, one.key.text, one.at, one.reason) for number, one in in_house(work).items()]
+    if as_json:
+        output.emit_json(
+            [dict(zip(("number", "state", "vkey", "revoked_at", "reason"), row, strict=True)) for row in rows]
+        )
+    else:
+        output.table("Keys of the log", ("number", "state", "key", "revoked", "reason"), rows)
 
 
 def shred(as_json: Json = False) -> None:

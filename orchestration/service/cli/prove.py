@@ -81,12 +81,17 @@ def receipt(
 def verify(
     file: Annotated[Path, typer.Argument(help="A receipt.")],
     key: Annotated[str | None, typer.Option(help="The verifier key you trust (`name+hash+base64`).")] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="With --key: the log's list of keys (GET /audit/keys), for receipts under its other keys."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a receipt offline. Needs no server, no database and no configuration."""
     from audit.receipt import verify_file
 
-    verdict = verify_file(output.existing(file, "a receipt"), key)
+    listed = None if keys is None else output.existing(keys, "a list of keys").read_text(encoding="utf-8")
+    verdict = verify_file(output.existing(file, "a receipt"), key, listed)
     if as_json:
         output.emit_json(verdict)
     else:

@@ -40,6 +40,7 @@ PUBLIC = {
     "OPTIONS /v1/{call}": "a browser asks before it sends; carries no key by design",
     "GET /content/{placement}/variant-{variant}.json": "content of a campaign, the same for everybody, without slots filled",
     "GET /audit/checkpoint": "what the log stands for is public",
+    "GET /audit/keys": "who verifies a receipt needs to know which keys hold",
     "GET /audit/tile/{path:path}": "hashes of the log are public",
     "GET /push/sw.js": "code of every browser that takes pushes",
     "GET /push/subscribe.js": "code of every page that offers pushes",
