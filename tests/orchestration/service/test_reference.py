@@ -205,6 +205,7 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     )
     await ask("GET /v1/subject-requests/{request_id}", f"/v1/subject-requests/{opened['id']}")
     await ask("GET /v1/subject-requests")
+    await ask("GET /v1/rules")
     one = f"/v1/subject-requests/{opened['id']}"
     await ask("POST /v1/subject-requests/{request_id}/check", f"{one}/check", json={"method": "document"})
     await ask("POST /v1/subject-requests/{request_id}/confirm", f"{one}/confirm")
