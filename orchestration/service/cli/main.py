@@ -29,6 +29,7 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "rights": ("rights", "Subject requests: access, erasure and the others."),
     "processor": ("processor", "Those who get data from us, and the letters to them."),
     "agent": ("agent", "Who may ask on behalf of people."),
+    "events": ("events", "What was refused at the door, and once more after a fault was corrected."),
     "learn": ("learn", "Train, evaluate, promote."),
     "retention": ("retention", "What is kept how long; holds."),
     "pipeline": ("pipeline", "The batch walk from records to decisions."),
