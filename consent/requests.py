@@ -42,6 +42,7 @@ from kernel.holders import PersonalDataHolder
 from kernel.ids import IdentifierId, PersonId, RequestId, is_id, new_id
 from kernel.kernel import Kernel
 
+_ROUNDS: Final = 4  # of letters at a time: whoever stops us need not wait for all of them
 _FINISH: Final = "system:start"
 KNOWING: Final = frozenset({Right.ACCESS, Right.CATEGORIES, Right.PORTABILITY, Right.ADMT_ACCESS})
 
@@ -314,8 +315,9 @@ class Rights:
         """What time brings by itself: alarms of clocks, packages whose days are over, letters whose next step is due."""
         await self.clock.watch()
         await self.parcels.tidy()
-        while await self.processors.work():
-            continue
+        for _ in range(_ROUNDS):
+            if not await self.processors.work():
+                break
 
     async def finish(self) -> list[RequestId]:
         """End erasures that a crash broke off after the rows were gone and before the keys were; asked at every start."""

@@ -5,6 +5,7 @@ nobody acknowledged in time, and a processor that acknowledged and kept the data
 `candor rights letters`. Whom a letter is about is sealed under a key of its own, which is destroyed when the probe finds nothing.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -47,7 +48,7 @@ _WAITS: Final = tuple(timedelta(minutes=one) for one in (1, 5, 30, 120, 360))  #
 _ESCALATE_AFTER: Final = timedelta(hours=24)
 _LEASE: Final = timedelta(minutes=5)
 _TIMEOUT: Final = httpx.Timeout(10.0)
-_BATCH: Final = 20
+_BATCH: Final = 8  # at the same time: a stop waits for one timeout at most
 _TABLE, _COLUMN = "consent.letters", "words"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _ACTOR: Final = "system:post"
@@ -159,12 +160,10 @@ class Processors:
         async with self._kernel.db.transaction() as conn:
             due = await rows.claim(conn, now, now + _LEASE, limit)
             known = {one.name: one for one in await rows.listed(conn, removed=True)} if due else {}
-        moved = []
-        if due:
-            async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client:
-                for letter in due:
-                    moved.append(await self._step(client, letter, known[letter.processor]))  # noqa: PERF401 - each waits for an answer
-        return moved
+        if not due:
+            return []
+        async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client:
+            return await asyncio.gather(*(self._step(client, one, known[one.processor]) for one in due))
 
     async def _step(self, client: httpx.AsyncClient, letter: Letter, to: Processor) -> Letter:
         body = await self._opened(letter)

@@ -1,7 +1,8 @@
 """`candor rights …`: subject requests from opening to done. Approving needs a second member of staff, who logs in."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kernel.removal import Removed
     from orchestration.wiring import House
 
+_Word = TypeVar("_Word", bound=StrEnum)
 RequestId = Annotated[str, typer.Argument(help="Id of the request (req_…).")]
 
 
@@ -61,13 +63,14 @@ def open_request(
     as_json: Json = False,
 ) -> None:
     """Open a request; the clock starts."""
+    from consent.lifecycle import Manner
+
+    how = _word(Manner, manner, "--manner")
 
     async def work(house: "House") -> "Request":
-        from consent.lifecycle import Manner
-
         about = {name: value for name, value in (("purpose", purpose), ("channel", channel)) if value is not None}
         return await house.rights.open(
-            right, person, actor=actor(), regime=regime, suppress=suppress, manner=Manner(manner), about=about,
+            right, person, actor=actor(), regime=regime, suppress=suppress, manner=how, about=about,
             correction=_correction(correct) if correct else None,
         )  # fmt: skip
 
@@ -221,10 +224,11 @@ def check(
     """Note what came of looking at who asks."""
     from consent.rights.checks import Method
 
+    looked = _word(Method, method, "--method")
     shown = evidence.read_bytes() if evidence is not None else None
     noted = in_house(
         lambda house: house.rights.check(
-            request, Method(method), actor=actor(), passed=passed, evidence=shown, points=point or ()
+            request, looked, actor=actor(), passed=passed, evidence=shown, points=point or ()
         )
     )
     if evidence is not None:
@@ -261,7 +265,8 @@ def deny(
     """Refuse, with a reason."""
     from consent.lifecycle import Denial
 
-    _print(in_house(lambda house: house.rights.deny(request, actor=actor(), reason=Denial(reason))), as_json=as_json)
+    because = _word(Denial, reason, "--reason")
+    _print(in_house(lambda house: house.rights.deny(request, actor=actor(), reason=because)), as_json=as_json)
 
 
 def watch(as_json: Json = False) -> None:
@@ -273,6 +278,13 @@ def watch(as_json: Json = False) -> None:
         output.table("Alarms", ("request", "percent", "due"), [(one.request, one.percent, one.due_on) for one in found])
     if any(one.percent >= 100 for one in found):
         raise typer.Exit(1)
+
+
+def _word(words: type[_Word], given: str, option: str) -> _Word:
+    """The word of a list that was typed; wrong usage otherwise."""
+    if given not in {one.value for one in words}:
+        raise typer.BadParameter(f"expected one of {', '.join(words)}", param_hint=option)
+    return words(given)
 
 
 def _correction(given: list[str]) -> "Correction":

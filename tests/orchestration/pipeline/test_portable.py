@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import redis
 
+from consent.errors import HolderMissing
 from consent.rights.bundle import faults
 from consent.rights.checks import Method
 from events import mapping
@@ -19,6 +20,7 @@ from orchestration.wiring import build
 from tests.orchestration.pipeline.conftest import NOW
 
 EMAIL = "ada@example.org"
+ROOMS = {"identity", "consent", "events", "profiles", "channels", "explain", "learning", "decision", "triggers"}
 pytestmark = pytest.mark.anyio
 
 
@@ -78,6 +80,19 @@ async def test_the_bundle_goes_through_the_importer_and_says_the_same(engines, k
         handed = outcome.handed
         bundle = unseal(handed.parcel, handed.code, handed.id)
         before = await told(house, EMAIL)
+        # Every room was asked, and what was planted in them came back.
+        assert set(outcome.package.holdings) == ROOMS
+        assert outcome.package.unreachable == ()
+        found = outcome.package.categories
+        assert (found["identity"]["records"], found["events"]["events"], found["consent"]["acts"]) == (
+            2,
+            2,
+            1,
+        )  # her row, and what the events were told under
+        del house.rights._registered["events"]  # an edge of the walk is gone
+        again = await house.rights.open("access", f"email:{EMAIL}", actor="person", check=Method.LOGIN)
+        with pytest.raises(HolderMissing, match="events"):
+            await house.rights.run(again.id, actor="staff:a")
     assert faults(bundle) == []
     folder = tmp_path / "along"
     with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
