@@ -16,7 +16,6 @@ from importlib.resources import files
 from typing import Final
 from urllib.parse import urlsplit
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -25,6 +24,7 @@ from channels.content import Content, missing_variable
 from channels.errors import Unrenderable
 from channels.links import MessageLinks
 from kernel.ids import DecisionId, DeliveryId
+from kernel.yaml_text import read_yaml
 
 CLIP_BYTES: Final = 102 * 1024  # Gmail cuts a message off here, and with it the footer that the law asks for (A35)
 VALUE_CHARS: Final = 200  # a slot is a name or a thing; anything longer is an attack or an accident
@@ -77,7 +77,7 @@ def _pages(*, html: bool) -> Environment:
 @cache
 def wording() -> Mapping[str, Mapping[str, str]]:
     """The words around a message, per locale."""
-    parsed: Mapping[str, Mapping[str, str]] = yaml.safe_load(
+    parsed: Mapping[str, Mapping[str, str]] = read_yaml(
         files("channels").joinpath("templates/email/wording.yaml").read_text(encoding="utf-8")
     )
     return parsed

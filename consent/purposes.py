@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consent.errors import PurposesInvalid, UnknownPurpose
+from kernel.yaml_text import read_yaml
 
 SHIPPED: Final = Path(__file__).parent / "data" / "purposes.yaml"
 DEFAULT: Final = "default"
@@ -221,7 +222,7 @@ def read(path: Path) -> object:
         PurposesInvalid: it cannot be read; the message names it.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_yaml(path.read_text(encoding="utf-8"))
     except OSError as fault:
         raise PurposesInvalid(f"expected a readable file {path.name}, got {fault.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as fault:

@@ -14,10 +14,10 @@ from importlib.resources import files
 from math import isnan
 from typing import Final, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from explain.facts import FeatureValue, Provenance
+from kernel.yaml_text import read_yaml
 
 UNNAMED: Final = "unnamed"
 OTHER: Final = "other"
@@ -52,7 +52,7 @@ class Concept:
 @cache
 def rules() -> tuple[ConceptRule, ...]:
     """The shipped grouping, read once."""
-    words = yaml.safe_load(files("explain").joinpath("concepts.yaml").read_text(encoding="utf-8"))
+    words = read_yaml(files("explain").joinpath("concepts.yaml").read_text(encoding="utf-8"))
     return tuple(TypeAdapter(list[ConceptRule]).validate_python(words))
 
 

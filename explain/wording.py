@@ -10,7 +10,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
 
-import yaml
+from kernel.yaml_text import read_yaml
 
 LOCALES: Final = ("en", "de")
 _DAYS_MONTH: Final = 30
@@ -62,7 +62,7 @@ def words(locale: str) -> Words:
     """The words of a locale; `de-AT` reads as `de`, anything unknown as `en`."""
     language = locale.replace("_", "-").split("-", maxsplit=1)[0].lower()
     language = language if language in LOCALES else "en"
-    tree = yaml.safe_load(files("explain").joinpath(f"wording/{language}.yaml").read_text(encoding="utf-8"))
+    tree = read_yaml(files("explain").joinpath(f"wording/{language}.yaml").read_text(encoding="utf-8"))
     return Words(language, dict(_flat(tree, "")))
 
 

@@ -1,7 +1,9 @@
 """Time as an argument. What leaves is always an aware UTC ``datetime``; nothing else in Candor asks the wall clock."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Protocol
+from zoneinfo import available_timezones
 
 from kernel.errors import InvalidInput
 
@@ -42,3 +44,9 @@ class FrozenClock:
             raise InvalidInput(msg, code="clock_backwards", remedy="Make a new FrozenClock for an earlier time.")
         self._now += by
         return self._now
+
+
+@cache
+def zones() -> frozenset[str]:
+    """The names of the IANA time zones of this machine; looked up once, since that walks through every file of the database."""
+    return frozenset(available_timezones())

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, cast
-from zoneinfo import available_timezones
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kernel.canonical import Json, digest
+from kernel.clock import zones
+from kernel.yaml_text import read_yaml
 from profiles.errors import DeclarationInvalid
 
 SHIPPED: Final = Path(__file__).parent / "data" / "features.yaml"
@@ -89,7 +90,7 @@ class Feature(BaseModel):
         faults = sorted(needed - given - _DEFAULTED) + sorted(given - needed - allowed)
         if len({v.strip().lower() for v in self.values}) != len(self.values):
             faults.append("values (twice the same)")
-        if self.zone is not None and self.zone not in available_timezones():
+        if self.zone is not None and self.zone not in zones():
             faults.append("zone (no such time zone)")
         if faults:
             raise ValueError(f"{self.take} and {', '.join(faults)} do not go together")
@@ -181,7 +182,7 @@ def load(file: Path | None = None) -> Declared:
 def parse(text: str, *, name: str = "features") -> Declared:
     """The declarations in a YAML text."""
     try:
-        return Declared.model_validate(yaml.safe_load(text))
+        return Declared.model_validate(read_yaml(text))
     except yaml.YAMLError:
         raise DeclarationInvalid(f"expected YAML in {name}, got text that is none") from None
     except ValidationError as fault:

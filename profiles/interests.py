@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from events.log import Event
 from kernel.canonical import Json
+from kernel.yaml_text import read_yaml
 from profiles.behaviour import number
 from profiles.profile import UnifiedProfile
 
@@ -81,7 +81,7 @@ class Interest:
 @cache
 def rules(file: Path = SHIPPED) -> Rules:
     """The declared deeds."""
-    return Rules.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    return Rules.model_validate(read_yaml(file.read_text(encoding="utf-8")))
 
 
 def deeds(profile: UnifiedProfile, declared: Rules) -> list[Deed]:

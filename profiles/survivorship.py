@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from kernel.yaml_text import read_yaml
 from profiles.errors import DeclarationInvalid
 from profiles.trait import Trait
 
@@ -79,7 +80,7 @@ def load(file: Path | None = None) -> Survivorship:
     """
     path = file or SHIPPED
     try:
-        return Survivorship.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Survivorship.model_validate(read_yaml(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as fault:
         raise DeclarationInvalid(f"expected readable YAML in {path.name}, got {type(fault).__name__}") from None
     except ValidationError as fault:

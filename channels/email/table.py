@@ -6,11 +6,11 @@ Enters: the shipped file. Leaves: `TABLE`. A status, an event or a reason for a 
 from pathlib import Path
 from typing import Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from channels.connector import Answer
 from channels.ledger import Receipt
+from kernel.yaml_text import read_yaml
 
 SHIPPED: Final = Path(__file__).parent / "data" / "sendgrid.yaml"
 
@@ -61,4 +61,4 @@ class Table(_Strict):
 
 
 _OTHER: Final = Drop(code="other")
-TABLE: Final = Table.model_validate(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+TABLE: Final = Table.model_validate(read_yaml(SHIPPED.read_text(encoding="utf-8")))

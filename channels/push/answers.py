@@ -12,10 +12,10 @@ from importlib.resources import files
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from channels.connector import Answer, Outcome
+from kernel.yaml_text import read_yaml
 
 VAPID_REFUSED: Final = "vapid_refused"
 _LONGEST_WAIT: Final = (
@@ -47,7 +47,7 @@ class Judged:
 def table() -> tuple[Line, ...]:
     """The lines in order."""
     text = files("channels").joinpath("push/data/answers.yaml").read_text(encoding="utf-8")
-    return TypeAdapter(tuple[Line, ...]).validate_python(yaml.safe_load(text))
+    return TypeAdapter(tuple[Line, ...]).validate_python(read_yaml(text))
 
 
 def judge(status: int, headers: Mapping[str, str], now: datetime, *, otherwise: str) -> Judged:

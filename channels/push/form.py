@@ -11,7 +11,6 @@ from importlib.resources import files
 from typing import Final
 
 import orjson
-import yaml
 
 from channels import rendering
 from channels.connector import Message
@@ -20,6 +19,7 @@ from channels.errors import Unrenderable
 from channels.links import MessageLinks
 from channels.push.encryption import TEXT_BYTES, topic
 from channels.rendering import Envelope, Sender, words_of
+from kernel.yaml_text import read_yaml
 
 TITLE_CHARS: Final = 120  # systems show about fifty
 URL_CHARS: Final = 1500  # with our own links it leaves room for words
@@ -30,7 +30,7 @@ _LEAST_BODY: Final = 40  # characters; with less room than this the message says
 @cache
 def wording() -> Mapping[str, Mapping[str, str]]:
     """The words around a message, per locale."""
-    parsed: Mapping[str, Mapping[str, str]] = yaml.safe_load(
+    parsed: Mapping[str, Mapping[str, str]] = read_yaml(
         files("channels").joinpath("push/wording.yaml").read_text(encoding="utf-8")
     )
     return parsed

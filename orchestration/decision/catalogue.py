@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from kernel.canonical import Json, canonical, digest
 from kernel.errors import Problem
+from kernel.yaml_text import read_yaml
 from orchestration.decision.errors import CatalogueInvalid, UnknownPlacement
 from orchestration.decision.parts import Channel, Name, Names, Part, Seconds, Words, listed, nearest
 from orchestration.decision.sourcing import Audience, BundleRule, ItemRules, SourceRule
@@ -224,7 +225,7 @@ def parse(text: str) -> Catalogue:
         CatalogueInvalid: not YAML, unknown keys, missing or impossible values; one problem per place.
     """
     try:
-        raw = yaml.safe_load(text)
+        raw = read_yaml(text)
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "an unknown line"

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import yaml
+from kernel.yaml_text import read_yaml
 
 _FILE: Final = Path(__file__).parent / "data" / "sections.yaml"
 _DEFAULT: Final = "en"
@@ -16,7 +16,7 @@ _DEFAULT: Final = "en"
 
 @cache
 def _wording() -> Mapping[str, Mapping[str, str]]:
-    parsed: Mapping[str, Mapping[str, str]] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+    parsed: Mapping[str, Mapping[str, str]] = read_yaml(_FILE.read_text(encoding="utf-8"))
     return parsed
 
 

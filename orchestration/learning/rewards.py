@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kernel.canonical import Json, digest
+from kernel.yaml_text import read_yaml
 from orchestration.learning.errors import RewardsInvalid
 
 SHIPPED: Final = Path(__file__).parent / "data" / "rewards.yaml"
@@ -162,7 +163,7 @@ def load(file: Path | None = None) -> RewardTable:
 def parse(text: str, *, name: str = "rewards") -> RewardTable:
     """The table that a YAML text declares."""
     try:
-        return RewardTable.model_validate(yaml.safe_load(text))
+        return RewardTable.model_validate(read_yaml(text))
     except yaml.YAMLError:
         raise RewardsInvalid(f"expected YAML in {name}, got text that is none") from None
     except ValidationError as fault:

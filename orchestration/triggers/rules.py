@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from kernel.canonical import Json, digest
 from kernel.errors import Problem
+from kernel.yaml_text import read_yaml
 from orchestration.decision.parts import Channel, Name, Part, listed, nearest
 from orchestration.triggers.errors import TriggersInvalid, UnknownTrigger
 from orchestration.triggers.lines import Lines
@@ -268,7 +269,7 @@ def parse(text: str) -> Rules:
     """
     try:
         lines = Lines.of(text)
-        raw = yaml.safe_load(text)
+        raw = read_yaml(text)
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "an unknown line"

@@ -7,11 +7,12 @@ after the gap, one that happens twice is the first (spec channels.A29).
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadCronError, croniter
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
+from kernel.clock import zones
 from orchestration.decision.parts import Part, Seconds
 
 _SHORT: Final[TypeAdapter[int]] = TypeAdapter(Seconds)
@@ -38,7 +39,7 @@ def _bounded(value: timedelta) -> timedelta:
 
 
 def _zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in zones():
         msg = "expected an IANA time zone such as Europe/Berlin"
         raise ValueError(msg)
     return value

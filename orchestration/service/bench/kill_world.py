@@ -17,6 +17,7 @@ import yaml
 from audit.access.principal import Scope
 from events import mapping
 from events.log import Source
+from kernel.yaml_text import read_yaml
 from orchestration.demo import behaviour
 from orchestration.demo import world as demo
 from orchestration.demo.behaviour import Happening
@@ -150,7 +151,7 @@ def _choice(kind: str, key: str, body: Mapping[str, Any], secret: str) -> Job:
 
 def _with_news(text: str) -> str:
     """The demo's catalogue with one placement more: a letter to everybody, twice a week at most, no holdout."""
-    catalogue = yaml.safe_load(text)
+    catalogue = read_yaml(text)
     catalogue["placements"].append(
         {
             "name": NEWS, "purpose": "marketing.email", "personalize_under": "marketing.personalize", "channels": ["email"],

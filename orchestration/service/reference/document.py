@@ -11,7 +11,6 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final, cast
 
-import yaml
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
@@ -19,6 +18,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict
 
 from audit.access.endpoints import Guard
+from kernel.yaml_text import read_yaml
 from orchestration.service.reference import problems
 from orchestration.service.reference.shapes import shape
 
@@ -212,13 +212,13 @@ def _described(package: str) -> Mapping[str, Operation]:
     place = files(package) / "reference.yaml"
     if not place.is_file():
         return {}
-    return {name: Operation(**entry) for name, entry in yaml.safe_load(place.read_text(encoding="utf-8")).items()}
+    return {name: Operation(**entry) for name, entry in read_yaml(place.read_text(encoding="utf-8")).items()}
 
 
 @cache
 def _about() -> About:
     place = files(__package__) / "about.yaml"
-    return About(**cast("dict[str, Any]", yaml.safe_load(place.read_text(encoding="utf-8"))))
+    return About(**cast("dict[str, Any]", read_yaml(place.read_text(encoding="utf-8"))))
 
 
 def _or(names: Sequence[str]) -> str:
