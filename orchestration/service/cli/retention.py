@@ -18,6 +18,7 @@ def register(app: Commands) -> None:
     app.add("hold")(hold)
     app.add("lift")(lift)
     app.add("holds")(holds)
+    app.add("columns")(columns)
 
 
 def run(
@@ -30,6 +31,20 @@ def run(
         output.emit_json({"dry_run": dry_run, **output.plain(report)})
         return
     _tell(report, dry=dry_run)
+
+
+def columns(as_json: Json = False) -> None:
+    """Every stored column: what kind of thing, what for, on which basis, until when. Stand-alone: no store."""
+    from consent.columns import load as read
+    from consent.schedule import load as schedule
+    from orchestration.settings import load
+
+    found = read(schedule(load().consent.retention_file))
+    if as_json:
+        output.emit_json(found)
+        return
+    rows = [(one.table, one.column, one.category, one.purpose, one.basis, one.until) for one in found]
+    output.table("Columns", ("table", "column", "category", "for", "basis", "until"), rows)
 
 
 def hold(
