@@ -100,7 +100,7 @@ class Ingest:
                         received_at=reject.context.received_at or at,
                         pointer=reject.pointer,
                         reason=reject.reason,
-                        subjects=[self._vault.blind_index(i.kind, i.value) for i in reject.identifiers],
+                        subjects=[x for i in reject.identifiers for x in self._vault.blind_indexes(i.kind, i.value)],
                         key_id=key_id,
                         words=keys[key_id].seal("events.dead_letters", "words", key_id, words),
                     )

@@ -68,4 +68,6 @@ class Keeping:
 
     async def _indexes(self, conn: Conn, term: Term) -> list[bytes]:
         held = await self._identity.identifiers(conn, sorted(term.people)) if term.people else {}
-        return [self._kernel.vault.blind_index(one.kind, one.value) for ids in held.values() for one in ids]
+        return [
+            x for ids in held.values() for one in ids for x in self._kernel.vault.blind_indexes(one.kind, one.value)
+        ]

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
 import orjson
 
@@ -22,6 +22,8 @@ from kernel.canonical import Json
 from kernel.ids import KeyId
 from kernel.kernel import Kernel
 from kernel.vault import KeyDestroyed, SubjectKey
+
+_PAGE: Final = 500
 
 
 async def replay(
@@ -67,6 +69,28 @@ async def _replayed(
             (outcome,) = await ingest.take(conn, [arrival])
     await kernel.vault.destroy([letter.key_id])
     return outcome
+
+
+async def index(kernel: Kernel, sources: dict[str, Source], limits: Limits) -> int:
+    """Give every letter that opens the blind indexes of its identifiers under every secret that counts; how many letters."""
+    after, done = 0, 0
+    while True:
+        async with kernel.db.reading() as conn:
+            page = await store.letters(conn, None, after, _PAGE)
+        if not page:
+            return done
+        keys = await kernel.vault.unwrap([letter.key_id for letter in page])
+        async with kernel.db.transaction() as conn:
+            for letter in page:
+                key, declared = keys.get(letter.key_id), sources.get(letter.source)
+                if key is None or declared is None:
+                    continue
+                item, context = _opened(letter, key)
+                read = arrive(item, declared, context, letter.received_at, vault=kernel.vault, limits=limits)
+                held = [x for i in read.identifiers for x in kernel.vault.blind_indexes(i.kind, i.value)]
+                await store.index_letter(conn, letter.letter_id, held)
+                done += 1
+        after = page[-1].letter_id
 
 
 def _opened(letter: Letter, key: SubjectKey) -> tuple[Json, CollectContext]:

@@ -202,6 +202,13 @@ class Events:
             declared = await store.sources(conn)
         return await letters.replay(self._kernel, self._ingest, declared, self.limits, source=source, limit=limit)
 
+    async def index_letters(self) -> int:
+        """Write the blind indexes of dead letters anew, under every index secret that counts; how many letters."""
+        await self._ready()
+        async with self._kernel.db.reading() as conn:
+            declared = await store.sources(conn)
+        return await letters.index(self._kernel, declared, self.limits)
+
     async def refusals(self, conn: Conn) -> list[tuple[str, date, str, int]]:
         """(source, day, reason, count): all that is left of events that were refused."""
         return await store.refusals(conn)
@@ -313,7 +320,7 @@ class Events:
         if members is None:
             return 0
         held = (await self._identity.identifiers(conn, [person])).get(person, [])
-        indexes = [self._kernel.vault.blind_index(one.kind, one.value) for one in held]
+        indexes = [x for one in held for x in self._kernel.vault.blind_indexes(one.kind, one.value)]
         rows, keys = await store.erase(conn, members.records, indexes)
         await self._consent.shredder.doom(conn, keys)
         return rows

@@ -311,6 +311,13 @@ async def letters(conn: Conn, source: str | None, after: int, limit: int) -> lis
     ]  # fmt: skip
 
 
+async def index_letter(conn: Conn, letter_id: int, subjects_: Sequence[bytes]) -> None:
+    """Replace the blind indexes of a letter."""
+    await conn.execute(
+        "UPDATE events.dead_letters SET subjects = %b WHERE letter_id = %b", (list(subjects_), letter_id)
+    )
+
+
 async def drop_letters(conn: Conn, ids: Sequence[int]) -> int:
     """Remove letters that were taken, or can never be opened again; how many of them were still there."""
     cursor = await conn.execute("DELETE FROM events.dead_letters WHERE letter_id = ANY(%b::bigint[])", (list(ids),))

@@ -11,6 +11,7 @@ from typing import Final
 
 from identity import graph_store, store
 from identity.identifiers import Identifier
+from identity.index import Index, made
 from identity.people import Carried, Holders
 from identity.records import NewRecord, content, pack, row_name
 from identity.sealing import seal_body, seal_value
@@ -61,9 +62,9 @@ class Collector:
         self._settings = settings
         self.on_stored: list[IdentifiersStored] = []
 
-    def index(self, identifier: Identifier) -> tuple[str, bytes]:
+    def index(self, identifier: Identifier) -> Index:
         """How the store finds an identifier: kind and blind index."""
-        return identifier.kind, self._vault.blind_index(identifier.kind, identifier.value)
+        return made(identifier.kind, self._vault.named_indexes(identifier.kind, identifier.value))
 
     def row(self, source: str, source_key: str) -> bytes:
         """How the store finds a row of a source: a keyed hash."""
@@ -89,17 +90,16 @@ class Collector:
             rows = []
             for identifier, key in zip(missing, keys, strict=True):
                 new = new_id("idn")
-                kind, index = index_of[identifier]
-                rows.append((new, kind, index, key.id, seal_value(key, new, identifier.value)))
+                rows.append((new, index_of[identifier], key.id, seal_value(key, new, identifier.value)))
             inserted = await store.insert_identifiers(conn, rows, self._clock.now())
-            known |= {(kind, index): new for new, kind, index, _, _ in rows if new in inserted}
+            known |= {index: new for new, index, _, _ in rows if new in inserted}
             stored = {row[0]: i for row, i in zip(rows, missing, strict=True) if row[0] in inserted}
             for told in self.on_stored:
                 await told(conn, stored)
             if lost := [row for row in rows if row[0] not in inserted]:
                 # Somebody else stored them meanwhile: theirs hold, our keys have sealed nothing that lasts.
-                await self._vault.destroy(row[3] for row in lost)
-                known |= await store.find_identifiers(conn, [(kind, index) for _, kind, index, _, _ in lost])
+                await self._vault.destroy(row[2] for row in lost)
+                known |= await store.find_identifiers(conn, [index for _, index, _, _ in lost])
         return {i: known[index] for i, index in index_of.items()}
 
     async def _keys(self, count: int) -> list[SubjectKey]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from identity import evidence_store, graph_store, store
-from identity.hot_index import Index
+from identity.index import Index
 from identity.people import Change
 from identity.records import SourceRecord
 from kernel.canonical import Json

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
+from identity.index import Index
 from identity.settings import IdentitySettings
 from kernel.cache import Cache, CacheUnavailable
 from kernel.ids import PersonId, RecordId
 from kernel.log import get_logger
 
-Index = tuple[str, bytes]
 Held = Mapping[PersonId, RecordId]
 
 _MOST: Final = 50  # an identifier of more people is answered by Postgres: it names nobody anyway
@@ -60,7 +60,7 @@ class HotIndex:
 
 
 def _key(index: Index) -> str:
-    return f"idx:{index[0]}:{index[1].hex()}"
+    return f"idx:{index.kind}:{index.current.hex()}"
 
 
 def _pack(held: Held) -> bytes:

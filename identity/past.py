@@ -13,8 +13,8 @@ from typing import Final
 
 from identity import past_store, store
 from identity.errors import AmbiguousContact, PastUnknown, PersonNotFound
-from identity.hot_index import Index
 from identity.identifiers import Identifier, parse_contact
+from identity.index import Index
 from identity.past_store import Moment
 from identity.settings import IdentitySettings
 from kernel.db import Conn

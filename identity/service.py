@@ -19,8 +19,10 @@ from identity.aging import Aging
 from identity.collecting import Collector
 from identity.counts import Counts
 from identity.errors import AmbiguousContact, PersonNotFound
-from identity.hot_index import HotIndex, Index
+from identity.hot_index import HotIndex
 from identity.identifiers import HeldIdentifier, Identifier, parse_contact
+from identity.index import Index
+from identity.indexing import Indexing
 from identity.linkage_files import LinkageFiles
 from identity.past import Past
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
@@ -64,6 +66,7 @@ class Identity:
         self.settings = settings or IdentitySettings()
         self._collector = Collector(kernel, self.settings)
         self._hot = HotIndex(kernel.cache, self.settings)
+        self.indexing = Indexing(kernel, self._collector, self._hot)
         self.linkage = LinkageFiles(kernel.settings.data_dir)
         self.counts = Counts(self.settings)
         self.past = Past(self.settings, self._collector.index)
@@ -110,20 +113,21 @@ class Identity:
 
     async def resolve(self, conn: Conn, subjects: Sequence[Sequence[Identifier]]) -> list[Resolution]:
         """Who each subject is, by the strongest identifier that names one person; one query for all."""
-        wanted = list({self._collector.index(i) for subject in subjects for i in subject})
-        found = await self._ask(conn, wanted)
-        return [self._decide(subject, found) for subject in subjects]
+        index_of = {i: self._collector.index(i) for subject in subjects for i in subject}
+        found = await self._ask(conn, list(dict.fromkeys(index_of.values())))
+        return [self._decide(subject, found, index_of) for subject in subjects]
 
     async def resolve_hot(self, subjects: Sequence[Sequence[Identifier]]) -> list[Resolution]:
         """The same through the hot index, from Postgres where it is cold. Advises: what is committed on it is fenced."""
-        wanted = list({self._collector.index(i) for subject in subjects for i in subject})
+        index_of = {i: self._collector.index(i) for subject in subjects for i in subject}
+        wanted = list(dict.fromkeys(index_of.values()))
         found = dict(await self._hot.read(wanted))
         if cold := [index for index in wanted if index not in found]:
             async with self._kernel.db.reading() as conn:
                 asked = await self._ask(conn, cold)
             await self._hot.write(asked)
             found |= asked
-        return [self._decide(subject, found) for subject in subjects]
+        return [self._decide(subject, found, index_of) for subject in subjects]
 
     async def rebuild_index(self) -> int:
         """Forget the hot index; it fills from Postgres as it is asked. The number of entries dropped."""
@@ -131,17 +135,7 @@ class Identity:
 
     async def fill_index(self) -> int:
         """Write the whole hot index from Postgres, before anybody asks; the number of identifiers that people hold."""
-        after, filled = "", 0
-        async with self._kernel.db.reading() as conn:
-            while page := await store.held_page(conn, after, _PAGE):
-                found: dict[Index, dict[PersonId, RecordId]] = defaultdict(dict)
-                for hit in page:
-                    if hit.person is not None and hit.record is not None:
-                        found[hit.kind, hit.index][hit.person] = hit.record
-                await self._hot.write(found)
-                filled += len(found)
-                after = page[-1].id
-        return filled
+        return await self.indexing.fill_hot()
 
     async def lookup(self, conn: Conn, person_or_contact: str) -> PersonId:
         """The live person behind ``per_…`` (redirects followed) or ``kind:value``.
@@ -373,13 +367,18 @@ class Identity:
         found: dict[Index, dict[PersonId, RecordId]] = {index: {} for index in wanted}
         for hit in await store.resolve(conn, wanted) if wanted else ():
             if hit.person is not None and hit.record is not None:
-                found[hit.kind, hit.index][hit.person] = hit.record
+                found[hit.index][hit.person] = hit.record
         return found
 
-    def _decide(self, subject: Sequence[Identifier], found: Mapping[Index, Mapping[PersonId, RecordId]]) -> Resolution:
+    def _decide(
+        self,
+        subject: Sequence[Identifier],
+        found: Mapping[Index, Mapping[PersonId, RecordId]],
+        index_of: Mapping[Identifier, Index],
+    ) -> Resolution:
         hits: dict[str, dict[PersonId, RecordId]] = defaultdict(dict)
         for identifier in subject:
-            hits[identifier.kind].update(found[self._collector.index(identifier)])
+            hits[identifier.kind].update(found[index_of[identifier]])
         return decide(hits, self.settings)
 
     async def _open(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from identity.index import Index
 from identity.people import Carried
 from kernel.db import Conn
 from kernel.ids import IdentifierId, KeyId, PersonId, RecordId
@@ -18,6 +19,9 @@ _GRAPH_LOCK: Final = (
     0x6964656E74697479  # "identity": one advisory lock; joining is shared, publishing and erasing exclusive
 )
 _CHUNK: Final = 10_000  # rows in one statement: bounded memory on both sides
+
+
+COLUMN: Final = {False: "index", True: "index_even"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,7 @@ class SealedIdentifier:
 class Hit:
     """A wanted identifier that is stored; ``person`` and ``record`` (the newest) are None when no record carries it."""
 
-    kind: str
-    index: bytes
+    index: Index
     id: IdentifierId
     person: PersonId | None
     record: RecordId | None
@@ -156,34 +159,50 @@ async def insert_records(conn: Conn, rows: Sequence[RecordRow], at: datetime) ->
     return inserted
 
 
-async def find_identifiers(conn: Conn, wanted: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], IdentifierId]:
-    """Stored ids of (kind, blind index)."""
-    found: dict[tuple[str, bytes], IdentifierId] = {}
+async def find_identifiers(conn: Conn, wanted: Sequence[Index]) -> dict[Index, IdentifierId]:
+    """Stored ids of blind indexes."""
+    found: dict[Index, IdentifierId] = {}
     for start in range(0, len(wanted), _CHUNK):
         part = wanted[start : start + _CHUNK]
-        cursor = await conn.execute(
-            "SELECT i.kind, i.index, i.identifier_id FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
-            " JOIN identity.identifiers i ON i.kind = w.kind AND i.index = w.index",
-            ([k for k, _ in part], [x for _, x in part]),
-        )
-        found.update({(r["kind"], bytes(r["index"])): r["identifier_id"] async for r in cursor})
+        for column, asked in _columns(part):
+            rest = {key: one for key, one in asked.items() if one not in found}
+            cursor = await conn.execute(
+                f"SELECT i.kind, i.{column} AS index, i.identifier_id FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
+                f" JOIN identity.identifiers i ON i.kind = w.kind AND i.{column} = w.index",
+                ([k for k, _ in rest], [x for _, x in rest]),
+            )
+            found.update({rest[r["kind"], bytes(r["index"])]: r["identifier_id"] async for r in cursor})
     return found
 
 
+def _columns(wanted: Sequence[Index]) -> list[tuple[str, dict[tuple[str, bytes], Index]]]:
+    """What to ask of each column, that of the current secret first; one, unless a rotation of the secret overlaps."""
+    asked: dict[str, dict[tuple[str, bytes], Index]] = {}
+    for one in wanted:
+        asked.setdefault(COLUMN[one.even], {})[one.kind, one.current] = one
+    for one in wanted:
+        if one.older is not None:
+            asked.setdefault(COLUMN[not one.even], {})[one.kind, one.older] = one
+    return list(asked.items())
+
+
 async def insert_identifiers(
-    conn: Conn, rows: Sequence[tuple[IdentifierId, str, bytes, KeyId, bytes]], at: datetime
+    conn: Conn, rows: Sequence[tuple[IdentifierId, Index, KeyId, bytes]], at: datetime
 ) -> set[IdentifierId]:
-    """Insert (id, kind, index, key, sealed value); the ids that got in. Waits for others who insert the same."""
+    """Insert (id, index, key, sealed value); the ids that got in. Waits for others who insert the same."""
     inserted: set[IdentifierId] = set()
-    ordered = sorted(rows, key=lambda r: (r[1], r[2]))
+    written = [
+        (new, one.kind, one.under(even=False), one.under(even=True), key, value) for new, one, key, value in rows
+    ]
+    ordered = sorted(written, key=lambda r: (r[1], r[2] or b"", r[3] or b""))
     for start in range(0, len(ordered), _CHUNK):
         part = ordered[start : start + _CHUNK]
         cursor = await conn.execute(
-            "INSERT INTO identity.identifiers (identifier_id, kind, index, key_id, value, created_at)"
-            " SELECT w.id, w.kind, w.index, w.key_id, w.value, %b"
-            " FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::text[], %b::bytea[])"
-            " AS w(id, kind, index, key_id, value) ON CONFLICT (kind, index) DO NOTHING RETURNING identifier_id",
-            (at, *[[r[place] for r in part] for place in range(5)]),
+            "INSERT INTO identity.identifiers (identifier_id, kind, index, index_even, key_id, value, created_at)"
+            " SELECT w.id, w.kind, w.index, w.index_even, w.key_id, w.value, %b"
+            " FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::text[], %b::bytea[])"
+            " AS w(id, kind, index, index_even, key_id, value) ON CONFLICT DO NOTHING RETURNING identifier_id",
+            (at, *[[r[place] for r in part] for place in range(6)]),
         )
         inserted.update([r["identifier_id"] async for r in cursor])
     return inserted
@@ -242,32 +261,28 @@ async def carried_by(conn: Conn, people: Sequence[PersonId], kinds: Sequence[str
     return found
 
 
-async def resolve(conn: Conn, wanted: Sequence[tuple[str, bytes]]) -> list[Hit]:
+async def resolve(conn: Conn, wanted: Sequence[Index]) -> list[Hit]:
     """Who holds these identifiers: one row for each person that does, one without person when nobody does."""
-    cursor = await conn.execute(
-        "SELECT i.kind, i.index, i.identifier_id, m.person_id, max(m.record_id) AS record_id"
-        " FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
-        " JOIN identity.identifiers i ON i.kind = w.kind AND i.index = w.index"
-        " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
-        " LEFT JOIN identity.members m ON m.record_id = ri.record_id"
-        " GROUP BY i.kind, i.index, i.identifier_id, m.person_id ORDER BY i.identifier_id, m.person_id",
-        ([k for k, _ in wanted], [x for _, x in wanted]),
-    )
-    return [Hit(r["kind"], bytes(r["index"]), r["identifier_id"], r["person_id"], r["record_id"]) async for r in cursor]
-
-
-async def held_page(conn: Conn, after: str, limit: int) -> list[Hit]:
-    """A page of identifiers that people hold, by id, each with every holder."""
-    cursor = await conn.execute(
-        "SELECT i.kind, i.index, i.identifier_id, m.person_id, max(m.record_id) AS record_id FROM"
-        " (SELECT kind, index, identifier_id FROM identity.identifiers WHERE identifier_id > %b AND index IS NOT NULL"
-        "  ORDER BY identifier_id LIMIT %b) AS i"
-        " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
-        " LEFT JOIN identity.members m ON m.record_id = ri.record_id"
-        " GROUP BY i.kind, i.index, i.identifier_id, m.person_id ORDER BY i.identifier_id, m.person_id",
-        (after, limit),
-    )
-    return [Hit(r["kind"], bytes(r["index"]), r["identifier_id"], r["person_id"], r["record_id"]) async for r in cursor]
+    hits: list[Hit] = []
+    for column, asked in _columns(wanted):
+        known = {hit.index for hit in hits}
+        rest = {key: one for key, one in asked.items() if one not in known}
+        if not rest:
+            continue
+        cursor = await conn.execute(
+            f"SELECT i.kind, i.{column} AS index, i.identifier_id, m.person_id, max(m.record_id) AS record_id"
+            " FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
+            f" JOIN identity.identifiers i ON i.kind = w.kind AND i.{column} = w.index"
+            " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
+            " LEFT JOIN identity.members m ON m.record_id = ri.record_id"
+            f" GROUP BY i.kind, i.{column}, i.identifier_id, m.person_id ORDER BY i.identifier_id, m.person_id",
+            ([k for k, _ in rest], [x for _, x in rest]),
+        )
+        hits += [
+            Hit(rest[r["kind"], bytes(r["index"])], r["identifier_id"], r["person_id"], r["record_id"])
+            async for r in cursor
+        ]
+    return hits
 
 
 _SEALED: Final = (
@@ -333,15 +348,20 @@ async def identifiers_of(
     return links, sealed
 
 
-async def indexes_of(conn: Conn, records: Sequence[RecordId]) -> list[tuple[str, bytes]]:
-    """(kind, blind index) of the identifiers that these records carry."""
+async def indexes_of(conn: Conn, records: Sequence[RecordId]) -> list[Index]:
+    """Every blind index of the identifiers that these records carry."""
     cursor = await conn.execute(
-        "SELECT DISTINCT i.kind, i.index FROM identity.record_identifiers ri"
+        "SELECT DISTINCT i.kind, i.index, i.index_even FROM identity.record_identifiers ri"
         " JOIN identity.identifiers i ON i.identifier_id = ri.identifier_id"
-        " WHERE ri.record_id = ANY(%b) AND i.index IS NOT NULL",
+        " WHERE ri.record_id = ANY(%b) AND i.erased_at IS NULL",
         (list(records),),
     )
-    return [(r["kind"], bytes(r["index"])) async for r in cursor]
+    return [
+        Index(r["kind"], bytes(held), even)
+        async for r in cursor
+        for even, held in ((False, r["index"]), (True, r["index_even"]))
+        if held is not None
+    ]
 
 
 async def erase_records(conn: Conn, records: Sequence[RecordId], at: datetime) -> tuple[list[KeyId], list[KeyId]]:
@@ -361,7 +381,7 @@ async def erase_records(conn: Conn, records: Sequence[RecordId], at: datetime) -
     )
     orphans = sorted({r["identifier_id"] async for r in cursor})
     cursor = await conn.execute(
-        "UPDATE identity.identifiers i SET value = NULL, index = NULL, erased_at = %b"
+        "UPDATE identity.identifiers i SET value = NULL, index = NULL, index_even = NULL, erased_at = %b"
         " WHERE i.identifier_id = ANY(%b) AND i.erased_at IS NULL AND NOT EXISTS"
         " (SELECT 1 FROM identity.record_identifiers ri WHERE ri.identifier_id = i.identifier_id) RETURNING key_id",
         (at, orphans),

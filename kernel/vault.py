@@ -219,8 +219,12 @@ class Vault:
 
     def blind_indexes(self, kind: str, value: str) -> tuple[bytes, ...]:
         """The same under every index secret that still counts, the current one first. More than one only while a rotation overlaps."""
+        return tuple(index for _, index in self.named_indexes(kind, value))
+
+    def named_indexes(self, kind: str, value: str) -> tuple[tuple[str, bytes], ...]:
+        """The same, each with the name of its secret."""
         words = f"{len(kind)}:{kind},{value}".encode()
-        return tuple(hmac.digest(secret, words, hashlib.sha256) for _, secret in self._secrets.indexes())
+        return tuple((name, hmac.digest(secret, words, hashlib.sha256)) for name, secret in self._secrets.indexes())
 
     @property
     def index_names(self) -> tuple[str, ...]:

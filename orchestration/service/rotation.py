@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from audit.entries import NewEntry
 from audit.tags import Tag
 from kernel.canonical import Json
-from kernel.keys import Kind, UnknownSecret
+from kernel.keys import KeyInUse, Kind, UnknownSecret
 from kernel.removal import Removed, Told
 
 if TYPE_CHECKING:
@@ -92,6 +92,29 @@ async def rotate_tokens(house: "House", *, actor: str) -> Rotated:
     return await _add(house, "tok", actor)
 
 
+async def rotate_index(house: "House", *, actor: str, told: Progress | None = None) -> Rotated:
+    """A new secret of the blind index, and every identifier hashed under it too; until the old one is retired both are looked up.
+
+    A rotation that was cut off, or whose old secret was not retired yet, is ended without making yet another one.
+    """
+    indexing, names = house.identity.indexing, house.kernel.vault.index_names
+    begun = len(names) == 1
+    if begun:
+        while await indexing.clear_other():  # what a retirement that was cut off left in the column that is used next
+            continue
+        name = house.kernel.secrets.add("idx")
+        await _note(house, Tag.SECRET_ROTATED, {"kind": "idx", "name": name}, actor)
+    expected, done, after = await indexing.lacking(), 0, ""
+    while (step := await indexing.hash_anew(after))[0]:
+        after, done = step[0], done + step[1]
+        if told is not None:
+            told(done, max(done, expected))
+    await house.events.index_letters()
+    await house.identity.rebuild_index()
+    current, *overlap = house.kernel.vault.index_names
+    return Rotated(current, begun, done, overlap)
+
+
 async def retire(house: "House", name: str, *, actor: str) -> None:
     """Destroy a secret that was rotated out.
 
@@ -103,7 +126,12 @@ async def retire(house: "House", name: str, *, actor: str) -> None:
     if name.startswith("kek-"):
         await house.kernel.vault.retire_kek(name)
     else:
+        index = name.startswith("idx-")
+        if index and (left := await house.identity.indexing.lacking()):
+            raise KeyInUse(f"expected every identifier under the current index secret, got {left} that are not")
         house.kernel.secrets.remove(name)
+        while index and await house.identity.indexing.clear_other():
+            continue
     await _note(house, Tag.SECRET_RETIRED, {"name": name}, actor)
 
 

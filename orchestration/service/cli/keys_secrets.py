@@ -26,6 +26,7 @@ class What(StrEnum):
 
     KEK = "kek"
     TOKENS = "tokens"
+    INDEX = "index"
 
 
 def secrets(as_json: Json = False) -> None:
@@ -42,7 +43,7 @@ def secrets(as_json: Json = False) -> None:
 
 
 def rotate(
-    what: Annotated[What, typer.Argument(help="kek (key-encryption key) or tokens.")],
+    what: Annotated[What, typer.Argument(help="kek (key-encryption key), tokens, or index (the hash that identifiers are found by).")],
     retire_old: Annotated[
         bool, typer.Option("--retire", help="Destroy the old ones at the end. Links under a retired token key stop working.")
     ] = False,
@@ -55,12 +56,14 @@ def rotate(
     from orchestration.service import rotation
 
     async def work(house: "House") -> "Rotated":
-        with _bar("wrapping keys anew") as told:
-            done = (
-                await rotation.rotate_keks(house, actor=actor(), told=told, anew=anew)
-                if what is What.KEK
-                else await rotation.rotate_tokens(house, actor=actor())
-            )
+        with _bar("wrapping keys anew" if what is What.KEK else "hashing identifiers anew") as told:
+            match what:
+                case What.KEK:
+                    done = await rotation.rotate_keks(house, actor=actor(), told=told, anew=anew)
+                case What.INDEX:
+                    done = await rotation.rotate_index(house, actor=actor(), told=told)
+                case What.TOKENS:
+                    done = await rotation.rotate_tokens(house, actor=actor())
         for name in done.overlap if retire_old else ():
             await rotation.retire(house, name, actor=actor())
         return done
@@ -69,7 +72,9 @@ def rotate(
     if as_json:
         output.emit_json(done)
         return
-    anew_words = f"; {done.done} wrapped anew" if what is What.KEK else ""
+    anew_words = {What.KEK: f"; {done.done} wrapped anew", What.INDEX: f"; {done.done} hashed anew", What.TOKENS: ""}[
+        what
+    ]
     output.say(
         f"{done.name} is current{anew_words}."
         if done.begun

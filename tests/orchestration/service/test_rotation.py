@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from audit.tags import Tag
+from identity.identifiers import Identifier
 from kernel.keys import KeyInUse, UnknownSecret
 from kernel.removal import LogState
 from orchestration.service import rotation
@@ -83,3 +84,66 @@ async def test_the_worker_removes_what_was_destroyed_and_the_log_says_so(shop):
     assert (facts["keys"], facts["log"]) == (2, "cleared")
     assert (await rotation.remove(shop, actor="staff:ann")).log is None
     assert len(await shop.audit.entries(tag=Tag.KEYS_REMOVED, limit=10)) == 1
+
+
+async def index_columns(shop):
+    found = await shop.rows("SELECT index IS NOT NULL AS odd, index_even IS NOT NULL AS even FROM identity.identifiers WHERE erased_at IS NULL")  # fmt: skip
+    return {(row["odd"], row["even"]) for row in found}
+
+
+async def who(shop, name: str):
+    async with shop.kernel.db.reading() as conn:
+        return (await shop.identity.resolve(conn, [[Identifier("email", f"{name}@example.org")]]))[0].person
+
+
+async def test_the_index_secret_rotates_while_identifiers_are_found_and_stored(shop, monkeypatch):
+    ada, bea = await shop.person("ada"), await shop.person("bea")
+    real, steps = type(shop.identity.indexing).hash_anew, 0
+
+    async def dies(self, after="", limit=1):
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            raise RuntimeError("killed")
+        return await real(self, after, 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(shop.identity.indexing), "hash_anew", dies)
+        with pytest.raises(RuntimeError):
+            await rotation.rotate_index(shop, actor="staff:ann")
+    assert await index_columns(shop) == {(True, False), (True, True)}, "cut off half way"
+    cyd = await shop.person("cyd")
+    assert [await who(shop, name) for name in ("ada", "bea", "cyd")] == [ada, bea, cyd]
+    assert await shop.person("ada") == ada, "nobody is stored twice"
+    with pytest.raises(KeyInUse):
+        await rotation.retire(shop, "idx-1", actor="staff:ann")
+    done = await rotation.rotate_index(shop, actor="staff:ann")
+    assert (done.name, done.begun, done.overlap) == ("idx-2", False, ["idx-1"])
+    assert await index_columns(shop) == {(True, True)}
+    assert (await shop.identity.resolve_hot([[Identifier("email", "bea@example.org")]]))[0].person == bea
+    await rotation.retire(shop, "idx-1", actor="staff:ann")
+    assert await index_columns(shop) == {(False, True)}
+    assert [await who(shop, name) for name in ("ada", "bea", "cyd")] == [ada, bea, cyd]
+    assert await shop.person("bea") == bea
+    assert (await rotation.rotate_index(shop, actor="staff:ann")).name == "idx-3"
+    assert await who(shop, "ada") == ada
+    await rotation.retire(shop, "idx-2", actor="staff:ann")
+    assert await index_columns(shop) == {(True, False)}
+    assert await shop.identity.fill_index() > 0
+    assert [await who(shop, name) for name in ("ada", "bea", "cyd")] == [ada, bea, cyd]
+
+
+async def test_a_process_that_knows_only_the_old_secret_stores_nobody_twice(shop, addresses):
+    """It read the key file before the rotation; what it stores is found by both."""
+    ada = await shop.person("ada")
+    shop.kernel.secrets.add("idx")
+    (name, secret) = shop.kernel.secrets.indexes()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shop.kernel.secrets, "indexes", lambda: ((name, secret),))
+        bea = await shop.person("bea")
+        assert await shop.person("ada") == ada
+    assert await who(shop, "bea") == bea
+    assert await shop.person("bea") == bea
+    assert (await rotation.rotate_index(shop, actor="staff:ann")).done > 0
+    await rotation.retire(shop, "idx-1", actor="staff:ann")
+    assert await who(shop, "bea") == bea
