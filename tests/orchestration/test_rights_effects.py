@@ -29,9 +29,14 @@ async def exercise(rights, right, who, **more):
     return await rights.run(request.id, actor="staff:a")
 
 
-async def sent(shop, person) -> str | None:
-    """What became of a message that is asked for now: its delivery, or None with nothing queued."""
-    return (await shop.decide(person, send=True)).delivery_id
+async def queued(shop, person, **more):
+    """A decision that queued a message: sending nothing is an arm too, and is drawn now and then."""
+    for _ in range(40):
+        made = await shop.decide(person, send=True, **more)
+        if made.delivery_id is not None:
+            return made
+        assert made.withheld is None, made.withheld
+    raise AssertionError("nothing was ever drawn")
 
 
 async def trained_on(shop) -> set[str]:
@@ -56,12 +61,11 @@ async def test_a_no_ends_deciding_training_and_sending(shop, rights, right, reas
         await shop.decide(person)
     shop.clock.advance(timedelta(days=30))
     assert await trained_on(shop) == {ada, bea}
-    waiting, other = await shop.decide(ada, send=True), await shop.decide(bea, send=True)
-    assert waiting.delivery_id
+    waiting, other = await queued(shop, ada), await queued(shop, bea)
     assert (await exercise(rights, right, ada)).counts["consent"] > 0
     again = await shop.decide(ada, send=True)
-    assert again.variant is None
-    assert again.delivery_id is None
+    assert (again.variant, again.delivery_id) == (None, None)
+    assert again.withheld is not None  # not by chance
     assert await trained_on(shop) == {bea}
     async with shop.kernel.db.reading() as conn:
         held = (await shop.consent.check(conn, ada, "marketing.email", "email")).permission
@@ -76,7 +80,7 @@ async def test_a_no_ends_deciding_training_and_sending(shop, rights, right, reas
 async def test_a_withdrawal_from_one_purpose_leaves_the_others(shop, rights):
     ada = await shop.person("ada", age=40)
     await exercise(rights, "withdraw", ada, about={"purpose": PURPOSE})
-    assert await sent(shop, ada)
+    assert await queued(shop, ada)
     assert (await features(shop, ada))["age"] != 40.0
 
 
@@ -87,7 +91,7 @@ async def test_an_opt_out_of_sale_and_sharing_binds_what_is_flagged(shop, rights
         assert not (await shop.consent.check(conn, ada, "sharing", None)).permission.granted
         history = await shop.consent.history(conn, ada)
     assert SALE_SHARE in {line.act.purpose for line in history}
-    assert await sent(shop, ada)  # it was not about messages
+    assert await queued(shop, ada)  # it was not about messages
 
 
 async def test_opting_in_again_lifts_an_opt_out_only_where_the_law_lets_it(shop, rights):
@@ -142,14 +146,14 @@ async def test_access_to_automated_decisions_shows_them_and_no_more(shop, rights
 
 async def test_a_rectification_reaches_profiles_decisions_and_messages_that_wait(shop, rights):
     ada = await shop.person("ada", age=40)
-    waiting = await shop.decide(ada, send=True, deliver_after=shop.clock.now().replace(hour=20))
+    waiting = await queued(shop, ada, deliver_after=shop.clock.now().replace(hour=20))
     async with shop.kernel.db.reading() as conn:
         (wrong,) = [one.id for one in (await shop.identity.records(conn, [ada]))[ada]]
     outcome = await exercise(
         rights, "rectification", ada, check=Method.LOGIN, correction=Correction({"age": 61, "first_name": "Adah"})
     )
     assert outcome.counts["records"] == 1
-    assert outcome.counts["decisions_resting"] == 1  # by lineage, from the record that was wrong
+    assert outcome.counts["decisions_resting"] >= 1  # by lineage, from the record that was wrong
     assert outcome.counts["deliveries_called_off"] == 1
     assert {one.reason for one in await shop.channels.history(waiting.delivery_id)} >= {"corrected"}
     assert (await features(shop, ada))["age"] == 61.0

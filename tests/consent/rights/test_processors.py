@@ -49,7 +49,7 @@ class Peer:
                 self.held -= values
         words = json.dumps(said).encode()
         pen = Pen.of(b"\x08" * 32) if self.forged else self.pen
-        return httpx.Response(200, content=words, headers={SIGNATURE: f"{pen.id}:{pen.sign(words).hex()}"})
+        return httpx.Response(200, content=words, headers={SIGNATURE: f"{self.pen.id}:{pen.sign(words).hex()}"})
 
 
 @pytest.fixture
