@@ -23,6 +23,9 @@ from kernel.canonical import Json, digest
 
 FORM: Final = "candor-rules/v1"
 _PACK: Final = "pack/"
+_DEMONSTRATE: Final = (
+    "GDPR Art. 7(1): the controller must be able to demonstrate consent; the installation's own choice"
+)
 _MOST_BYTES: Final = 100_000  # of a signature file; a real one has a few hundred
 
 
@@ -94,6 +97,8 @@ class Rulebook:
             for place in self.rules.precedence.jurisdictions:
                 basis = purpose.basis_in(place)
                 yield Line("purposes", f"{purpose.key} in {place}", basis, self.rules.source_of(purpose, place))
+        for key, channel in sorted(self.rules.purposes.double_opt_in):
+            yield Line("purposes", f"{key} on {channel}", "a yes counts once a mailed link confirmed it", _DEMONSTRATE)
         signals = table.load()
         for key, needed in signals.tcf.purposes.items():
             numbers = ", ".join(str(number) for number in needed)

@@ -6,20 +6,21 @@ were kept cannot be asked, and that is an error, never a guess.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from identity import past_store, store
+from identity import past_store
 from identity.errors import AmbiguousContact, PastUnknown, PersonNotFound
 from identity.identifiers import Identifier, parse_contact
-from identity.index import Index
 from identity.past_store import Moment
 from identity.settings import IdentitySettings
 from kernel.db import Conn
 from kernel.ids import IdentifierId, PersonId, RecordId, is_id
 
+# Ids of those contacts that are stored.
+Known = Callable[[Conn, Sequence[Identifier]], Awaitable[Mapping[Identifier, IdentifierId]]]
 _GROUP: Final = "group_id"  # many share it by design
 
 
@@ -35,9 +36,9 @@ class PastMembership:
 class Past:
     """Reads earlier graphs; one object serves many requests."""
 
-    def __init__(self, settings: IdentitySettings, index: Callable[[Identifier], Index]) -> None:
+    def __init__(self, settings: IdentitySettings, known: Known) -> None:
         self._settings = settings
-        self._index = index
+        self._known = known
 
     async def members(self, conn: Conn, people: Sequence[PersonId], at: datetime) -> Mapping[PersonId, PastMembership]:
         """What made up each person; who was nobody then is absent. A retired id is asked as herself.
@@ -80,8 +81,7 @@ class Past:
                 raise PersonNotFound("expected a person of that moment, got an id that is unknown, younger or erased")
             return person
         contact = parse_contact(person_or_contact, region=self._settings.default_region)
-        index = self._index(contact)
-        known = (await store.find_identifiers(conn, [index])).get(index)
+        known = (await self._known(conn, [contact])).get(contact)
         then = await self._moment(conn, at)
         carried = await past_store.carriers(conn, [known]) if known is not None else []
         found = set((await past_store.holders(conn, [record for _, record in carried], then)).values())

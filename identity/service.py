@@ -69,7 +69,7 @@ class Identity:
         self.indexing = Indexing(kernel, self._collector, self._hot)
         self.linkage = LinkageFiles(kernel.settings.data_dir)
         self.counts = Counts(self.settings)
-        self.past = Past(self.settings, self._collector.index)
+        self.past = Past(self.settings, self.known_identifiers)
         self.aging = Aging(kernel.clock, self.settings, self._hot, self.linkage, self._tell)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored
