@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from consent.acts import NewAct
 from consent.errors import HeldBack, HoldNotFound, RetentionInvalid
 from consent.holds import Ground, parse
+from consent.rights.checks import Method
 from consent.schedule import Rule, Schedule
 from events.log import CollectContext, NewEvent
 from identity.identifiers import Identifier
@@ -231,6 +232,7 @@ async def test_everything_else_that_has_a_time(house, clock, broken):
     async with house.kernel.db.transaction() as conn:
         await house.profiles.write_features(conn, "marketing.personalize", clock.now())
     request = await house.rights.open("access", people["bob"], actor="person")
+    await house.rights.check(request.id, Method.DOCUMENT, actor="staff:ann")
     await house.rights.run(request.id, actor="staff:ann")
     clock.advance(31 * DAY)
     async with house.kernel.db.transaction() as conn:
