@@ -17,6 +17,7 @@ from audit.keyring import sync_folder
 from audit.tiles import TileName
 
 CHECKPOINT = "checkpoint"
+_BEGUN = ".begun"  # stands from before the first checkpoint is signed until it is published
 _SYNCS = 16  # syncs asked for together share the disk's flushes: a tenth of the time
 
 
@@ -52,10 +53,20 @@ class Published:
             folders = set().union(*pool.map(lambda file: self._write(*file), files))
             list(pool.map(sync_folder, folders))
 
+    def begin(self) -> None:
+        """Note durably that nothing was published yet; call before the first checkpoint is committed."""
+        for folder in self._replace(self.folder / _BEGUN, b""):
+            sync_folder(folder)
+
+    def begun(self) -> bool:
+        """Whether a first checkpoint may have been signed that nobody was shown."""
+        return (self.folder / _BEGUN).exists()
+
     def write_checkpoint(self, note: str) -> None:
-        """Put the checkpoint in place durably; call after `write`."""
+        """Put the checkpoint in place durably; call after `write`. From now on a folder without one has lost it."""
         for folder in self._replace(self.folder / CHECKPOINT, note.encode()):
             sync_folder(folder)
+        (self.folder / _BEGUN).unlink(missing_ok=True)
 
     def drop_partials(self, full: Iterable[TileName]) -> None:
         """Remove the partial files that a full one replaces (tlog-tiles allows it once the full one is there)."""

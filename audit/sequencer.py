@@ -65,7 +65,8 @@ class Sequencer:
     async def agree(self, conn: Conn, size: int, shown: SignedCheckpoint | None) -> None:
         """Raise `LogFork` unless the database's tree of `size` extends what was published."""
         if shown is None:
-            if await store.last_checkpoint(conn) is not None:
+            begun = await asyncio.to_thread(self._published.begun)
+            if not begun and await store.last_checkpoint(conn) is not None:
                 raise LogFork(
                     "expected the published checkpoint, got none although the database has signed one",
                     code="published_missing",
@@ -115,6 +116,10 @@ class Sequencer:
         await store.put_tiles(conn, changed)
         size += len(fresh)
         root = await root_at(conn, size)
+        if (
+            shown is None
+        ):  # killed between this commit and the first publication, the next one knows that nothing was lost
+            await asyncio.to_thread(self._published.begin)
         signer = await asyncio.to_thread(self._keyring.signer)
         signed = checkpoint.sign(Checkpoint(self._settings.origin, size, root), signer)
         await store.add_checkpoint(conn, size, signed.note, self._clock.now())
