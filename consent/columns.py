@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from consent.errors import RetentionInvalid
 from consent.purposes import Basis
 from consent.schedule import Schedule
+from kernel.yaml_text import read_yaml
 
 SHIPPED: Final = Path(__file__).parent / "data" / "columns.yaml"
 _Text = Annotated[str, Field(min_length=3)]
@@ -79,7 +80,7 @@ def load(schedule: Schedule) -> list[Column]:
         RetentionInvalid: the file does not hold together: a word that it does not define, a column twice, a kind without a rule in the schedule.
     """
     try:
-        held = _File.model_validate(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+        held = _File.model_validate(read_yaml(SHIPPED.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as fault:
         raise RetentionInvalid(f"expected a list of columns in {SHIPPED.name}, got {fault}") from None
     found = list(_columns(held, schedule))

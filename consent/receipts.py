@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from audit.entries import NewEntry
@@ -33,6 +32,7 @@ from kernel.canonical import Json, digest
 from kernel.db import Conn
 from kernel.ids import IdentifierId
 from kernel.kernel import Kernel
+from kernel.yaml_text import read_yaml
 
 CONFORMS_TO: Final = "dpv-27560:record-eu-gdpr"
 _SHIPPED: Final = Path(__file__).parent / "data" / "dpv.yaml"
@@ -129,7 +129,7 @@ class Receipts:
 @cache
 def vocabulary() -> Vocabulary:
     """The shipped mapping."""
-    return Vocabulary.model_validate(yaml.safe_load(_SHIPPED.read_text(encoding="utf-8")))
+    return Vocabulary.model_validate(read_yaml(_SHIPPED.read_text(encoding="utf-8")))
 
 
 def grouped(lines: Iterable[HistoryLine], tree: PurposeTree, kept: Schedule, say: Words) -> list[Told]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from consent.errors import RetentionInvalid
 from consent.purposes import PurposeTree
 from kernel.canonical import digest
+from kernel.yaml_text import read_yaml
 
 SHIPPED: Final = Path(__file__).parent / "data" / "retention.yaml"
 
@@ -80,7 +81,7 @@ def load(path: Path | None = None) -> Schedule:
     """
     file = path or SHIPPED
     try:
-        held = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        held = _File.model_validate(read_yaml(file.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as fault:
         raise RetentionInvalid(f"expected a YAML file at {file.name}, got {type(fault).__name__}") from None
     except ValidationError as fault:

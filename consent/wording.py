@@ -8,33 +8,18 @@ there are words in, else English.
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
 from typing import Final
-
-import yaml
 
 from consent import reasons
 from consent.purposes import EVERYTHING, SALE_SHARE, PurposeTree
+from kernel.wording import Sentences, language_of, read_words
 
 LANGUAGES: Final = ("en", "de")
 DEFAULT: Final = "en"
 
 
-class Words:
+class Words(Sentences):
     """One language's words, by dotted keys such as ``preferences.title``."""
-
-    def __init__(self, language: str, words: dict[str, str]) -> None:
-        self.language = language
-        self._words = MappingProxyType(words)
-
-    def keys(self) -> frozenset[str]:
-        """Every key of this language."""
-        return frozenset(self._words)
-
-    def __call__(self, key: str, **slots: str) -> str:
-        """The sentence under ``key``."""
-        return self._words[key].format(**slots)
 
     def of(self, group: str, name: str) -> str:
         """The words for ``name`` in ``group``; the name itself, readable, where there are none."""
@@ -64,8 +49,8 @@ class Words:
 def wanted(*, asked: str | None = None, own: Iterable[str] = (), accepted: str = "") -> str:
     """The language of a page: as asked, as hers, as her browser's, English."""
     for one in (asked or "", *own):
-        if _language(one) in LANGUAGES:
-            return _language(one)
+        if language_of(one) in LANGUAGES:
+            return language_of(one)
     return preferred(accepted) or DEFAULT
 
 
@@ -79,25 +64,14 @@ def preferred(accepted: str, among: Iterable[str] = LANGUAGES) -> str | None:
             weight = float(value) if name.strip() == "q" else 1.0
         except ValueError:  # somebody's own idea of a weight
             weight = 0.0
-        if 0 < weight <= 1 and _language(tag) in known:
-            found.append((-weight, place, _language(tag)))
+        if 0 < weight <= 1 and language_of(tag) in known:
+            found.append((-weight, place, language_of(tag)))
     return min(found)[2] if found else None
 
 
 @cache
 def words(language: str) -> Words:
     """The words of a language; ``de-AT`` reads as ``de``, anything unknown as English."""
-    name = _language(language)
+    name = language_of(language)
     name = name if name in LANGUAGES else DEFAULT
-    tree = yaml.safe_load(files("consent").joinpath(f"wording/{name}.yaml").read_text(encoding="utf-8"))
-    return Words(name, dict(_flat(tree, "")))
-
-
-def _language(tag: str) -> str:
-    return tag.strip().replace("_", "-").split("-", maxsplit=1)[0].lower()
-
-
-def _flat(tree: object, prefix: str) -> list[tuple[str, str]]:
-    if isinstance(tree, dict):
-        return [pair for key, below in tree.items() for pair in _flat(below, f"{prefix}.{key}" if prefix else str(key))]
-    return [(prefix, str(tree))]
+    return Words(name, read_words("consent", name))

@@ -130,7 +130,7 @@ def redacted_view(locale: str) -> PersonView:
     """What is left to say when the person was erased."""
     say = words(locale)
     return PersonView(
-        locale=say.locale, procedure=Procedure.REDACTED, title=say("redacted.title"), lead="",
+        locale=say.language, procedure=Procedure.REDACTED, title=say("redacted.title"), lead="",
         headline=say("redacted.text"), is_advertisement=False, on_behalf_of="", paid_by="", who=(), permission="",
         main_parameters=(),
     )  # fmt: skip
@@ -173,7 +173,7 @@ def person_view(
     if facts.nothing_chosen:  # nothing was sent, so there is nothing that is advertising or was paid for
         ad = replace(ad, is_advertisement=False, paid_by="")
     return PersonView(
-        locale=say.locale,
+        locale=say.language,
         procedure=ruled,
         title=say("title_nothing" if facts.nothing_chosen else "title"),
         lead=say("lead", date=say.date(facts.at)),

@@ -6,31 +6,17 @@ cannot fail for a shipped locale; an unknown locale reads as its language, then 
 
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
 from typing import Final
 
-from kernel.yaml_text import read_yaml
+from kernel.wording import Sentences, language_of, read_words
 
 LOCALES: Final = ("en", "de")
 _DAYS_MONTH: Final = 30
 _DAYS_YEAR: Final = 365
 
 
-class Words:
+class Words(Sentences):
     """One locale's words, addressed by dotted keys such as `headline.model`."""
-
-    def __init__(self, locale: str, words: dict[str, str]) -> None:
-        self.locale = locale
-        self._words = MappingProxyType(words)
-
-    def keys(self) -> frozenset[str]:
-        """Every key of this locale."""
-        return frozenset(self._words)
-
-    def __call__(self, key: str, **slots: str) -> str:
-        """The sentence under `key`."""
-        return self._words[key].format(**slots)
 
     def of(self, group: str, name: str) -> str:
         """The words for `name` in `group`, or the group's `other`."""
@@ -38,7 +24,7 @@ class Words:
 
     def date(self, at: datetime) -> str:
         """A day, in a form that needs no month names."""
-        return f"{at:%d.%m.%Y}" if self.locale == "de" else f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
+        return f"{at:%d.%m.%Y}" if self.language == "de" else f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
     def age(self, observed: datetime, at: datetime) -> str:
         """How old something was at the time of the decision, coarsely."""
@@ -60,13 +46,6 @@ _MONTHS: Final = (
 @cache
 def words(locale: str) -> Words:
     """The words of a locale; `de-AT` reads as `de`, anything unknown as `en`."""
-    language = locale.replace("_", "-").split("-", maxsplit=1)[0].lower()
+    language = language_of(locale)
     language = language if language in LOCALES else "en"
-    tree = read_yaml(files("explain").joinpath(f"wording/{language}.yaml").read_text(encoding="utf-8"))
-    return Words(language, dict(_flat(tree, "")))
-
-
-def _flat(tree: object, prefix: str) -> list[tuple[str, str]]:
-    if isinstance(tree, dict):
-        return [pair for key, below in tree.items() for pair in _flat(below, f"{prefix}.{key}" if prefix else str(key))]
-    return [(prefix, str(tree))]
+    return Words(language, read_words("explain", language))

@@ -12,11 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from consent.retention_store import Hold
 from kernel.ids import PersonId
+from kernel.yaml_text import read_yaml
 
 _FILE: Final = Path(__file__).parent.parent / "data" / "erasure.yaml"
 LAWS: Final[Mapping[str, str]] = {
@@ -61,7 +61,7 @@ class _Rule(BaseModel):
 @cache
 def rules(path: Path = _FILE) -> Mapping[tuple[str, str], tuple[Fate, str]]:
     """By room and kind."""
-    read = [_Rule.model_validate(one) for one in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    read = [_Rule.model_validate(one) for one in read_yaml(path.read_text(encoding="utf-8"))]
     return {(one.room, one.kind): (one.fate, one.because) for one in read}
 
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from consent.errors import PurposesInvalid
+from kernel.yaml_text import read_yaml
 
 SHIPPED: Final = Path(__file__).parents[1] / "data" / "gpp.yaml"
 _KIND: Final = re.compile(r"(int|ints|flags|letters)(\d+)|bool|time|(?:vendors|restrictions)(?:_fib)?|custom|usp|digit")
@@ -89,7 +90,7 @@ def by_name() -> dict[str, Section]:
         PurposesInvalid: the file does not hold together.
     """
     try:
-        read = _File.model_validate(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+        read = _File.model_validate(read_yaml(SHIPPED.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as fault:
         raise PurposesInvalid(f"expected tables of sections in {SHIPPED.name}, got {fault}") from None
     return {section.name: section for section in read.sections}

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from consent.errors import PurposesInvalid
 from kernel.canonical import digest
+from kernel.yaml_text import read_yaml
 
 SHIPPED: Final = Path(__file__).parents[1] / "data" / "signals.yaml"
 
@@ -71,7 +72,7 @@ def load() -> SignalTable:
         PurposesInvalid: it does not hold together.
     """
     try:
-        table = SignalTable.model_validate(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+        table = SignalTable.model_validate(read_yaml(SHIPPED.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as fault:
         raise PurposesInvalid(f"expected a table of signals in {SHIPPED.name}, got {fault}") from None
     if 0 not in table.tcf.no_interest or not table.tcf.jurisdictions or not all(table.tcf.purposes.values()):

@@ -168,8 +168,8 @@ def test_every_locale_has_every_key_and_the_same_slots() -> None:
         for key in sorted(english.keys()):
             slots = [set(re.findall(r"\{(\w+)\}", one._words[key])) for one in (english, other)]
             assert slots[0] == slots[1], key
-    assert words("de-AT").locale == "de"
-    assert words("xx").locale == "en"
+    assert words("de-AT").language == "de"
+    assert words("xx").language == "en"
 
 
 def test_every_stage_and_procedure_and_concept_has_words() -> None:
