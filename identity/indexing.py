@@ -51,15 +51,18 @@ class Indexing:
         """See ``Identity.fill_index``."""
         after, filled = "", 0
         async with self._kernel.db.reading() as conn:
-            while page := await index_store.held_page(conn, after, _PAGE, even=self._even):
+            while True:
+                since = await self._hot.moment()
+                page = await index_store.held_page(conn, after, _PAGE, even=self._even)
+                if not page:
+                    return filled
                 found: dict[Index, dict[PersonId, RecordId]] = defaultdict(dict)
                 for hit in page:
                     if hit.person is not None and hit.record is not None:
                         found[hit.index][hit.person] = hit.record
-                await self._hot.write(found)
+                await self._hot.write(found, since=since)
                 filled += len(found)
                 after = page[-1].id
-        return filled
 
     @property
     def _even(self) -> bool:

@@ -121,11 +121,11 @@ class Identity:
         """The same through the hot index, from Postgres where it is cold. Advises: what is committed on it is fenced."""
         index_of = {i: self._collector.index(i) for subject in subjects for i in subject}
         wanted = list(dict.fromkeys(index_of.values()))
-        found = dict(await self._hot.read(wanted))
+        found, since = await self._hot.read(wanted)
         if cold := [index for index in wanted if index not in found]:
             async with self._kernel.db.reading() as conn:
                 asked = await self._ask(conn, cold)
-            await self._hot.write(asked)
+            await self._hot.write(asked, since=since)
             found |= asked
         return [self._decide(subject, found, index_of) for subject in subjects]
 

@@ -81,6 +81,23 @@ class Cache:
             return []
         return cast("list[bytes | None]", await self.run(lambda redis: redis.mget(list(keys))))
 
+    async def get_many_at(self, keys: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        """The same, and before it the store's own clock in microseconds: for who writes back later unless something was dropped meanwhile."""
+
+        async def ask(redis: Redis) -> tuple[int, list[bytes | None]]:
+            async with redis.pipeline(transaction=False) as pipe:
+                pipe.time()  # first: what is told after it was true no earlier
+                if keys:
+                    pipe.mget(list(keys))
+                (seconds, more), *values = await pipe.execute()
+            return int(seconds) * 1_000_000 + int(more), values[0] if values else []
+
+        return await self.run(ask)
+
+    async def script(self, lua: str, keys: Sequence[str], words: Sequence[str | bytes]) -> object:
+        """Run a script of ours on these keys, as one step of the store."""
+        return await self.run(lambda redis: redis.eval(lua, len(keys), *keys, *words))
+
     async def set_many(self, values: Mapping[str, bytes], *, ttl: timedelta | None = None) -> None:
         """Write all, each with the time to live if given; one round trip, not atomic."""
         if not values:
