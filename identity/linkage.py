@@ -4,6 +4,7 @@ Enters: a trained model, a table and its kinds.  Leaves: `Edges`, pairs of rows 
 to 1e-6 because Splink's last bits differ from run to run.  Clear text stays in memory: the database spills nowhere.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from identity.blocking import Pairs, block
 from identity.cleaning import Cleaned, clean
 from identity.comparisons import linkage_input
+from identity.conditions import Tree, tree
 from identity.junk import remove_junk
 from identity.kinds import Kinds
 from identity.training import LinkageModel
@@ -86,6 +88,26 @@ def _weights(api: "DuckDBAPI", linker: "Linker", pairs: Pairs, rows: int, least:
     predicted.drop_table_from_database_and_remove_from_cache()
     left, right = (table.column(c).to_numpy().astype(np.int64) for c in ("row_l", "row_r"))
     return Edges(left, right, table.column("match_weight").to_numpy().astype(float))
+
+
+def readings(model: LinkageModel) -> dict[str, Tree]:
+    """Every condition of the model as DuckDB reads it, shortened: what `weights.Weights` needs to judge a pair without it.
+
+    Raises:
+        InvalidInput: a condition that has no counterpart in `conditions`.
+    """
+    found: dict[str, Tree] = {}
+    connection = duckdb.connect(":memory:")
+    try:
+        for comparison in model.settings["comparisons"]:
+            for level in comparison["comparison_levels"]:
+                condition = level["sql_condition"]
+                if condition != "ELSE" and condition not in found:
+                    asked = connection.execute("select json_serialize_sql(?)", [f"select {condition}"]).fetchall()
+                    found[condition] = tree(json.loads(asked[0][0])["statements"][0]["node"]["select_list"][0])
+    finally:
+        connection.close()
+    return found
 
 
 def _refuse_other_fields(settings: Mapping[str, object], cleaned: Cleaned) -> None:
