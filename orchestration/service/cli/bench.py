@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import bench_consent, bench_erasure, bench_kill, bench_rooms, output
+from orchestration.service.cli import bench_consent, bench_erasure, bench_identity, bench_kill, bench_rooms, output
 from orchestration.service.cli.runtime import Commands, Json
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def register(app: Commands) -> None:
     app.add("decide")(decide)
     app.add("ingest")(bench_rooms.ingest)
     app.add("consent")(bench_consent.consent)
+    app.add("identity")(bench_identity.identity)
     app.add("resolve")(bench_rooms.resolve)
     app.add("audit")(bench_rooms.audit)
     app.add("kill")(bench_kill.kill)
