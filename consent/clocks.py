@@ -7,11 +7,13 @@ Reg. 1182/71 (one month: the same-numbered day, or the last of the month; two mo
 
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 _SATURDAY: Final = 5
 CCPA: Final = "us-ca"
+_ZONES: Final = {CCPA: ZoneInfo("America/Los_Angeles")}  # elsewhere UTC: never a later day than in Europe
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ def ccpa(received: date) -> CcpaDates:
 def ccpa_opt_out(received: date) -> date:
     """11 CCR 7026: as soon as feasible, at most 15 business days."""
     return add_business_days(received, 15)
+
+
+def day_of(at: datetime, regime: str) -> date:
+    """The calendar day of a moment where the regime is; what came in there on the evening of the 31st came in on the 31st."""
+    return at.astimezone(_ZONES.get(regime, UTC)).date()
 
 
 def due(received: date, *, regime: str, opt_out: bool) -> date:

@@ -85,7 +85,7 @@ class Holds:
         """
         now = self._kernel.clock.now()
         async with self._kernel.db.transaction() as conn:
-            person = await self._identity.lookup(conn, who)
+            person = await self._locked(conn, who)
             hold = Hold(new_id("hld"), person, ground, reference, actor, now, until)
             await rows.insert_hold(conn, hold)
             facts: dict[str, Json] = {"ground": ground, "until": until.isoformat() if until else None}
@@ -119,12 +119,19 @@ class Holds:
             conn, self._kernel.clock.now(), (await self._identity.former(conn, [person]))[person]
         )
 
+    async def _locked(self, conn: Conn, who: str) -> PersonId:
+        """The person, whom nobody erases before this transaction ends: an erasure that has begun is waited for, and then she is not found."""
+        person = await self._identity.lookup(conn, who)
+        await rows.lock_person(conn, person)
+        return await self._identity.lookup(conn, who)
+
     async def forbid(self, conn: Conn, person: PersonId) -> None:
-        """Nothing, when the person may be erased.
+        """Nothing, when the person may be erased; until this transaction ends no hold comes to stand.
 
         Raises:
             HeldBack: a hold on one of her ids stands.
         """
+        await rows.lock_person(conn, person)
         standing = await self.of(conn, person)
         if standing:
             grounds = ", ".join(sorted({one.ground for one in standing}))

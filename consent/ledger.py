@@ -6,12 +6,14 @@ A line holds a fresh salt and SHA-256 of it with a keyed hash of the person id: 
 compared without our hashing secret.
 """
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +40,8 @@ class Line:
     request: str
     salt: bytes
     who: bytes
+    silent: bool = False
+    """Whether her contacts are to stay silent: the list of silenced contacts is in the database, and may be an old one too."""
 
 
 class Ledger:
@@ -47,36 +51,29 @@ class Ledger:
         self.path = folder / NAME
         self._vault = vault
 
-    def write(self, request: RequestId, people: Iterable[PersonId], at: datetime) -> None:
+    def write(self, request: RequestId, people: Iterable[PersonId], at: datetime, *, silent: bool = False) -> None:
         """Add a line for each of these ids, on disk when this returns; a request that has one of an id keeps it."""
-        theirs = [line for line in self.lines() if line.request == request]
-        added = b""
-        for person in people:
-            pepper = self._pepper(person)
-            if any(_hash(line.salt, pepper) == line.who for line in theirs):
-                continue
-            salt = secrets.token_bytes(32)
-            words = {
-                "v": 1, "at": at.isoformat(), "request": request, "salt": salt.hex(), "who": _hash(salt, pepper).hex(),
-            }  # fmt: skip
-            added += json.dumps(words, sort_keys=True).encode() + b"\n"
-        if not added:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            whole = self._whole()
-            os.ftruncate(handle, len(whole))  # drops a line that a crash cut short: nothing was destroyed after it
-            os.lseek(handle, 0, os.SEEK_END)
-            os.write(handle, added)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with self._alone() as handle:
+            theirs = [line for line in self.lines() if line.request == request]
+            added = b""
+            for person in dict.fromkeys(people):
+                pepper = self._pepper(person)
+                if any(_hash(line.salt, pepper) == line.who for line in theirs):
+                    continue
+                salt = secrets.token_bytes(32)
+                words = {
+                    "v": 1, "at": at.isoformat(), "request": request, "salt": salt.hex(), "who": _hash(salt, pepper).hex(),
+                }  # fmt: skip
+                added += json.dumps(words | ({"silent": True} if silent else {}), sort_keys=True).encode() + b"\n"
+            if added:
+                os.ftruncate(
+                    handle, len(self._whole())
+                )  # drops a line that a crash cut short: nothing was destroyed after it
+                os.lseek(handle, 0, os.SEEK_END)
+                while added:
+                    added = added[os.write(handle, added) :]
+                os.fsync(handle)
+                _sync_folder(self.path.parent)
 
     def lines(self) -> list[Line]:
         """Every line, in order.
@@ -88,15 +85,38 @@ class Ledger:
         for number, text in enumerate(self._whole().splitlines(), start=1):
             try:
                 words = json.loads(text)
-                found.append(Line(words["request"], bytes.fromhex(words["salt"]), bytes.fromhex(words["who"])))
+                found.append(
+                    Line(
+                        words["request"],
+                        bytes.fromhex(words["salt"]),
+                        bytes.fromhex(words["who"]),
+                        words.get("silent") is True,
+                    )
+                )
             except (ValueError, KeyError, TypeError):
                 raise LedgerDamaged(f"expected an erasure in line {number} of {NAME}, got something else") from None
         return found
 
-    def among(self, people: Sequence[PersonId], *, settled: Container[str] = ()) -> list[PersonId]:
-        """Which of these people were erased once. Lines of requests in ``settled`` need not be looked at."""
-        lines = [line for line in self.lines() if line.request not in settled]
-        return [person for person in people if _named(lines, self._pepper(person))] if lines else []
+    def among(self, people: Sequence[PersonId], lines: Sequence[Line] | None = None) -> dict[PersonId, bool]:
+        """Which of these people the lines name (all there are without), and whether one of them says that they stay silent."""
+        lines = self.lines() if lines is None else lines
+        found = {}
+        for person in people if lines else ():
+            named = _naming(lines, self._pepper(person))
+            if named:
+                found[person] = any(line.silent for line in named)
+        return found
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """The open file, for one writer at a time on this machine: another would cut off what was just added."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield handle
+        finally:
+            os.close(handle)
 
     def _whole(self) -> bytes:
         """The file up to its last complete line."""
@@ -107,8 +127,16 @@ class Ledger:
         return self._vault.pepper("erasure-ledger", person)
 
 
-def _named(lines: Iterable[Line], pepper: bytes) -> bool:
-    return any(hmac.compare_digest(_hash(line.salt, pepper), line.who) for line in lines)
+def _naming(lines: Iterable[Line], pepper: bytes) -> list[Line]:
+    return [line for line in lines if hmac.compare_digest(_hash(line.salt, pepper), line.who)]
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _hash(salt: bytes, pepper: bytes) -> bytes:

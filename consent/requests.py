@@ -11,39 +11,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from consent import lifecycle, store
+from consent import clocks, lifecycle, store
 from consent import requests_store as rows
-from consent.errors import CheckFailed, FourEyes, IdempotencyMismatch, RequestNotFound, RequestState, UnknownRight
+from consent.errors import (
+    CheckFailed,
+    FourEyes,
+    IdempotencyMismatch,
+    RequestNotFound,
+    RequestState,
+    UnknownRight,
+)
 from consent.holds import Holds
 from consent.ledger import Ledger
 from consent.lifecycle import NEED_VERIFICATION, Denial, Manner, Request, Right, State
 from consent.retention_store import Hold
 from consent.rights import checks, gathering, plans
 from consent.rights.agents import Agents
-from consent.rights.answering import Answering, reached
+from consent.rights.answering import Answering
 from consent.rights.checks import Method
 from consent.rights.clockwork import Clockwork, due
 from consent.rights.correcting import Correcting, Correction
 from consent.rights.effects import Effects, denials
-from consent.rights.erasing import REPLAY, Erasing
+from consent.rights.erasing import Erasing
 from consent.rights.noting import note
 from consent.rights.package import Package
 from consent.rights.parcels import HandedOut, Parcels
 from consent.rights.processors import Processors
+from consent.rights.recovering import Recovering
+from consent.rights.subjects import reached, whose
 from consent.service import Consent
 from identity.identifiers import parse_contact
 from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
+from kernel.errors import InvalidInput
 from kernel.holders import PersonalDataHolder
 from kernel.ids import IdentifierId, PersonId, RequestId, is_id, new_id
 from kernel.kernel import Kernel
 
 _ROUNDS: Final = 4  # of letters at a time: whoever stops us need not wait for all of them
-_FINISH: Final = "system:start"
 KNOWING: Final = frozenset({Right.ACCESS, Right.CATEGORIES, Right.PORTABILITY, Right.ADMT_ACCESS})
 
 
@@ -92,6 +100,7 @@ class Rights:
         self._erasing = Erasing(
             kernel, audit, identity, consent, self.ledger, self.holds, self.processors, lambda: self.holders
         )
+        self._recovering = Recovering(kernel, audit, consent, self, self._erasing)
 
     def register(self, holder: PersonalDataHolder) -> None:
         """From now on requests include what this room holds."""
@@ -152,11 +161,12 @@ class Rights:
             person = await self._person(conn, who)
             await rows.lock_opening(conn, person)
             now = self._kernel.clock.now()
-            twin = await rows.open_twin(conn, person, asked) if correction is None else None
-            if twin is not None and twin.about == about:
+            if correction is None and (twin := await self._twin(conn, asked, person, about)) is not None:
                 await rows.add_repeat(conn, twin.id, manner, actor, now)
                 await note(conn, self._audit, Tag.REQUEST_REPEATED, twin, actor, {"manner": str(manner)})
-                return twin
+                if suppress and not twin.suppress:
+                    await rows.set_suppress(conn, twin.id)
+                return replace(twin, suppress=twin.suppress or suppress)
             place = regime or self._consent.settings.jurisdiction
             request = Request(
                 id=new_id("req"),
@@ -169,7 +179,7 @@ class Rights:
                 approved_by=None,
                 suppress=suppress,
                 received_at=now,
-                due_on=due(asked, now.date(), place),
+                due_on=due(asked, clocks.day_of(now, place), place),
                 approved_at=None,
                 closed_at=None,
                 counts=None,
@@ -227,6 +237,8 @@ class Rights:
         async with self._kernel.db.transaction() as conn:
             request = await self._of_now(conn, await self._get(conn, request_id, claim=True))
             state = lifecycle.step("verify", request.state)
+            if method in checks.BY_ITSELF:
+                raise InvalidInput(f"expected a way in which she showed who she is, got {method}, which nobody notes by hand", code="consent.bad_method", remedy="Name what you looked at: points, document, login, declaration or contact_link.")  # fmt: skip
             if method is Method.POINTS:
                 found = await checks.matching(conn, self._identity, request.person, points)
                 passed = found >= checks.ENOUGH_POINTS
@@ -321,31 +333,15 @@ class Rights:
 
     async def finish(self) -> list[RequestId]:
         """End erasures that a crash broke off after the rows were gone and before the keys were; asked at every start."""
-        async with self._kernel.db.reading() as conn:
-            begun = await rows.broken_off(conn)
-        for request in begun:
-            await self.run(request, actor=_FINISH)
-        await self._consent.shredder.finish()
-        return begun
+        return await self._recovering.finish()
 
     async def replay(self) -> list[PersonId]:
-        """After a restore: erase again whoever the ledger names and the database holds. Those erased again."""
-        await self.finish()
-        back = await self.came_back()
-        for person in back:
-            request = await self.open(Right.ERASURE, person, actor=REPLAY, manner=Manner.SYSTEM)
-            if request.approved_by is None:
-                await self.approve(request.id, actor=f"{REPLAY}:approval")
-            await self.run(request.id, actor=REPLAY)
-        if back:
-            entry = NewEntry(Tag.SYSTEM_RESTORED, {}, {"erased_again": len(back)}, actor=REPLAY)
-            async with self._kernel.db.transaction() as conn:
-                await self._audit.append(conn, [entry])
-        return back
+        """Erase again whoever the ledger names and the database holds; asked at every start. Those who came back with a restored dump."""
+        return await self._recovering.replay()
 
     async def came_back(self) -> list[PersonId]:
         """Living people whom the erasure ledger names."""
-        return await self._erasing.came_back()
+        return list(await self._erasing.came_back())
 
     # within
 
@@ -374,6 +370,11 @@ class Rights:
         contact = parse_contact(who, region=self._identity.settings.default_region)
         return tuple((await self._identity.known_identifiers(conn, [contact])).values())
 
+    async def _twin(self, conn: Conn, right: Right, person: PersonId, about: Mapping[str, str]) -> Request | None:
+        """The same, asked under any id of hers and not closed yet."""
+        names = (await self._identity.former(conn, [person]))[person]
+        return await rows.open_twin(conn, names, right, about)
+
     async def _person(self, conn: Conn, who: str) -> PersonId:
         if is_id(who, "per") and (erased := await store.versions(conn, [PersonId(who)])):
             version = erased[PersonId(who)]
@@ -383,8 +384,7 @@ class Rights:
 
     async def _of_now(self, conn: Conn, request: Request) -> Request:
         """The request about whoever the person is now: she may have been merged into another since it was opened."""
-        live = await self._identity.current(conn, [request.person])
-        return replace(request, person=live.get(request.person, request.person))
+        return replace(request, person=await whose(self._identity, conn, request))
 
     async def _get(self, conn: Conn, request_id: str, *, claim: bool = False) -> Request:
         found = await rows.get(conn, RequestId(request_id), claim=claim)

@@ -141,15 +141,20 @@ async def by_idempotency_key(conn: Conn, key: str) -> tuple[Request, str] | None
     return None if row is None else (_request(row), row["fingerprint"])
 
 
-async def open_twin(conn: Conn, person: PersonId, right: Right) -> Request | None:
-    """The person's request for the same right that is not closed yet."""
+async def open_twin(conn: Conn, names: Sequence[PersonId], right: Right, about: Mapping[str, str]) -> Request | None:
+    """The request for the same right about the same, under any of a person's ids, that is not closed yet; held until the transaction ends."""
     cursor = await conn.execute(
-        f"SELECT {_COLUMNS} FROM consent.requests WHERE person = %s AND right_asked = %s AND closed_at IS NULL"
-        " ORDER BY id LIMIT 1",
-        (person, right),
+        f"SELECT {_COLUMNS} FROM consent.requests WHERE person = ANY(%s) AND right_asked = %s AND about = %s::jsonb"
+        " AND closed_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE",
+        (list(names), right, _json(about)),
     )
     row = await cursor.fetchone()
     return None if row is None else _request(row)
+
+
+async def set_suppress(conn: Conn, request_id: RequestId) -> None:
+    """Keep the contacts silent after the erasure."""
+    await conn.execute("UPDATE consent.requests SET suppress = true WHERE id = %s", (request_id,))
 
 
 async def get(conn: Conn, request_id: RequestId, *, claim: bool = False) -> Request | None:
@@ -207,15 +212,13 @@ async def plan(conn: Conn, request_id: RequestId) -> list[KeyId]:
     return [] if row is None or row["plan"] is None else [KeyId(key) for key in row["plan"]["keys"]]
 
 
-async def set_plan(conn: Conn, request_id: RequestId, keys: Sequence[KeyId], counts: Mapping[str, int] | None) -> None:
-    """Note the keys to destroy, and what the rooms erased once they have."""
+async def set_plan(
+    conn: Conn, request_id: RequestId, person: PersonId, keys: Sequence[KeyId], counts: Mapping[str, int]
+) -> None:
+    """Note who was erased, the keys to destroy, and what the rooms erased."""
     await conn.execute(
-        "UPDATE consent.requests SET plan = %s, counts = %s WHERE id = %s",
-        (
-            _json({"keys": list(keys)}),
-            _json(counts) if counts is not None else None,
-            request_id,
-        ),
+        "UPDATE consent.requests SET person = %s, plan = %s, counts = %s WHERE id = %s",
+        (person, _json({"keys": list(keys)}), _json(counts), request_id),
     )
 
 

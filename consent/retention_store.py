@@ -26,6 +26,11 @@ class Hold:
     lifted_at: datetime | None = None
 
 
+async def lock_person(conn: Conn, person: PersonId) -> None:
+    """Whoever holds a person back and whoever erases her take turns, each until its transaction ends."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", (person,))
+
+
 async def insert_hold(conn: Conn, hold: Hold) -> None:
     """Place it."""
     await conn.execute(

@@ -105,7 +105,7 @@ async def open_house(
     async with open_kernel(settings.kernel, migrations(), clock=clock, engines=engines) as kernel:
         house = build(settings, kernel)
         await house.consent.book.put_in_force()
-        await house.rights.finish()
+        await house.rights.replay()
         try:
             yield house
         finally:  # what waits in a group is committed before the pools close

@@ -25,7 +25,6 @@ from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
 from kernel.holders import PersonalDataHolder
-from kernel.ids import PersonId
 from kernel.kernel import Kernel
 
 
@@ -124,10 +123,3 @@ class Answering:
             for record in weak
         ]  # fmt: skip
         return strange, possible
-
-
-async def reached(identity: Identity, conn: Conn, person: PersonId) -> tuple[list[PersonId], list[str]]:
-    """Every id of a person and every record of hers."""
-    names = (await identity.former(conn, [person]))[person]
-    held = (await identity.members(conn, [person])).get(person)
-    return names, list(held.records) if held is not None else []

@@ -59,7 +59,13 @@ GIVES: Final[Mapping[Method, Check]] = {
     Method.AGENT: Check.STRONG,
     Method.SECOND_OFFICER: Check.STRONG,
 }
+BY_ITSELF: Final = frozenset({Method.AGENT, Method.SECOND_OFFICER})
+"""Noted by what happened (a signature that was verified, an approval), never by hand."""
 ENOUGH_POINTS: Final = 2
+TELLING: Final = frozenset({
+    "first_name", "last_name", "full_name", "birth_date", "street", "postcode", "email", "phone", "national_id", "login_id", "device_id", "customer_id",
+})  # fmt: skip
+"""Kinds of details that tell people apart (11 CCR 7060(c)(1): reliable); half the world shares a gender or a country."""
 
 
 def needed(right: Right) -> Check:
@@ -108,7 +114,7 @@ def recognises(kept: Verdict, evidence: bytes) -> bool:
 
 
 async def matching(conn: Conn, identity: Identity, person: PersonId, points: Sequence[str]) -> int:
-    """How many different points (``kind:value``: an identifier or a trait) are held of the person.
+    """How many different points (``kind:value``: an identifier or a trait) are held of the person and tell her from others.
 
     Raises:
         InvalidInput: a point that is not ``kind:value``.
@@ -121,6 +127,7 @@ async def matching(conn: Conn, identity: Identity, person: PersonId, points: Seq
         for record in (await identity.records(conn, [person])).get(person, [])
         if record.current
         for name, value in record.traits.items()
+        if record.kinds.get(name) in TELLING
     }
     found: set[tuple[str, str]] = set()
     for point in points:

@@ -41,7 +41,7 @@ def due(right: Right, received: date, regime: str) -> date:
 
 def dates(request: Request) -> dict[str, date]:
     """Every date of the request by name: both readings of the GDPR's month, or California's days."""
-    received = request.received_at.date()
+    received = clocks.day_of(request.received_at, request.regime)
     if request.regime != clocks.CCPA:
         read = clocks.gdpr(received)
         return {
@@ -101,7 +101,7 @@ class Clockwork:
             later = dates(request).get("extended_due") or dates(request).get("max_due")
             if request.state in lifecycle.FINAL or later is None or request.extended_at is not None:
                 raise TooLate("expected an open request whose clock the law lets run longer once, got another")
-            if now.date() > request.due_on:
+            if clocks.day_of(now, request.regime) > request.due_on:
                 raise TooLate(f"expected a day until {request.due_on}, got a later one")
             await rows.extend(conn, request.id, later, reason.strip(), now)
             facts = {"from": request.due_on.isoformat(), "to": later.isoformat()}

@@ -19,16 +19,16 @@ from consent.holds import Holds
 from consent.ledger import Ledger
 from consent.lifecycle import Request, State
 from consent.rights import checks, parcels_store, plans
-from consent.rights.answering import reached
 from consent.rights.noting import note
 from consent.rights.processors import Processors
+from consent.rights.subjects import reached, whose
 from consent.service import CONTACTS, Consent
 from identity.identifiers import HeldIdentifier
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, TransactionConflict
 from kernel.holders import PersonalDataHolder
-from kernel.ids import IdentifierId, KeyId, PersonId
+from kernel.ids import IdentifierId, KeyId, PersonId, RequestId
 from kernel.kernel import Kernel
 
 REPLAY: Final = "system:erasure-ledger"
@@ -69,31 +69,22 @@ class Erasing:
         """
         if request.state is State.FULFILLED:
             return Erased(request, dict(request.counts or {}))
-        lifecycle.step("fulfil", request.state)
-        if request.approved_by is None:
-            raise RequestState("expected an erasure that a second member of staff approved, got one that nobody did")
-        checks.insist(request)
-        # Before anything is destroyed; should we die after it, a restore can only bring back what is erased again.
-        async with self._kernel.db.reading() as conn:
-            person = (await self._identity.current(conn, [request.person])).get(request.person, request.person)
-            if actor != REPLAY and request.counts is None:  # what has begun is ended, what was done is done again
-                await self._holds.forbid(conn, person)
-            names = (await self._identity.former(conn, [person]))[person]
-            moved = request.counts is None and await self._moved(conn, request, names)
-        if moved:
+        _insist(request)
+        try:
+            begun = await self._tried(request.id, actor)
+        except Replanned:
             await self._replan(request, actor)
-            raise Replanned("expected the person who was approved for erasure, got one who was merged or split since")
-        # Under every id she ever had: a dump of before a merge holds her under one that is retired now.
-        everyone = dict.fromkeys((request.person, *names))
-        await asyncio.to_thread(self._ledger.write, request.id, everyone, self._kernel.clock.now())
-        keys, counts = await self._tried(request, person, actor)
+            raise
+        if isinstance(begun, Erased):  # somebody else did it meanwhile
+            return begun
+        keys, counts = begun
         destroyed = await self._kernel.vault.destroy(keys)
         async with self._kernel.db.transaction() as conn:
             claimed = await rows.get(conn, request.id, claim=True)
             assert claimed is not None
             if claimed.state is State.FULFILLED:
                 return Erased(claimed, dict(claimed.counts or {}))
-            counts = {**counts, "keys": destroyed}
+            counts = {**counts, "keys": destroyed or len(keys)}  # none left: whoever was cut off had destroyed them
             now = self._kernel.clock.now()
             await rows.close(conn, request.id, State.FULFILLED, now, reason=None, counts=counts, response="erased")
             await note(conn, self._audit, Tag.ERASURE_DONE, claimed, actor, {"counts": dict(counts)})
@@ -101,18 +92,20 @@ class Erasing:
             assert done is not None
         return Erased(done, counts)
 
-    async def came_back(self) -> list[PersonId]:
-        """Living people whom the erasure ledger names.
+    async def came_back(self) -> dict[PersonId, bool]:
+        """Living people whom the erasure ledger names, and whether their contacts are to be silent.
 
         Lines whose request this database holds as fulfilled are settled, unless its person lives: then it is a half of two dumps.
         """
         lines = await asyncio.to_thread(self._ledger.lines)
+        if not lines:
+            return {}
         async with self._kernel.db.reading() as conn:
-            people = await self._identity.people(conn)
             erased = await rows.fulfilled(conn, [line.request for line in lines])
             alive = await self._identity.current(conn, sorted(set(erased.values())))
-        settled = {request for request, person in erased.items() if person not in alive}
-        return await asyncio.to_thread(self._ledger.among, people, settled=settled)
+            open_ = [line for line in lines if line.request not in erased or erased[line.request] in alive]
+            people = await self._identity.people(conn) if open_ else []
+        return await asyncio.to_thread(self._ledger.among, people, open_)
 
     async def _moved(self, conn: Conn, request: Request, names: Sequence[PersonId]) -> bool:
         records = (request.reach or {}).get("records", ())
@@ -127,37 +120,45 @@ class Erasing:
                 await rows.set_state(conn, request.id, lifecycle.step("replan", claimed.state), None)
                 await note(conn, self._audit, Tag.REQUEST_REPLANNED, claimed, actor, {"right": claimed.right})
 
-    async def _tried(self, request: Request, person: PersonId, actor: str) -> tuple[list[KeyId], dict[str, int]]:
+    async def _tried(self, request: RequestId, actor: str) -> "_Begun":
         """The rows, again while Postgres ends us in favour of somebody who collects about her at the same moment."""
         for _ in range(_TRIES - 1):
             with suppress(TransactionConflict):
-                return await self._rows(request, person, actor)
-        return await self._rows(request, person, actor)
+                return await self._rows(request, actor)
+        return await self._rows(request, actor)
 
-    async def _rows(self, request: Request, person: PersonId, actor: str) -> tuple[list[KeyId], dict[str, int]]:
-        """Every holder erases, in one transaction that also keeps which keys must go; done once, answered again."""
+    async def _rows(self, request: RequestId, actor: str) -> "_Begun":
+        """Every holder erases, in one transaction that also keeps which keys must go; done once, answered again.
+
+        Whatever could forbid it is asked in the same transaction, behind the locks of whoever could change the answer.
+        """
         async with self._kernel.db.transaction() as conn:
-            claimed = await rows.get(conn, request.id, claim=True)
+            claimed = await rows.get(conn, request, claim=True)
             assert claimed is not None
+            if claimed.state is State.FULFILLED:
+                return Erased(claimed, dict(claimed.counts or {}))
+            _insist(claimed)  # it may have been taken back since we looked
             if claimed.counts is not None:
-                return await rows.plan(conn, request.id), dict(claimed.counts)
+                return await rows.plan(conn, request), dict(claimed.counts)
+            person = await whose(self._identity, conn, claimed)
             now = self._kernel.clock.now()
             # First the fence: whoever decides for her, or adds a record to her, now waits for us, and then finds her erased. What was
             # added before is read below, so that no key of hers is left out.
             await self._consent.touch(conn, [person])
             await store.bump(conn, [person], erased_at=now)
+            if await whose(self._identity, conn, claimed) != person:
+                raise RequestState("expected the person to stay who she is, got a merge meanwhile; run it again")
+            names = await self._allowed(conn, claimed, person, actor)
+            # Before anything is destroyed; should we die after it, whatever comes back is erased again. Under every id she ever had: a
+            # dump of before a merge holds her under one that is retired now.
+            await asyncio.to_thread(self._ledger.write, request, [person, *names], now, silent=claimed.suppress)
             held = (await self._identity.members(conn, [person])).get(person)
             keys = list(held.key_ids) if held else []
             contacts: list[HeldIdentifier] = []
-            if request.suppress:
+            if claimed.suppress:
                 held_now = (await self._identity.identifiers(conn, [person])).get(person, [])
                 contacts = [c for c in held_now if c.kind in CONTACTS]
-                await store.silence(
-                    conn, [self._consent.contact_hash(c.kind, c.value) for c in contacts], now, request.id
-                )
-            live = (await self._identity.current(conn, [request.person])).get(request.person, request.person)
-            if live != person:
-                raise RequestState("expected the person to stay who she is, got a merge meanwhile; run it again")
+                await store.silence(conn, [self._consent.contact_hash(c.kind, c.value) for c in contacts], now, request)
             names, _ = await reached(self._identity, conn, person)
             keys += await rows.drop_words(conn, names)
             await parcels_store.drop_of(conn, names)
@@ -165,7 +166,30 @@ class Erasing:
             counts = {holder.name: await holder.erase(conn, person) for holder in self._holders()}
             for shared in await self._identity.subjects(conn, [c.id for c in contacts]):
                 await self._consent.silence(conn, IdentifierId(shared))  # somebody else's too, so it was not erased
-            await rows.set_plan(conn, request.id, keys, counts)
-            facts: dict[str, Json] = {"right": request.right, "counts": dict(counts), "keys": len(keys)}
+            await rows.set_plan(conn, request, person, keys, counts)
+            facts: dict[str, Json] = {"right": claimed.right, "counts": dict(counts), "keys": len(keys)}
             await note(conn, self._audit, Tag.REQUEST_RUN, claimed, actor, facts)
         return keys, counts
+
+    async def _allowed(self, conn: Conn, request: Request, person: PersonId, actor: str) -> Sequence[PersonId]:
+        """Every id of hers, when nothing stands in the way any more.
+
+        Raises:
+            HeldBack, Replanned: see ``erase``.
+        """
+        names = (await self._identity.former(conn, [person]))[person]
+        if actor != REPLAY:  # what was done once is done again
+            await self._holds.forbid(conn, person)
+        if await self._moved(conn, request, names):
+            raise Replanned("expected the person who was approved for erasure, got one who was merged or split since")
+        return names
+
+
+_Begun = tuple[list[KeyId], dict[str, int]] | Erased
+
+
+def _insist(request: Request) -> None:
+    lifecycle.step("fulfil", request.state)
+    if request.approved_by is None:
+        raise RequestState("expected an erasure that a second member of staff approved, got one that nobody did")
+    checks.insist(request)

@@ -1,0 +1,89 @@
+"""The same asked again, in other words or under another id, and who may agree to it (consent.D4, D10, D14, D16)."""
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+
+from consent.errors import CheckFailed
+from consent.rights.checks import Method
+from identity.clusters import Clusters
+from identity.identifiers import Identifier
+from identity.records import NewRecord
+from kernel.errors import CandorError
+from tests.consent.conftest import House
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_wish_for_silence_is_not_lost_in_a_repeat(house: House) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    first = await house.rights.open("erasure", person, actor="person")
+    again = await house.rights.open("erasure", person, actor="staff:a", suppress=True)
+    assert again.id == first.id
+    assert again.suppress
+    assert (await house.rights.show(first.id)).suppress
+
+
+async def test_what_was_asked_under_a_retired_id_is_found(house: House) -> None:
+    ada, _, _ = await house.person("ada@example.org", "1")
+    ben, _, _ = await house.person("ben@example.org", "2")
+    first = await house.rights.open("erasure", max(ada, ben), actor="person")
+    async with house.kernel.db.transaction() as conn:
+        found = await (await conn.execute("SELECT record_id FROM identity.records ORDER BY 1")).fetchall()
+        await house.identity.publish(conn, Clusters(np.array([0, 0]), ()), [row["record_id"] for row in found])
+    assert (await house.rights.open("erasure", min(ada, ben), actor="person")).id == first.id
+
+
+async def test_each_withdrawal_has_its_own_repeats(house: House) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    opened = [await house.rights.open("withdrawal", person, actor="person", about={"purpose": one}) for one in ("marketing.email", "analytics")]  # fmt: skip
+    again = await house.rights.open("withdrawal", person, actor="person", about={"purpose": "analytics"})
+    assert again.id == opened[1].id
+
+
+async def test_nobody_is_the_second_officer_by_saying_so(house: House) -> None:
+    """What the protocol's signature and the approval say is noted by them alone."""
+    person, _, _ = await house.person("ada@example.org")
+    request = await house.rights.open("access", person, actor="staff:a")
+    for method in (Method.SECOND_OFFICER, Method.AGENT):
+        with pytest.raises(CandorError):
+            await house.rights.check(request.id, method, actor="staff:a")
+
+
+async def test_what_half_the_world_shares_is_no_point(house: House) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    more = NewRecord(
+        source="crm", source_key="9", identifiers=(Identifier("email", "ada@example.org"),),
+        traits={"sex": "f", "land": "DE", "postcode": "10115"}, kinds={"sex": "gender", "land": "country", "postcode": "postcode"},
+        observed_at=house.kernel.clock.now(), purpose="service", basis="contract",
+    )  # fmt: skip
+    async with house.kernel.db.transaction() as conn:
+        await house.identity.add_records(conn, [more])
+    request = await house.rights.open("access_categories", person, actor="person")
+    weak = await house.rights.check(
+        request.id, Method.POINTS, actor="staff:a", points=["sex:F", "land:DE", "email:ada@example.org"]
+    )
+    assert weak.verdict is not None
+    assert not weak.verdict.passed
+    strong = await house.rights.check(
+        request.id, Method.POINTS, actor="staff:a", points=["postcode:10115", "email:Ada@Example.org"]
+    )
+    assert strong.verdict is not None
+    assert strong.verdict.passed
+
+
+async def test_the_day_of_receipt_is_the_day_where_the_law_is(house: House) -> None:
+    """30 June, 23:59, in California; 1 July nearly everywhere else."""
+    person, _, _ = await house.person("ada@example.org")
+    house.kernel.clock.advance(datetime(2026, 7, 1, 6, 59, tzinfo=UTC) - house.kernel.clock.now())
+    assert (await house.rights.open("access", person, actor="person", regime="us-ca")).due_on == date(2026, 8, 14)
+    assert (await house.rights.open("erasure", person, actor="person", regime="gdpr")).due_on == date(2026, 8, 1)
+
+
+async def test_a_failed_check_is_not_overruled_by_an_approval(house: House) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    request = await house.rights.open("erasure", person, actor="person")
+    await house.rights.check(request.id, Method.DOCUMENT, actor="staff:a", passed=False)
+    with pytest.raises(CheckFailed):
+        await house.rights.approve(request.id, actor="staff:b")
