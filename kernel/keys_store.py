@@ -79,6 +79,11 @@ async def destroy(conn: Conn, ids: Sequence[KeyId]) -> int:
     return gone
 
 
+async def destructions(conn: Conn) -> int:
+    """How often keys were destroyed, ever: where it has not moved, none is gone."""
+    return int((await _row(conn, "SELECT n FROM keys.destructions"))["n"])
+
+
 async def wrapped_otherwise(conn: Conn, kek: str, limit: int) -> list[tuple[KeyId, str, bytes]]:
     """Up to `limit` keys that another key-encryption key wrapped; nobody moves or destroys one until this transaction ends."""
     await conn.execute("SELECT pg_advisory_xact_lock(%s)", (_ROWS,))

@@ -118,7 +118,7 @@ class KernelSettings(Section):
             default=5.0,
             ge=0,
             le=300,
-            description="After this long a cached key is looked up again, so a key that another process destroyed is "
+            description="This often a process looks whether any key was destroyed, so one that another process destroyed is "
             "used no longer than this.",
         ),
     ]

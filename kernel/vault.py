@@ -4,14 +4,15 @@ What enters: words and their place (table, column, row id). What leaves: AES-256
 associated data is (table, column, row id, key id): copied to another place it does not open. Wrapped keys lie in a database
 of their own; unwrapped ones only in this process's bounded memory. Destroying a key makes every word under it unreadable.
 
-Between processes: a key destroyed elsewhere is refused here after at most ``key_cache_seconds`` (5 by default), because a
-cached key older than that is looked up again. Within this process it is refused at once, even by those who still hold the
-cached object.
+Between processes: a key destroyed elsewhere is refused here after at most ``key_cache_seconds`` (5 by default): that often the
+count of destructions is read, and where it moved every cached key is looked up again before it is used. Within this process a
+destroyed key is refused at once, even by those who still hold the cached object.
 """
 
 import asyncio
 import hashlib
 import hmac
+import math
 import os
 import time
 from collections import OrderedDict
@@ -124,6 +125,10 @@ class Vault:
         self._cache_size = cache_size
         self._cache_seconds = cache_seconds
         self._destructions = 0
+        self._counted: int | None = None  # destructions anywhere, when last looked at
+        self._counted_at = -math.inf
+        self._trusted_from = -math.inf  # cached keys from before this moment may be gone
+        self._counting = asyncio.Lock()
 
     async def create_keys(self, count: int) -> list[KeyId]:
         """Make ``count`` keys; they are committed before this returns, so no word is ever sealed under a lost key."""
@@ -151,18 +156,20 @@ class Vault:
 
     async def unwrap(self, key_ids: Iterable[KeyId]) -> Mapping[KeyId, SubjectKey]:
         """The living keys among ``key_ids``; one that is absent was destroyed (or never was)."""
+        wanted = list(dict.fromkeys(key_ids))
+        if wanted:
+            await self._count()
         found: dict[KeyId, SubjectKey] = {}
         missing: list[KeyId] = []
-        young = time.monotonic() - self._cache_seconds
-        for key_id in key_ids:
+        for key_id in wanted:
             held = self._cache.get(key_id)
-            if held is not None and held[1] >= young:
+            if held is not None and held[1] >= self._trusted_from:
                 self._cache.move_to_end(key_id)
                 found[key_id] = held[0]
-            elif key_id not in found:
+            else:
                 missing.append(key_id)
         if missing:
-            found |= await self._load(list(dict.fromkeys(missing)))
+            found |= await self._load(missing)
         return found
 
     async def destroy(self, key_ids: Iterable[KeyId]) -> int:
@@ -245,7 +252,7 @@ class Vault:
 
     async def _load(self, ids: list[KeyId]) -> dict[KeyId, SubjectKey]:
         while True:
-            seen = self._destructions
+            seen, begun = self._destructions, time.monotonic()
             async with self._db.reading() as conn:
                 found_rows = await rows.wrapped(conn, ids)
             known = {key_id: self._cache.get(key_id) for key_id, _, _ in found_rows}
@@ -253,7 +260,6 @@ class Vault:
             clear = await self._keks.unwrap(fresh)
             if seen == self._destructions:
                 break
-        now = time.monotonic()
         found = {row[0]: SubjectKey(row[0], key) for row, key in zip(fresh, clear, strict=True)}
         for key_id in ids:
             if key_id not in known:
@@ -261,8 +267,22 @@ class Vault:
             elif (held := known[key_id]) is not None:
                 found[key_id] = held[0]  # the same key: only its age begins anew
         for key in found.values():
-            self._keep(key, now)
+            self._keep(key, begun)  # of what was destroyed since then the count will tell
         return found
+
+    async def _count(self) -> None:
+        """See whether keys were destroyed anywhere, at most ``cache_seconds`` after the last look."""
+        if time.monotonic() - self._counted_at < self._cache_seconds:
+            return
+        async with self._counting:
+            begun = time.monotonic()
+            if begun - self._counted_at < self._cache_seconds:
+                return  # somebody else has looked while we waited
+            async with self._db.reading() as conn:
+                counted = await rows.destructions(conn)
+            if counted != self._counted:
+                self._counted, self._trusted_from = counted, time.monotonic()
+            self._counted_at = begun
 
     async def _wrap(self, keys: Sequence[tuple[KeyId, bytes]]) -> Wrapped:
         if isinstance(self._keks, FileKeys):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel import keys_store
 from kernel.ids import KeyId, new_id
 from kernel.kernel import open_at
 from kernel.keys import FileKeys, KeyFileRefused, WrappedKeyAltered
@@ -105,6 +106,27 @@ async def test_another_process_refuses_a_destroyed_key_once_its_memory_is_stale(
         assert await other.vault.unwrap(ids) == {}
         with pytest.raises(KeyDestroyed):
             held.seal(*PLACE, b"x")
+
+
+async def test_while_no_key_is_destroyed_anywhere_cached_ones_are_not_read_again(kernel, addresses, monkeypatch):
+    kept, lost = await kernel.vault.create_keys(2)
+    read: list[object] = []
+
+    async def counted(conn, ids):
+        read.extend(ids)
+        return await wrapped(conn, ids)
+
+    wrapped = keys_store.wrapped
+    monkeypatch.setattr(keys_store, "wrapped", counted)
+    hasty = kernel.settings.model_copy(update={"key_cache_seconds": 0.0})
+    async with open_at(hasty, addresses) as other:
+        assert set(await other.vault.unwrap([kept, lost])) == {kept, lost}
+        await other.vault.unwrap([kept])
+        await other.vault.unwrap([kept, lost])
+        assert read == [kept, lost]  # once each
+        async with kernel.keys_db.transaction() as conn:  # by hand, past every door
+            await conn.execute("DELETE FROM keys.subject_keys WHERE key_id = %s", (lost,))
+        assert set(await other.vault.unwrap([kept, lost])) == {kept}
 
 
 async def test_a_look_up_that_races_a_destruction_asks_again(kernel):
