@@ -208,16 +208,20 @@ class Profiles:
         self, people: Sequence[PersonId], purpose: str, *, fresh: bool = False
     ) -> Mapping[PersonId, HotProfile]:
         """The same for many, one round trip while they are warm; an unknown person is absent."""
-        now = self._kernel.clock.now()
-        found: dict[PersonId, HotProfile] = {}
-        if not fresh:
-            for person, words in zip(people, await self._hot.read(people, purpose), strict=True):
-                held = unpack(words) if words is not None else None
-                if held is not None and held.good(now, self.features.digest, self._consent.rules.digest):
-                    found[person] = held
+        found = {} if fresh else dict(await self.warm(people, purpose))
         cold = [person for person in people if person not in found]
         for start in range(0, len(cold), _CHUNK):
             found |= await self._warm(cold[start : start + _CHUNK], purpose)
+        return found
+
+    async def warm(self, people: Sequence[PersonId], purpose: str) -> Mapping[PersonId, HotProfile]:
+        """Those of which the cache has a good profile; Postgres is not asked."""
+        now = self._kernel.clock.now()
+        found: dict[PersonId, HotProfile] = {}
+        for person, words in zip(people, await self._hot.read(people, purpose), strict=True):
+            held = unpack(words) if words is not None else None
+            if held is not None and held.good(now, self.features.digest, self._consent.rules.digest):
+                found[person] = held
         return found
 
     async def keep_warm(self, people: Sequence[PersonId], purpose: str) -> int:

@@ -78,8 +78,25 @@ class Gatherer:
         self._shelf = shelf
         self._settings = settings
 
-    async def person(self, request: DecisionRequest) -> PersonId:
-        """Who the request is about.
+    async def subject(self, request: DecisionRequest) -> tuple[PersonId, HotProfile | None]:
+        """Who the request is about, with her hot profile where it was there: whoever has one was alive when it was made, and the commit's fence
+        finds out what happened since. A dry run has no fence, so it asks Postgres. Raises as `person` does.
+        """
+        if (
+            request.person is not None
+            and is_id(request.person, "per")
+            and not request.identifiers
+            and not request.dry_run
+        ):
+            person = PersonId(request.person)
+            shelved = await self._shelf.current()
+            placement = shelved.catalogue.placement(request.placement)
+            if (hot := (await self._profiles.warm([person], placement.personalize_under)).get(person)) is not None:
+                return person, hot
+        return await self.person(request), None
+
+    async def person(self, request: DecisionRequest, *, fresh: bool = False) -> PersonId:
+        """Who the request is about; `fresh`: by Postgres alone.
 
         Raises:
             SubjectAmbiguous: no subject or two. NotFound: nobody. Conflict: several people hold the identifiers.
@@ -90,7 +107,11 @@ class Gatherer:
             async with self._kernel.db.reading() as conn:
                 return await self._identity.lookup(conn, request.person)
         subject = list(request.identifiers) if request.person is None else [parse_contact(request.person)]
-        (found,) = await self._identity.resolve_hot([subject])
+        if fresh:
+            async with self._kernel.db.reading() as conn:
+                (found,) = await self._identity.resolve(conn, [subject])
+        else:
+            (found,) = await self._identity.resolve_hot([subject])
         if found.person is not None:
             return found.person
         if found.candidates:
@@ -106,16 +127,18 @@ class Gatherer:
         )
 
     async def gather(
-        self, request: DecisionRequest, person: PersonId, *, attempt: int = 1, refused: Mapping[str, str] | None = None
-    ) -> Gathered:
+        self, request: DecisionRequest, person: PersonId, *, hot: HotProfile | None = None, attempt: int = 1,
+        refused: Mapping[str, str] | None = None,
+    ) -> Gathered:  # fmt: skip
         """Everything of this moment. `refused` are arms that an earlier attempt could not commit, with the reason.
 
-        The first attempt may rest on the hot store; a later one reads Postgres, since something moved.
+        The first attempt may rest on the hot store, or on the profile it is given; a later one reads Postgres, since something moved.
         """
         shelved = await self._shelf.current()
         placement = shelved.catalogue.placement(request.placement)
-        with metrics.stage("profile"):
-            hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
+        if hot is None:
+            with metrics.stage("profile"):
+                hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
         active = await self._models.active(placement.name)
         at = self._kernel.clock.now()
         found, market = offering(
