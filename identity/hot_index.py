@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from identity.index import Index
+from identity.residing import Residing
 from identity.settings import IdentitySettings
 from kernel.cache import Cache, CacheUnavailable
 from kernel.ids import PersonId, RecordId
@@ -40,8 +41,9 @@ end
 class HotIndex:
     """Reads and writes the index; a store that is down is an empty one."""
 
-    def __init__(self, cache: Cache, settings: IdentitySettings) -> None:
+    def __init__(self, cache: Cache, settings: IdentitySettings, residing: Residing | None = None) -> None:
         self._cache = cache
+        self._residing = residing
         self._ttl = timedelta(seconds=settings.index_ttl_seconds)
 
     async def read(self, wanted: Sequence[Index]) -> tuple[dict[Index, Held], Moment]:
@@ -71,7 +73,9 @@ class HotIndex:
             return  # it stays cold; nothing rests on it
 
     async def forget(self, indexes: Sequence[Index]) -> None:
-        """Drop what changed."""
+        """Drop what changed, here and in this process's own memory; other processes hear it from Postgres."""
+        if self._residing is not None:
+            self._residing.drop(indexes)
         keys = [_key(index) for index in indexes]
         try:
             for start in range(0, len(keys), _AT_ONCE):
@@ -81,6 +85,8 @@ class HotIndex:
 
     async def clear(self) -> int:
         """Drop everything; for rebuilds and for a published graph."""
+        if self._residing is not None:
+            await self._residing.settle()
         try:
             await self._cache.script(_DROP, [_CLEARED], [_DROPPED_SECONDS])
             return await self._cache.delete_matching("idx:*")

@@ -16,6 +16,7 @@ from audit.service import Audit
 from audit.tags import Tag
 from identity import graph_store, holding, publishing, review_store, store, views
 from identity.aging import Aging
+from identity.asking import Asking
 from identity.collecting import Collector
 from identity.counts import Counts
 from identity.errors import AmbiguousContact, PersonNotFound
@@ -27,6 +28,7 @@ from identity.linkage_files import LinkageFiles
 from identity.past import Past
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
 from identity.records import NewRecord, Row, SourceRecord, linkage_table, unpack
+from identity.residing import Residing
 from identity.review_store import Review
 from identity.sealing import held, open_bodies, open_identifiers, source_record
 from identity.settings import IdentitySettings
@@ -54,6 +56,7 @@ class Identity:
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
     ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
+    ``residing``: the identifiers in memory.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -65,7 +68,9 @@ class Identity:
         self._audit = audit
         self.settings = settings or IdentitySettings()
         self._collector = Collector(kernel, self.settings)
-        self._hot = HotIndex(kernel.cache, self.settings)
+        self.residing = Residing(kernel, self.settings)
+        self._hot = HotIndex(kernel.cache, self.settings, self.residing)
+        self._asking = Asking(kernel.db, self._hot, self.residing, self._ask)
         self.indexing = Indexing(kernel, self._collector, self._hot)
         self.linkage = LinkageFiles(kernel.settings.data_dir)
         self.counts = Counts(self.settings)
@@ -118,15 +123,9 @@ class Identity:
         return [self._decide(subject, found, index_of) for subject in subjects]
 
     async def resolve_hot(self, subjects: Sequence[Sequence[Identifier]]) -> list[Resolution]:
-        """The same through the hot index, from Postgres where it is cold. Advises: what is committed on it is fenced."""
+        """The same from memory or the hot index, from Postgres where they are cold. Advises: what is committed on it is fenced."""
         index_of = {i: self._collector.index(i) for subject in subjects for i in subject}
-        wanted = list(dict.fromkeys(index_of.values()))
-        found, since = await self._hot.read(wanted)
-        if cold := [index for index in wanted if index not in found]:
-            async with self._kernel.db.reading() as conn:
-                asked = await self._ask(conn, cold)
-            await self._hot.write(asked, since=since)
-            found |= asked
+        found = await self._asking.held(list(dict.fromkeys(index_of.values())))
         return [self._decide(subject, found, index_of) for subject in subjects]
 
     async def rebuild_index(self) -> int:

@@ -57,6 +57,14 @@ class IdentitySettings(Section):
             description="An entry of the hot identifier index is forgotten after this long, whatever happened to it.",
         ),
     ] = 900
+    resident_identifiers: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Up to so many identifiers a serving process keeps in its memory as keyed hashes (48 bytes each), so that asking who "
+            "holds one needs no other process. 0, or more identifiers than this: the hot store and Postgres are asked.",
+        ),
+    ] = 4_000_000
     loose_limit: Annotated[
         int,
         Field(

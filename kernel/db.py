@@ -177,6 +177,19 @@ class Database:
             await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield conn
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[Conn]:
+        """A connection outside the pools, in autocommit, for who keeps one for long. It closes when the block ends."""
+        with self._translated():
+            async with await AsyncConnection.connect(
+                self._url,
+                autocommit=True,
+                row_factory=dict_row,
+                connect_timeout=5,
+                application_name=f"candor-{self.name}",
+            ) as conn:
+                yield conn
+
     async def check(self) -> None:
         """One round trip; raises ``DatabaseUnavailable`` when there is no answer."""
         async with self.reading() as conn:

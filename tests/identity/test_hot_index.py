@@ -21,15 +21,15 @@ async def add(kernel, identity, *records):
 
 def overtaken(identity, monkeypatch, meanwhile):
     """The next question that Postgres answers is answered before `meanwhile`, and heard after it."""
-    real = identity._ask
+    real = identity._asking._postgres
 
     async def slow(conn, wanted):
         found = await real(conn, wanted)
-        monkeypatch.setattr(identity, "_ask", real)
+        monkeypatch.setattr(identity._asking, "_postgres", real)
         await meanwhile()
         return found
 
-    monkeypatch.setattr(identity, "_ask", slow)
+    monkeypatch.setattr(identity._asking, "_postgres", slow)
 
 
 async def test_an_answer_that_was_overtaken_by_a_new_record_is_not_kept(kernel, identity, record, monkeypatch):

@@ -1,7 +1,8 @@
-"""`candor bench resolve`: who holds this identifier, asked in process and over HTTP.
+"""`candor bench resolve`: who holds this identifier, asked in process and over HTTP, and an event of theirs made durable.
 
-Enters: how many people, how many questions, a rate. Leaves: a `Report`. Everybody is known by an address and a login; a question names one of them, both,
-or (every tenth) somebody unknown. Each answer is compared with what it has to be.
+Enters: how many people, how many questions, a rate; how many records lie in memory. Leaves: a `Report`. Everybody is known by an address and a login; a
+question names one of them, both, or (every tenth) somebody unknown. Each answer is compared with what it has to be. The part in memory asks while
+another process's room joins new records, as it would be served.
 """
 
 import asyncio
@@ -14,54 +15,91 @@ from datetime import timedelta
 from typing import Final
 
 from audit.access.principal import Scope
+from events.log import Source as CollectSource
 from identity.identifiers import Identifier
 from identity.people import Resolution
 from identity.records import NewRecord
 from kernel.ids import PersonId
-from orchestration.service.bench import harness
+from orchestration.service.bench import harness, resolve_world
 from orchestration.service.bench.figures import Bar, Cost, Figures, Spread, spread
 from orchestration.service.bench.harness import Shots
 from orchestration.service.bench.seeding import SOURCE
 from orchestration.wiring import House
 
 BAR_HTTP_MS: Final = 10.0
+BAR_MEMORY_MS: Final = 1.0  # the 99th percentile; half of the answers in a tenth of that
+BAR_MEMORY_P50_MS: Final = 0.1
+_JOINS: Final = 50  # records that somebody else joins while memory is asked
+_FILL_SECONDS: Final = 600.0
 _CHUNK: Final = 2_000  # people a transaction
 _WARM_SECONDS: Final = 2.0
 _UNKNOWN: Final = 10  # every tenth question is about nobody
+
+_PAIR: Final = 2  # identifiers of each
 
 Subject = tuple[Identifier, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Questions that the resident index answered: of how many records and identifiers, in how many MiB, and how long it took to fill."""
+
+    records: int
+    identifiers: int
+    mib: float
+    fill_seconds: float
+    asked: Spread
+    elsewhere: int
+    wrong: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Times of one question each: asked of Postgres, of the hot index, over HTTP. `wrong` counts answers that are not what they have to be."""
+    """Times of one question each: asked of memory, of Postgres, of the hot index, over HTTP; and of an event of a known person, over HTTP, committed.
+
+    `wrong` counts answers that are not what they have to be.
+    """
 
     people: int
+    memory: Memory | None
     postgres: Spread
     hot: Spread
     http: Figures
     http_cost: Cost
+    event: Figures
+    event_cost: Cost
     wrong: int
 
     @property
     def bars(self) -> tuple[Bar, ...]:
         """What is asked of it."""
-        return (
+        found = [
             Bar("over HTTP p99, ms", BAR_HTTP_MS, self.http.latency.p99),
-            Bar("requests that failed", 0, sum(self.http.errors.values())),
+            Bar("an event over HTTP, committed, p99, ms", BAR_HTTP_MS, self.event.latency.p99),
+            Bar("requests that failed", 0, sum(self.http.errors.values()) + sum(self.event.errors.values())),
             Bar("answers that are wrong", 0, self.wrong),
-        )
+        ]
+        if self.memory is not None:
+            found += [
+                Bar("in process p50, ms", BAR_MEMORY_P50_MS, self.memory.asked.p50),
+                Bar("in process p99, ms", BAR_MEMORY_MS, self.memory.asked.p99),
+                Bar("in process, answers that are wrong", 0, self.memory.wrong),
+            ]
+        return tuple(found)
 
 
 async def run(
-    *, people: int, calls: int, rps: float, seconds: float, told: Callable[[str], None] = lambda _: None, seed: int = 1
-) -> Report:
-    """Measure on engines of its own."""
+    *, people: int, calls: int, rps: float, seconds: float, records: int = 0, told: Callable[[str], None] = lambda _: None, seed: int = 1,
+) -> Report:  # fmt: skip
+    """Measure on engines of its own; with ``records``, in memory too."""
     draw = random.Random(seed)  # noqa: S311 - whom the questions are about
+    held = await memory(records, calls, draw, told) if records else None
     async with harness.rig() as rig:
         told(f"{people} people")
         async with rig.house() as house:
             who = await crowd(house, people)
+            async with house.kernel.db.transaction() as conn:
+                await house.events.register_source(conn, CollectSource(SOURCE, "service", "contract"))
             key = await house.access.create_key(
                 [Scope.COLLECT], actor="system:bench", name="bench resolve", source=SOURCE
             )
@@ -74,14 +112,64 @@ async def run(
             plan = [_request(served.url, key.secret, one) for one in asked]
             await harness.shoot(rig.folder, served.url, plan, rps=rps, seconds=_WARM_SECONDS)
             shots, cost = await harness.measured(rig, served, plan, rps=rps, seconds=seconds)
+            told(f"events at {rps:g} a second")
+            events = [_event(draw, served.url, key.secret, people, number) for number in range(round(rps * seconds))]
+            sent, sent_cost = await harness.measured(rig, served, events, rps=rps, seconds=seconds)
     return Report(
         people=people,
+        memory=held,
+        event=sent.figures,
+        event_cost=sent_cost,
         postgres=spread(postgres),
         hot=spread(hot),
         http=shots.figures,
         http_cost=cost,
         wrong=wrong + strange + _wrong(shots, asked, who),
     )
+
+
+async def memory(records: int, calls: int, draw: random.Random, told: Callable[[str], None]) -> Memory:
+    """Ask the resident index of one process, while another room on the same Postgres joins new records."""
+    async with harness.rig() as rig, rig.house() as house, rig.house() as other:
+        known = await resolve_world.fill(house, records, _names, told)
+        who = {f"u{number}": person for number, person in known.items()}
+        stop = asyncio.Event()
+        began = time.perf_counter()
+        follower = asyncio.create_task(house.identity.residing.run(stop))
+        try:
+            async with asyncio.timeout(_FILL_SECONDS):
+                await house.identity.residing.full.wait()
+            took = time.perf_counter() - began
+            size = house.identity.residing.index.memory
+            told(f"in memory after {took:.1f} s")
+            subjects = [_subject(draw, records, place) for place in range(calls)]
+            await _asked(subjects[:100], who, lambda one: _from_index(house, one))
+            joining = asyncio.create_task(_join(other, records))
+            asked, wrong = await _asked(subjects, who, lambda one: _from_index(house, one))
+            joined = await joining
+            await house.identity.residing.settle()
+            _, late = await _asked([_names(number) for number in joined], {}, lambda one: _from_index(house, one))
+        finally:
+            stop.set()
+            await follower
+        return Memory(
+            records=records, identifiers=_PAIR * records, mib=round(size / 2**20, 1), fill_seconds=round(took, 1),
+            asked=spread(asked), elsewhere=len(joined), wrong=wrong + len(joined) - late,
+        )  # fmt: skip
+
+
+async def _join(house: House, first: int) -> Sequence[int]:
+    """New people, one transaction each, from another room; their numbers."""
+    at = house.kernel.clock.now()
+    for number in (joined := range(first * 2, first * 2 + _JOINS)):
+        one = NewRecord(
+            source=SOURCE, source_key=str(number), identifiers=_names(number), traits={}, kinds={}, observed_at=at,
+            purpose="service", basis="contract",
+        )  # fmt: skip
+        async with house.kernel.db.transaction() as conn:
+            await house.identity.add_records(conn, [one])
+        await asyncio.sleep(0)
+    return joined
 
 
 async def crowd(house: House, count: int) -> Mapping[str, PersonId]:
@@ -144,6 +232,16 @@ async def _from_postgres(house: House, subject: Subject) -> Resolution:
 
 async def _from_index(house: House, subject: Subject) -> Resolution:
     return (await house.identity.resolve_hot([subject]))[0]
+
+
+def _event(draw: random.Random, url: str, secret: str, people: int, number: int) -> str:
+    body = {
+        "userId": f"u{draw.randrange(people)}",
+        "event": "Product Viewed",
+        "messageId": f"resolve-{number}",
+        "properties": {"product_id": "p1"},
+    }
+    return harness.request(url, "POST", "/v1/track", secret=secret, body=body)
 
 
 def _request(url: str, secret: str, subject: Subject) -> str:

@@ -58,7 +58,11 @@ def test_bench_ingest_finds_every_event_that_was_answered_for():
 
 @pytest.mark.slow
 def test_bench_resolve_compares_every_answer():
-    code, told = bench("resolve", "--people", "30", "--calls", "40", "--rps", "40", "--seconds", "0.5")
+    code, told = bench(
+        "resolve", "--people", "30", "--calls", "40", "--rps", "40", "--seconds", "0.5", "--records", "200"
+    )
+    assert (told["memory"]["asked"]["n"], told["memory"]["identifiers"], told["memory"]["wrong"]) == (40, 400, 0)
+    assert (told["event"]["asked"], told["event"]["answered"]) == (20, 20)
     assert (told["postgres"]["n"], told["hot"]["n"], told["people"]) == (40, 40, 30)
     assert (told["http"]["asked"], told["http"]["answered"], told["wrong"]) == (20, 20, 0)
     assert {bar["what"]: bar["got"] for bar in told["bars"]}["over HTTP p99, ms"] == told["http"]["latency"]["p99"]
