@@ -17,6 +17,7 @@ from identity.cleaning import Cleaned, Codes, clean
 from identity.clusters import Clusters, Policy, guarded
 from identity.column_values import texts
 from identity.facts import gather
+from identity.judgements import Rulings
 from identity.junk import remove_junk
 from identity.kinds import Kinds
 from identity.linkage import Edges, predict_cleaned
@@ -50,14 +51,17 @@ class Prepared:
         found = predict_cleaned(model, self.cleaned, self.pairs)
         return Edges(self.order[found.left], self.order[found.right], found.weight)
 
-    def cluster(self, edges: Edges, model: LinkageModel, policy: Policy | None = None) -> Clusters:
-        """Guarded clusters of the edges; labels are ranks in record order."""
+    def cluster(
+        self, edges: Edges, model: LinkageModel, policy: Policy | None = None, rulings: Rulings[int] | None = None
+    ) -> Clusters:
+        """Guarded clusters of the edges; labels are ranks in record order. ``rulings``: what staff decided, by the table's rows."""
         place = np.empty_like(self.order)
         place[self.order] = np.arange(len(self.order))
         left, right = place[edges.left], place[edges.right]
         ordered = Edges(np.minimum(left, right), np.maximum(left, right), edges.weight)
         extra = () if self.sources is None else _one_of_each(self.sources)
-        found = guarded(ordered, gather(self.cleaned, model, extra), policy or Policy())
+        decided = None if rulings is None else rulings.through(lambda row: int(place[row]))
+        found = guarded(ordered, gather(self.cleaned, model, extra), policy or Policy(), decided)
         person = np.empty_like(found.person)
         person[self.order] = found.person
         refused = tuple(

@@ -5,6 +5,8 @@ and every bridge that was refused, with its cause.  Edges are taken heaviest fir
 order), as in Kruskal's forest; but two groups become one only if nothing speaks against it: conflicting unique
 identifiers, clearly different first names or birth dates, too little agreement between the groups as wholes, or size.
 Splink's own clustering takes every edge; one mistaken bridge then joins two people for good (spec identity I11, I15-I17).
+What staff decided (`Rulings` over rows) holds: sides that must stay apart do, whatever bridges them later (I25), and
+groups that must be together are in the end, unless that puts two unique identifiers into one person.
 """
 
 import math
@@ -16,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity.facts import Evidence
+from identity.judgements import Rulings
 from identity.linkage import Edges
 
-Cause = Literal["unique_identifier", "first_name", "birth_date", "cohesion", "size"]
+Cause = Literal["unique_identifier", "first_name", "birth_date", "cohesion", "size", "judgement"]
 _Tally = dict[int, int]
 
 
@@ -62,9 +65,13 @@ class Clusters:
         return np.unique(self.person, return_counts=True)[1].astype(np.int64)
 
 
-def guarded(edges: Edges, evidence: Evidence, policy: Policy | None = None) -> Clusters:
-    """Cluster the rows."""
+def guarded(
+    edges: Edges, evidence: Evidence, policy: Policy | None = None, rulings: Rulings[int] | None = None
+) -> Clusters:
+    """Cluster the rows. ``rulings``: what staff decided, by row."""
     state = _Groups(edges, evidence, policy or Policy())
+    if rulings:
+        state.keep_apart(rulings)
     order = np.lexsort((edges.right, edges.left, -edges.weight))
     order = order[edges.weight[order] >= state.policy.threshold]
     refused: dict[tuple[int, int], tuple[float, Cause]] = {}
@@ -77,8 +84,10 @@ def guarded(edges: Edges, evidence: Evidence, policy: Policy | None = None) -> C
         cause = state.objection(a, b, left, right, weight)
         if cause is None:
             state.merge(a, b)
-        else:
+        elif cause != "judgement":  # what was decided is no open question
             refused[left, right] = (weight, cause)
+    if rulings:
+        state.bring_together(rulings)
     person = state.labels()
     return Clusters(person, _open_questions(person, refused))
 
@@ -106,6 +115,7 @@ class _Groups:
         self.first, self.birth = evidence.codes(evidence.first_names), evidence.codes(evidence.births)
         self.firsts, self.births = _singles(self.first), _singles(self.birth)
         self.lasts = _singles(evidence.codes(evidence.last_names))
+        self.foes: dict[int, set[int]] = {}
         self.links: list[dict[int, tuple[float, int]] | None] = [None] * evidence.rows
         weights = np.clip(edges.weight, -policy.ceiling, policy.ceiling)
         for a, b, w in zip(edges.left.tolist(), edges.right.tolist(), weights.tolist(), strict=True):
@@ -114,6 +124,33 @@ class _Groups:
                 if held is None:
                     held = self.links[one] = {}
                 held[other] = (w, 1)
+
+    def keep_apart(self, rulings: Rulings[int]) -> None:
+        """Note whom staff found to be different people."""
+        for left, right in rulings.apart:
+            for one in left:
+                self.foes.setdefault(one, set()).update(right)
+            for one in right:
+                self.foes.setdefault(one, set()).update(left)
+
+    def bring_together(self, rulings: Rulings[int]) -> None:
+        """Make one whom staff found to be one person, the groups of the oldest rows first; last, so that no such group weighs on the evidence."""
+        for group in rulings.together:
+            kept: list[int] = []
+            for row in sorted(group):
+                if not any(self._join(one, row) for one in kept):
+                    kept.append(row)
+
+    def _join(self, left: int, right: int) -> bool:
+        a, b = self.find(left), self.find(right)
+        if a != b:
+            if b in self.foes.get(a, ()) or self._two_fold(a, b):
+                return False
+            self.merge(a, b)
+        return True
+
+    def _two_fold(self, a: int, b: int) -> bool:
+        return any(len({*(held[a] or ()), *(held[b] or ())}) > 1 for held in self.uniques)
 
     def find(self, row: int) -> int:
         parent = self.parent
@@ -124,9 +161,8 @@ class _Groups:
 
     def objection(self, a: int, b: int, left: int, right: int, weight: float) -> Cause | None:
         """Why two groups, bridged by the edge (left, right), may not become one."""
-        for held in self.uniques:
-            if len({*(held[a] or ()), *(held[b] or ())}) > 1:
-                return "unique_identifier"
+        if self._two_fold(a, b):
+            return "unique_identifier"
         if self.size[a] + self.size[b] > self.policy.max_cluster:
             return "size"
         known, spare = self.evidence, weight - self.policy.threshold
@@ -146,7 +182,8 @@ class _Groups:
             )
             if (total + (pairs - count) * self.policy.unseen) / pairs < self.policy.cohesion + crowding:
                 return "cohesion"
-        return None
+        # Asked last: a doubt that the evidence raises stays a doubt, and an opt-out still reaches across it.
+        return "judgement" if b in self.foes.get(a, ()) else None
 
     def _clash(
         self,
@@ -206,6 +243,11 @@ class _Groups:
             theirs.pop(b, None)
             theirs[a] = joined
         self.links[a], self.links[b] = mine_links, None
+        for foe in (others := self.foes.pop(b, set())):
+            self.foes[foe].discard(b)
+            self.foes[foe].add(a)
+        if others:
+            self.foes.setdefault(a, set()).update(others)
 
     def labels(self) -> NDArray[np.int64]:
         """Smallest row of the group, for every row."""

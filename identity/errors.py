@@ -52,6 +52,13 @@ class RecordNotFound(NotFound):
     remedy = "Check the record id; clusters must come from this installation's linkage table."
 
 
+class UnknownJudgement(NotFound):
+    """No such judgement, or it was taken back."""
+
+    code = "unknown_judgement"
+    remedy = "List them: candor identity review --judgements PERSON."
+
+
 class LinkageNotReady(NotFound):
     """A step of the linkage run that needs an earlier one."""
 

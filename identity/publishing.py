@@ -2,22 +2,24 @@
 
 What enters: clusters over the rows of a linkage table, that table's record ids, the edges they rest on. What leaves: a new
 graph version; memberships closed and opened, redirects, refused pairs, the change feed and its audit entries, all in the
-caller's transaction. The rule itself is ``graph.assign``.
+caller's transaction. The rule itself is ``graph.assign``; what staff decided is obeyed first (``settling``), so that it outlives every run.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Hashable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from identity import evidence_store, graph_store, store
+from identity import evidence_store, graph_store, judged, store
 from identity.errors import RecordNotFound
 from identity.evidence_store import Refused
 from identity.graph import Assignment, assign, surety
 from identity.people import Change, Edge
+from identity.settling import settle
 from kernel.canonical import Json, digest
 from kernel.clock import Clock
 from kernel.db import Conn
@@ -37,27 +39,38 @@ class Published:
 
 
 async def publish(
-    conn: Conn, audit: Audit, clock: Clock, clusters: "Clusters", records: Sequence[RecordId], edges: "Edges | None"
+    conn: Conn,
+    audit: Audit,
+    clock: Clock,
+    clusters: "Clusters",
+    records: Sequence[RecordId],
+    edges: "Edges | None",
+    exclusive: Sequence[str],
 ) -> Published:
     """See ``Identity.publish``."""
     await store.own_graph(conn)
     old = await graph_store.partition(conn)
     followers = await graph_store.earlier_versions(conn)
     labels = _labels(clusters, records, old)
+    links, refused = _evidence(clusters, records, edges, old)
+    rulings = (await judged.law(conn, labels)).rulings
+    if rulings:  # whatever the run knew of them when it clustered
+        claims = await judged.claims(conn, labels, rulings, exclusive)
+        labels |= settle(labels, rulings, links, claims)
     labels |= {old_id: labels[new_id_] for old_id, new_id_ in followers if new_id_ in labels and old_id in old}
     outcome = assign(old, labels, partial(new_id, "per"))
-    links, refused = _evidence(clusters, records, edges, old)
+    refused = [pair for pair in refused if outcome.person_of[pair.a] != outcome.person_of[pair.b]]
     before = await evidence_store.refused_pairs(conn)
     number = GraphVersion(await graph_store.version(conn) + 1)
     at = clock.now()
     facts = _facts(number, outcome, links, refused, len(records))
     await graph_store.new_version(conn, number, "published", facts, at)
-    await _move(conn, outcome, number, clock)
+    await move(conn, outcome, number, at)
     await evidence_store.replace_evidence(conn, links, refused, number)
-    unsure = await graph_store.set_sure(conn, surety(outcome.person_of, links))
+    unsure = await graph_store.set_sure(conn, surety(outcome.person_of, [*links, *judged.ties(rulings)]))
     await graph_store.add_changes(conn, outcome.changes, number, at)
     await audit.append(
-        conn, [NewEntry(Tag.GRAPH_PUBLISHED, {"graph": f"graph:{number}"}, facts), *_entries(outcome, number)]
+        conn, [NewEntry(Tag.GRAPH_PUBLISHED, {"graph": f"graph:{number}"}, facts), *entries(outcome.changes, number)]
     )
     gained = before ^ {(r.a, r.b) for r in refused}
     doubtful = {outcome.person_of[record] for pair in gained for record in pair if record in outcome.person_of}
@@ -65,8 +78,8 @@ async def publish(
     return Published(number, frozenset(moved | doubtful | unsure))
 
 
-async def _move(conn: Conn, outcome: Assignment, number: GraphVersion, clock: Clock) -> None:
-    at = clock.now()
+async def move(conn: Conn, outcome: Assignment, number: GraphVersion, at: datetime) -> None:
+    """Close and open memberships, make and retire people, as an assignment says."""
     await graph_store.add_people(conn, outcome.created, number, at)
     if outcome.moved:
         await graph_store.close_members(conn, list(outcome.moved), number)
@@ -77,10 +90,12 @@ async def _move(conn: Conn, outcome: Assignment, number: GraphVersion, clock: Cl
         await graph_store.retire(conn, outcome.retired, at)
 
 
-def _labels(clusters: "Clusters", records: Sequence[RecordId], old: dict[RecordId, PersonId]) -> dict[RecordId, int]:
+def _labels(
+    clusters: "Clusters", records: Sequence[RecordId], old: dict[RecordId, PersonId]
+) -> dict[RecordId, Hashable]:
     if len(records) != len(clusters.person):
         raise RecordNotFound(f"expected a record id for each of {len(clusters.person)} rows, got {len(records)}")
-    labels = dict(zip(records, clusters.person.tolist(), strict=True))
+    labels: dict[RecordId, Hashable] = dict(zip(records, clusters.person.tolist(), strict=True))
     # Erased since the table was read: they have no live person and get none.
     return {record: label for record, label in labels.items() if record in old}
 
@@ -124,11 +139,11 @@ def _facts(
     }
 
 
-def _entries(outcome: Assignment, number: GraphVersion) -> list[NewEntry]:
+def entries(changes: Sequence[Change], number: GraphVersion, *, actor: str = "system") -> list[NewEntry]:
     """One entry a surviving person that took others in, one a person that lost records."""
     merged: dict[PersonId, list[Change]] = {}
     parted: dict[PersonId, list[Change]] = {}
-    for change in outcome.changes:
+    for change in changes:
         assert change.other is not None
         if change.kind == "merged":
             merged.setdefault(change.other, []).append(change)
@@ -138,15 +153,17 @@ def _entries(outcome: Assignment, number: GraphVersion) -> list[NewEntry]:
     return [
         NewEntry(
             Tag.PERSON_MERGED,
-            {"person": [person, *(c.person for c in changes)], "graph": graph},
-            {"records": sum(len(c.records) for c in changes), "survivor": person},
+            {"person": [person, *(c.person for c in changes_)], "graph": graph},
+            {"records": sum(len(c.records) for c in changes_), "survivor": person},
+            actor=actor,
         )
-        for person, changes in merged.items()
+        for person, changes_ in merged.items()
     ] + [
         NewEntry(
             Tag.PERSON_SPLIT,
-            {"person": [person, *(c.other for c in changes if c.other)], "graph": graph},
-            {"records": sum(len(c.records) for c in changes), "parts": [c.other for c in changes]},
+            {"person": [person, *(c.other for c in changes_ if c.other)], "graph": graph},
+            {"records": sum(len(c.records) for c in changes_), "parts": [c.other for c in changes_]},
+            actor=actor,
         )
-        for person, changes in parted.items()
+        for person, changes_ in parted.items()
     ]

@@ -24,6 +24,7 @@ from identity.hot_index import HotIndex
 from identity.identifiers import HeldIdentifier, Identifier, parse_contact
 from identity.index import Index
 from identity.indexing import Indexing
+from identity.judging import Judging
 from identity.linkage_files import LinkageFiles
 from identity.past import Past
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
@@ -56,7 +57,7 @@ class Identity:
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
     ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
-    ``residing``: the identifiers in memory.
+    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -76,6 +77,7 @@ class Identity:
         self.counts = Counts(self.settings)
         self.past = Past(self.settings, self.known_identifiers)
         self.aging = Aging(kernel.clock, self.settings, self._hot, self.linkage, self._tell)
+        self.judging = Judging(kernel.clock, audit, self.settings, self._hot, self._tell)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored
 
@@ -284,7 +286,9 @@ class Identity:
         Raises:
             RecordNotFound: clusters and records are not of one table.
         """
-        published = await publishing.publish(conn, self._audit, self._kernel.clock, clusters, records, edges)
+        published = await publishing.publish(
+            conn, self._audit, self._kernel.clock, clusters, records, edges, self.settings.exclusive_kinds
+        )
         await self._tell(conn, sorted(published.touched))
         after_commit(conn, self._drop_index)
         if len(records) >= _BULK:

@@ -70,7 +70,9 @@ async def identity_graph(house: "House") -> Facts:
     prepared, ids, _ = await _prepared(house)
     model = await asyncio.to_thread(house.identity.linkage.read_model)
     found = await asyncio.to_thread(house.identity.linkage.read_edges, ids)
-    clusters = await asyncio.to_thread(prepared.cluster, found, model)
+    async with house.kernel.db.reading() as conn:
+        decided = await house.identity.judging.rulings(conn, ids)
+    clusters = await asyncio.to_thread(prepared.cluster, found, model, None, decided)
     async with house.kernel.db.transaction() as conn:
         version = await house.identity.publish(conn, clusters, ids, found.above(0.0))  # weaker ones speak against
     _walking.pop(house, None)  # the words are needed no longer
