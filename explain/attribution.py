@@ -63,6 +63,13 @@ def attribute(model: Model, row: NDArray[np.float64], score: float, *, check: bo
     return Attribution(base=float(base), parts=tuple(float(part) for part in parts), checked=checked)
 
 
+def prepare(model: Model, *, check: bool) -> None:
+    """Load what `attribute` will need for this model."""
+    model.contributions(np.zeros(len(model.feature_names)))
+    if check and isinstance(model, TreeModel):
+        exact(model, np.zeros(len(model.feature_names)))
+
+
 def exact(model: TreeModel, row: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     """Base and Shapley values of one row by `shap.TreeExplainer`: ``float64[k] -> (base, float64[k])``.
 

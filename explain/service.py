@@ -7,18 +7,20 @@ score that was used, or tell apart what consent withheld from what was never kno
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
 
 from audit.entries import NewEntry
+from audit.errors import SubjectKeyGone
 from audit.service import Audit
 from audit.tags import Tag
 from explain import levers, reasons, store, views
-from explain.attribution import TOLERANCE, Attribution, attribute
+from explain.attribution import TOLERANCE, Attribution, attribute, prepare
 from explain.errors import Altered, NotWired, Unfaithful, WrongRow
 from explain.explanation import Content, Explanation, compose, read, write
 from explain.facts import REDACTED, Decide, DecisionFacts, DecisionSource, ModelSource
@@ -50,6 +52,33 @@ class Feedback(StrEnum):
 
 _TAGS: Final = {Feedback.NOT_INTERESTED: Tag.FEEDBACK_GIVEN, Feedback.NOT_ME: Tag.IDENTITY_QUESTIONED}
 OnFeedback = Callable[[Conn, DecisionFacts, Feedback], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """An explanation that is made and sealed, not yet kept."""
+
+    content: Content
+    named: str
+    body: bytes
+    checked: bool
+
+    @property
+    def decision_id(self) -> DecisionId:
+        return self.content.facts.decision_id
+
+    def row(self, at: datetime) -> store.Row:
+        facts = self.content.facts
+        return store.Row(
+            decision_id=facts.decision_id, person=facts.person, digest=self.named, body=self.body, key_id=facts.key_id, made_at=at
+        )  # fmt: skip
+
+    def entry(self) -> NewEntry:
+        facts = self.content.facts
+        said: dict[str, Json] = {
+            "explanation": self.named, "procedure": str(self.content.procedure), "verified": self.checked,
+        }  # fmt: skip
+        return NewEntry(Tag.EXPLANATION_MADE, {"decision": facts.decision_id}, said, key_id=facts.key_id)
 
 
 class Explain:
@@ -85,6 +114,19 @@ class Explain:
             NotFound: no such decision. An erased person's decision is no error: the explanation says that it is redacted.
             NotAdditive, Unfaithful, WrongRow: it does not add up, and is not kept.
         """
+        made = await self._made(decision_id)
+        return made if isinstance(made, Explanation) else (await self._keep([made]))[0]
+
+    async def prepare(self, digests: Sequence[str]) -> None:
+        """Load these models and what explains them before the first decision asks: seconds of a processor, once a process."""
+        if self._models is None:
+            raise NotWired("expected a source of models, got none")
+        for one in digests:
+            model = await self._models.model(one)
+            await asyncio.to_thread(prepare, model, check=self.settings.verify_attributions)
+
+    async def _made(self, decision_id: str) -> "Explanation | _Fresh":
+        """What is kept of the decision, or else its explanation, made and not yet kept."""
         found = await self._stored(decision_id)
         if found is not None:
             return found
@@ -95,7 +137,14 @@ class Explain:
                 raise
             return Explanation(decision_id=DecisionId(decision_id), digest="", content=None)
         content, checked = await self._make(facts)
-        return await self._keep(content, checked=checked)
+        words, named = write(content)
+        body = words
+        if facts.key_id is not None:
+            key = (await self._kernel.vault.unwrap([facts.key_id])).get(facts.key_id)
+            if key is None:  # erased since the record was read
+                return Explanation(decision_id=facts.decision_id, digest=named, content=None)
+            body = key.seal(_TABLE, "body", facts.decision_id, words)
+        return _Fresh(content, named, body, checked)
 
     async def _make(self, facts: DecisionFacts) -> tuple[Content, bool]:
         found: Attribution | None = None
@@ -120,32 +169,17 @@ class Explain:
         check = self.settings.verify_attributions
         return await asyncio.to_thread(attribute, model, row, score, check=check)
 
-    async def _keep(self, content: Content, *, checked: bool) -> Explanation:
-        facts = content.facts
-        words, named = write(content)
-        body = words
-        if facts.key_id is not None:
-            key = (await self._kernel.vault.unwrap([facts.key_id])).get(facts.key_id)
-            if key is None:  # erased since the record was read
-                return Explanation(decision_id=facts.decision_id, digest=named, content=None)
-            body = key.seal(_TABLE, "body", facts.decision_id, words)
-        row = store.Row(
-            decision_id=facts.decision_id, person=facts.person, digest=named, body=body, key_id=facts.key_id,
-            made_at=self._kernel.clock.now(),
-        )  # fmt: skip
-        entry = NewEntry(
-            Tag.EXPLANATION_MADE, {"decision": facts.decision_id},
-            {"explanation": named, "procedure": str(content.procedure), "verified": checked}, key_id=facts.key_id,
-        )  # fmt: skip
+    async def _keep(self, made: "Sequence[_Fresh]") -> list[Explanation]:
+        """Keep explanations with their entries in one commit; where somebody else was faster, theirs is the one that stands."""
+        now = self._kernel.clock.now()
         async with self._kernel.db.transaction() as conn:
-            fresh = await store.insert(conn, row)
-            if fresh:
-                await self._audit.append(conn, [entry])
-            await store.done(conn, facts.decision_id)
-        if fresh:
-            return Explanation(decision_id=facts.decision_id, digest=named, content=content)
-        kept = await self._stored(facts.decision_id)  # somebody else was faster; theirs is the one that stands
-        assert kept is not None
+            fresh = await store.insert(conn, [one.row(now) for one in made])
+            await self._audit.append(conn, [one.entry() for one in made if one.content.facts.decision_id in fresh])
+            await store.done(conn, [one.content.facts.decision_id for one in made])
+        kept: list[Explanation] = []
+        for one in made:
+            found = None if one.decision_id in fresh else await self._stored(one.decision_id)
+            kept.append(found or Explanation(decision_id=one.decision_id, digest=one.named, content=one.content))
         return kept
 
     async def _stored(self, decision_id: str) -> Explanation | None:
@@ -180,25 +214,41 @@ class Explain:
         async with self._kernel.db.reading() as conn:
             waiting = await store.waiting(conn, limit)
         broken: list[IntegrityError] = []
+        fresh: list[_Fresh] = []
+        nothing: list[str] = []
         for decision_id in waiting:
             try:
-                found = await self.explain(decision_id)
+                made = await self._made(decision_id)
             except NotFound as fault:  # the log outlives what it names
                 _log.info("nothing_to_explain", decision=decision_id, code=fault.code)
+                nothing.append(decision_id)
             except IntegrityError as fault:
                 _log.error("explanation_refused", decision=decision_id, code=fault.code)
                 async with self._kernel.db.transaction() as conn:
                     await store.refuse(conn, decision_id, fault.code)
                 broken.append(fault)
-                continue
             else:
-                if not found.redacted:
-                    continue
-            async with self._kernel.db.transaction() as conn:
-                await store.done(conn, decision_id)
+                if isinstance(made, _Fresh):
+                    fresh.append(made)
+                else:
+                    nothing.append(decision_id)
+        await self._keep_all(fresh)
+        async with self._kernel.db.transaction() as conn:
+            await store.done(conn, nothing)
         if broken:
             raise broken[0]
         return len(waiting)
+
+    async def _keep_all(self, made: "Sequence[_Fresh]") -> None:
+        """Keep them together: a commit each would stand in the way of the decisions' commits. Where one was erased meanwhile, one by one."""
+        if not made:
+            return
+        try:
+            await self._keep(made)
+        except SubjectKeyGone:
+            for one in made:
+                with suppress(SubjectKeyGone):  # it stays queued, and is found to be redacted
+                    await self._keep([one])
 
     async def _feed(self) -> None:
         async with self._kernel.db.transaction() as conn:

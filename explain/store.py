@@ -23,14 +23,16 @@ class Row:
     made_at: datetime
 
 
-async def insert(conn: Conn, row: Row) -> bool:
-    """Store an explanation; False when the decision has one already, which stays. Waits for another one that is under way."""
+async def insert(conn: Conn, rows: Sequence[Row]) -> set[DecisionId]:
+    """Store explanations; the decisions that had none. One that is there already stays. Waits for another one that is under way."""
+    columns = list(zip(*((r.decision_id, r.person, r.digest, r.body, r.key_id, r.made_at) for r in rows), strict=True))
     got = await conn.execute(
         "INSERT INTO explain.explanations (decision_id, person, digest, body, key_id, made_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (decision_id) DO NOTHING RETURNING 1",
-        (row.decision_id, row.person, row.digest, row.body, row.key_id, row.made_at),
+        " SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::timestamptz[])"
+        " ON CONFLICT (decision_id) DO NOTHING RETURNING decision_id",
+        [list(column) for column in columns],
     )
-    return await got.fetchone() is not None
+    return {DecisionId(row["decision_id"]) for row in await got.fetchall()}
 
 
 async def get(conn: Conn, decision_id: str) -> Row | None:
@@ -107,9 +109,9 @@ async def queued(conn: Conn) -> int:
     return 0 if row is None else int(row["n"])
 
 
-async def done(conn: Conn, decision_id: str) -> None:
-    """Take a decision off the queue."""
-    await conn.execute("DELETE FROM explain.queue WHERE decision_id = %s", (decision_id,))
+async def done(conn: Conn, decisions: Sequence[str]) -> None:
+    """Take decisions off the queue."""
+    await conn.execute("DELETE FROM explain.queue WHERE decision_id = ANY(%s)", (list(decisions),))
 
 
 async def refuse(conn: Conn, decision_id: str, code: str) -> None:

@@ -20,6 +20,12 @@ log = get_logger("explaining")
 
 async def explaining(house: "House", stop: asyncio.Event) -> None:
     """Make explanations of decisions that have none yet, oldest first, until `stop` is set."""
+    try:
+        async with house.kernel.db.reading() as conn:
+            ruling = await house.learning.ruling(conn)
+        await house.explain.prepare([one for one in ruling.values() if one is not None])
+    except CandorError as fault:
+        log.warning("explaining_unprepared", code=fault.code)  # it is loaded when the first decision asks
     while not stop.is_set():
         made = 0
         try:

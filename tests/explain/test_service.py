@@ -203,6 +203,24 @@ async def test_the_worker_explains_what_the_log_names_and_sets_aside_what_does_n
     assert not (await room.explain.explain(late.decision_id)).redacted
 
 
+async def test_a_key_destroyed_before_the_common_commit_costs_its_neighbours_nothing(room: Room, monkeypatch) -> None:
+    one, lost, two = [await room.about(f"{name}@example.org") for name in ("ada", "bea", "cy")]
+    await room.audit.sequence()
+    keep = room.explain._keep_all
+
+    async def erased_first(made):
+        await room.kernel.vault.destroy([lost.key_id])
+        await keep(made)
+
+    monkeypatch.setattr(room.explain, "_keep_all", erased_first)
+    assert await room.explain.explain_pending(50) == 3
+    rows = await room.rows("SELECT decision_id FROM explain.explanations")
+    assert {row["decision_id"] for row in rows} == {one.decision_id, two.decision_id}
+    assert await room.explain.waiting() == 1
+    assert await room.explain.explain_pending(50) == 1  # found to be redacted
+    assert await room.explain.waiting() == 0
+
+
 async def test_gates_rules_and_chance_are_explained_without_a_model(room: Room) -> None:
     for made in (ruled_by_rules(), gated(Stage.CONSENT), gated(Stage.HOLDOUT, holdout=True)):
         room.decisions.keep(made)
