@@ -22,6 +22,17 @@ def prepare(owner_url: str) -> None:
         conn.execute(_TABLE)
 
 
+def unexplained(owner_url: str) -> int:
+    """Decisions that nobody explained yet."""
+    with psycopg.connect(owner_url, autocommit=True) as conn:
+        row = conn.execute(
+            "SELECT count(*) FROM decision.decisions d WHERE NOT EXISTS"
+            " (SELECT FROM explain.explanations e WHERE e.decision_id = d.id)"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 class Floor:
     """The least that a decision could cost here: one GET, one commit."""
 
