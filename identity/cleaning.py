@@ -6,8 +6,9 @@ Junk is not judged here (see junk.py): this module knows one value at a time.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -86,11 +87,21 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a whole table decided about its values, so that a row of it alone can be read alike."""
+
+    day_first: bool = False
+    longest: str | None = None  # of several full names, the column whose words carry the others
+    whole: bool = False  # full names of more than two words are common enough to be a field of their own
+
+
+@dataclass(frozen=True, slots=True)
 class Cleaned:
     """All fields of a table, by name, in a fixed order."""
 
     rows: int
     fields: dict[str, Field]
+    reading: Reading = Reading()
 
     def of(self, *kinds: str) -> list[Field]:
         """Fields of these kinds."""
@@ -178,8 +189,8 @@ _BASE = {
 }  # fmt: skip
 
 
-def clean(table: pa.Table, kinds: Kinds) -> Cleaned:
-    """All usable fields of the table."""
+def clean(table: pa.Table, kinds: Kinds, like: Reading | None = None) -> Cleaned:
+    """All usable fields of the table; read ``like`` an earlier one, where the table is a few rows of it."""
     fields: dict[str, Field] = {}
     for column in kinds.columns:
         if column.kind in _CHANGE:
@@ -187,28 +198,32 @@ def clean(table: pa.Table, kinds: Kinds) -> Cleaned:
             free = next(n for n in (base, *(f"{base}_{i}" for i in range(2, 1000))) if n not in fields)
             coded = encode(table.column(column.name)).mapped(_CHANGE[column.kind])
             fields[free] = Field(free, column.kind, coded, column.unique, column.shared)
-    _add_full_names(table, kinds, fields)
-    birth = _birth(table, kinds)
+    reading = _add_full_names(table, kinds, fields, like)
+    birth, reading = _birth(table, kinds, reading, like)
     if birth is not None:
         fields["birth"] = Field("birth", "birth_date", birth)
-    return Cleaned(table.num_rows, {n: f for n, f in fields.items() if (f.coded.codes >= 0).any()})
+    return Cleaned(table.num_rows, {n: f for n, f in fields.items() if (f.coded.codes >= 0).any()}, reading)
 
 
-def _add_full_names(table: pa.Table, kinds: Kinds, fields: dict[str, Field]) -> None:
+def _add_full_names(table: pa.Table, kinds: Kinds, fields: dict[str, Field], like: Reading | None) -> Reading:
     """Full names give first and last where these are not columns of their own, and always the words between."""
-    columns = [encode(table.column(c.name)) for c in kinds.of("full_name")]
+    columns = {c.name: encode(table.column(c.name)) for c in kinds.of("full_name")}
     if not columns:
-        return
+        return Reading()
     # Of several full names the wordiest carries the others.
-    longest = max(columns, key=lambda c: sum(len(v) for v in c.values))
+    named = like.longest if like else max(columns, key=lambda name: sum(len(v) for v in columns[name].values))
+    assert named is not None
+    longest = columns[named]
     parts = [_split(v) for v in longest.values]
     for base, index, kind in (("first", 0, "first_name"), ("last", 1, "last_name")):
         if base not in fields:
             fields[base] = Field(base, kind, coded_from(longest.codes, [p[index] for p in parts]))
     whole = longest.mapped(phrase)
-    if sum(len(v.split()) > 2 for v in whole.values) > 0.05 * len(whole.values):
+    wordy = like.whole if like else sum(len(v.split()) > 2 for v in whole.values) > 0.05 * len(whole.values)
+    if wordy:
         fields["full"] = Field("full", "full_name", whole)
         fields["rest"] = Field("rest", "rest", _between(whole, fields["first"].coded, fields["last"].coded))
+    return Reading(longest=named, whole=wordy)
 
 
 def _between(full: Coded, first: Coded, last: Coded) -> Coded:
@@ -235,20 +250,17 @@ def _split(text: str) -> tuple[str | None, str | None]:
     return parts[0], parts[-1] if len(parts) > 1 else None
 
 
-def _birth(table: pa.Table, kinds: Kinds) -> Coded | None:
+def _birth(table: pa.Table, kinds: Kinds, reading: Reading, like: Reading | None) -> tuple[Coded | None, Reading]:
     whole = kinds.of("birth_date")
     if whole:
         raw = encode(table.column(whole[0].name))
-        from collections import Counter
-
-        day_first = reads_day_first(Counter(raw.values))
-        return raw.mapped(lambda v: read_date(v, day_first=day_first))
+        day_first = like.day_first if like else reads_day_first(Counter(raw.values))
+        return raw.mapped(lambda v: read_date(v, day_first=day_first)), replace(reading, day_first=day_first)
     years, months, days = (kinds.of(k) for k in ("birth_year", "birth_month", "birth_day"))
     if not years:
-        return None
-    return _joined(
-        [encode(table.column(c[0].name)) if c else None for c in (years, months, days)], (4, 2, 2), table.num_rows
-    )
+        return None, reading
+    parts = [encode(table.column(c[0].name)) if c else None for c in (years, months, days)]
+    return _joined(parts, (4, 2, 2), table.num_rows), reading
 
 
 def _joined(parts: Iterable[Coded | None], widths: tuple[int, ...], rows: int) -> Coded:

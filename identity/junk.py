@@ -27,7 +27,7 @@ def remove_junk(cleaned: Cleaned) -> tuple[Cleaned, dict[str, int]]:
         if bad.any():
             lost[field.name] = int(field.coded.counts()[bad].sum())
             fields[field.name] = replace(field, coded=field.coded.without(bad))
-    return Cleaned(cleaned.rows, fields), lost
+    return replace(cleaned, fields=fields), lost
 
 
 def spread_values(field: Coded, people: Codes) -> NDArray[np.bool_]:
