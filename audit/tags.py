@@ -30,6 +30,15 @@ class Tag(StrEnum):
     # identity
     RECORD_ADDED = "record.added", "A source record was taken in."
     GRAPH_PUBLISHED = "graph.published", "A new version of the identity graph went live."
+    RUN_PUBLISHED = (
+        "run.published",
+        "A linkage run passed the gate, or was let through; facts hold figures of its card.",
+    )
+    GRAPH_HELD = "graph.held", "The gate kept the graph of a linkage run from going live, for the reasons in the facts."
+    GRAPH_ALLOWED = (
+        "graph.allowed",
+        "Staff overruled the gate's objections to a linkage run, for the reason in the facts.",
+    )
     PERSON_MERGED = "person.merged", "Two persons were found to be one."
     PERSON_SPLIT = "person.split", "One person was found to be several."
     PERSON_PINNED = "person.pinned", "Staff decided that records belong, or do not belong, together."

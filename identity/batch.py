@@ -41,6 +41,7 @@ class Prepared:
     pairs: Pairs
     sources: Codes | None
     remarks: list[str] = field(default_factory=list)
+    keys: dict[str, dict[str, int]] = field(default_factory=dict)  # by blocking key: pairs found, rows left out
 
     def train(self, seed: int = 0) -> LinkageModel:
         """What agreement is worth in this table, learned without labels."""
@@ -95,7 +96,8 @@ def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, note
         for n, r in blocked.left_out.items()
         if r > MUCH * cleaned.rows
     )
-    return Prepared(order, cleaned, blocked.pairs, ordered, remarks)
+    keys = {n: {"pairs": found, "left_out": blocked.left_out.get(n, 0)} for n, found in blocked.found.items()}
+    return Prepared(order, cleaned, blocked.pairs, ordered, remarks, keys)
 
 
 def record_order(table: pa.Table, kinds: Kinds, notes: list[str]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ pairs, so one value on a fifth of all rows costs nothing (spec identity I37); wh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,15 +37,17 @@ _IDENTIFIER_KINDS = ("email", "phone", "national_id", "login_id", "device_id", "
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Distinct pairs in ascending order, and the rows that each key left out."""
+    """Distinct pairs in ascending order, the rows that each key left out, and the pairs that each key found."""
 
     pairs: Pairs
     left_out: dict[str, int]
+    found: dict[str, int] = field(default_factory=dict)
 
 
 def block(cleaned: Cleaned, *, sources: Codes | None = None, pairs_a_row: int = PAIRS_A_ROW) -> Blocked:
     """All pairs; with `sources`, only pairs of rows from different sources."""
     left_out: dict[str, int] = {}
+    counts: dict[str, int] = {}
     found: list[Pairs] = [np.empty(0, np.int64)]
     for name, codes in keys(cleaned).items():
         alone = "+" not in name and name in _ALONE
@@ -53,9 +55,10 @@ def block(cleaned: Cleaned, *, sources: Codes | None = None, pairs_a_row: int = 
         if sources is not None:
             pairs = pairs[sources[pairs // cleaned.rows] != sources[pairs % cleaned.rows]]
         found.append(pairs)
+        counts[name] = len(pairs)
         if skipped:
             left_out[name] = skipped
-    return Blocked(np.unique(np.concatenate(found)), left_out)
+    return Blocked(np.unique(np.concatenate(found)), left_out, counts)
 
 
 def keys(cleaned: Cleaned) -> dict[str, Codes]:

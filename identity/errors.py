@@ -64,3 +64,17 @@ class LinkageNotReady(NotFound):
 
     code = "linkage_not_ready"
     remedy = "Run the whole walk: candor pipeline run."
+
+
+class RunNotFound(NotFound):
+    """No run of the linkage has this id."""
+
+    code = "identity.run_not_found"
+    remedy = "List them: candor identity runs."
+
+
+class RunNotHeld(Conflict):
+    """There is nothing to overrule."""
+
+    code = "identity.run_not_held"
+    remedy = "Only the newest run, while it is held, can be allowed, once: candor identity runs."

@@ -28,13 +28,16 @@ from identity.judging import Judging
 from identity.linkage_files import LinkageFiles
 from identity.past import Past
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
+from identity.reasons import Reasons
 from identity.records import NewRecord, Row, SourceRecord, linkage_table, unpack
 from identity.residing import Residing
 from identity.review_store import Review
+from identity.runs import Runs
 from identity.sealing import held, open_bodies, open_identifiers, source_record
 from identity.settings import IdentitySettings
 from identity.store import SealedRecord
-from identity.views import PersonView, Why
+from identity.views import PersonView
+from identity.why import Why
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
 from kernel.ids import GraphVersion, IdentifierId, KeyId, PersonId, RecordId, is_id, new_id
@@ -57,7 +60,7 @@ class Identity:
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
     ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
-    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who.
+    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -78,6 +81,8 @@ class Identity:
         self.past = Past(self.settings, self.known_identifiers)
         self.aging = Aging(kernel.clock, self.settings, self._hot, self.linkage, self._tell)
         self.judging = Judging(kernel.clock, audit, self.settings, self._hot, self._tell)
+        self.runs = Runs(kernel, audit, self.settings, self.publish)
+        self.reasons = Reasons(kernel, self.settings, self.runs.hashed)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored
 
@@ -304,12 +309,8 @@ class Identity:
         return await views.show(conn, person, self.settings.loose_limit)
 
     async def why(self, conn: Conn, a: RecordId, b: RecordId) -> Why:
-        """Why two records are (or are not) one person.
-
-        Raises:
-            RecordNotFound: one of them has no live person.
-        """
-        return await views.why(conn, a, b)
+        """Why two records are (or are not) one person (see ``Reasons``)."""
+        return await self.reasons.why(conn, a, b)
 
     # doubts that staff must look at
 

@@ -73,3 +73,26 @@ class IdentitySettings(Section):
             "'may be the same'; an opt-out on the identifier itself still reaches each of them.",
         ),
     ] = 20
+    gate_drift: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="A linkage run is held back when the weights of its pairs or the sizes of its people moved more than this against "
+            "the last graph (population stability index; counted from 1,000 records on).",
+        ),
+    ] = 0.25
+    gate_largest: Annotated[
+        int,
+        Field(
+            ge=2, description="A linkage run is held back when one person would have more current records than this."
+        ),
+    ] = 200
+    gate_changed: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="A linkage run is held back when more than this share of the records that the last graph knew (and more than 25) "
+            "would be led to somebody else by the id they had.",
+        ),
+    ] = 0.01

@@ -298,6 +298,13 @@ async def sealed_records(conn: Conn, people: Sequence[PersonId]) -> list[SealedR
     return [_sealed(r) async for r in cursor]
 
 
+async def sealed_named(conn: Conn, records: Sequence[RecordId]) -> list[SealedRecord]:
+    """These records, in the order named; who is erased is absent."""
+    cursor = await conn.execute(f"{_SEALED} AND m.record_id = ANY(%b)", (list(records),))
+    found = {r["record_id"]: _sealed(r) async for r in cursor}
+    return [found[one] for one in records if one in found]
+
+
 async def current_records(conn: Conn, after: str, limit: int) -> list[SealedRecord]:
     """A page of current records of everybody, by id."""
     cursor = await conn.execute(

@@ -1,14 +1,13 @@
-"""What can be shown of the graph without a personal word: ids, kinds, weights, doubts (identity.I39 in simple form)."""
+"""What can be shown of the graph without a personal word: ids, kinds, weights, doubts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from identity import evidence_store, graph_store, store
-from identity.errors import PersonNotFound, RecordNotFound
+from identity.errors import PersonNotFound
 from identity.evidence_store import Refused
-from identity.graph import strongest_path
 from identity.people import Edge
+from identity.why import edge_json
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import GraphVersion, PersonId, RecordId
@@ -35,41 +34,9 @@ class PersonView:
             "sure": self.sure,
             "records": list(self.records),
             "identifiers": dict(self.kinds),
-            "edges": [_edge(edge) for edge in self.edges],
+            "edges": [edge_json(edge) for edge in self.edges],
             "ambiguous": [{"a": r.a, "b": r.b, "weight": r.weight, "cause": r.cause} for r in self.refused],
             "may_be_same": list(self.loose),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """Two records: one person or two, the direct edge, the strongest path and its weakest link, what they share."""
-
-    a: RecordId
-    b: RecordId
-    people: tuple[PersonId, PersonId]
-    edge: Edge | None
-    path: tuple[Edge, ...]
-    refused: Refused | None
-    shared: Mapping[str, int]
-
-    @property
-    def same(self) -> bool:
-        """Whether they are one person now."""
-        return self.people[0] == self.people[1]
-
-    def as_json(self) -> Json:
-        """For the command line."""
-        weakest = min(self.path, key=lambda e: e.weight) if self.path else None
-        return {
-            "records": [self.a, self.b],
-            "people": list(self.people),
-            "same": self.same,
-            "edge": _edge(self.edge) if self.edge else None,
-            "path": [_edge(edge) for edge in self.path],
-            "weakest": _edge(weakest) if weakest else None,
-            "refused": {"weight": self.refused.weight, "cause": self.refused.cause} if self.refused else None,
-            "shared_identifiers": dict(self.shared),
         }
 
 
@@ -95,32 +62,5 @@ async def show(conn: Conn, person: PersonId, loose_limit: int) -> PersonView:
     )
 
 
-async def why(conn: Conn, a: RecordId, b: RecordId) -> Why:
-    """See ``Identity.why``."""
-    found = await graph_store.subjects_of(conn, [a, b])
-    if any(one not in found or not found[one][1] for one in (a, b)):
-        raise RecordNotFound("expected two records with a live person, got one that is unknown or erased")
-    people = (found[a][1][0], found[b][1][0])
-    held = await graph_store.members(conn, sorted(set(people)))
-    edges, refused = await evidence_store.evidence(conn, [r for rows in held.values() for r, _ in rows])
-    pair = {a, b}
-    links, sealed = await store.identifiers_of(conn, [a, b])
-    both = set(links.get(a, ())) & set(links.get(b, ()))
-    inside = {r for r, _ in held[people[0]]} if people[0] == people[1] else set()
-    return Why(
-        a=a,
-        b=b,
-        people=people,
-        edge=next((e for e in edges if {e.a, e.b} == pair), None),
-        path=strongest_path([e for e in edges if e.a in inside and e.b in inside], a, b),
-        refused=next((r for r in refused if {r.a, r.b} == pair), None),
-        shared=_kinds([sealed[i].kind for i in both if i in sealed]),
-    )
-
-
 def _kinds(kinds: Sequence[str]) -> dict[str, int]:
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
-
-
-def _edge(edge: Edge) -> Json:
-    return cast("Json", {"a": edge.a, "b": edge.b, "weight": edge.weight})

