@@ -18,7 +18,7 @@ Key = tuple[str, bytes]  # field, keyed hash of the value
 async def keep(conn: Conn, digest: str, told: Mapping[str, Json], bearers: Mapping[Key, int], at: datetime) -> None:
     """Keep a run's parameters; the same ones again are the same."""
     found = await conn.execute(
-        "INSERT INTO identity.parameters (digest, told, made_at) VALUES (%b, %b, %b) ON CONFLICT DO NOTHING RETURNING 1",
+        "INSERT INTO identity.parameters (digest, told, made_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1",
         (digest, orjson.dumps(told).decode(), at),
     )
     if await found.fetchone() is None:

@@ -68,7 +68,7 @@ async def add(conn: Conn, run: Run) -> None:
     """Write a run down; its parameters are kept already."""
     await conn.execute(
         "INSERT INTO identity.runs (run_id, made_at, parameters, verdict, reasons, graph_version, card)"
-        " VALUES (%b, %b, %b, %b, %b, %b, %b)",
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
         (
             run.run_id,
             run.made_at,

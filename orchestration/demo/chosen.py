@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from identity.identifiers import HeldIdentifier
 from identity.records import SourceRecord
-from identity.views import Why
+from identity.why import Why
 from kernel.errors import NotFound
 from kernel.ids import PersonId
 from orchestration.demo.world import World, truth_of_rows

@@ -37,6 +37,7 @@ CHECKS = [
     check(assets.edges, graph.edges_join_the_living),
     check(assets.identity_graph, graph.nobody_lost),
     check(assets.identity_graph, graph.one_unique_id),
+    check(assets.identity_graph, graph.graph_published, grave=False),
     check(assets.identity_graph, graph.ids_last, grave=False),
     check(assets.consent_state, profiles.everybody_counted),
     check(assets.raw_profiles, profiles.nothing_lost_on_the_way),

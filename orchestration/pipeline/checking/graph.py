@@ -7,7 +7,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from orchestration.pipeline.facts import Found
+from orchestration.pipeline.facts import Fact, Found
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
@@ -72,6 +72,23 @@ async def one_unique_id(house: "House") -> Found:
         two = await house.identity.counts.twofold(conn)
         people = (await house.identity.counts.census(conn)).people
     return Found(not two, {"people": people, "with_two": len(two), "kinds": ", ".join(house.identity.settings.exclusive_kinds)})  # fmt: skip
+
+
+async def graph_published(house: "House") -> Found:
+    """The gate let the newest run's graph go live; if not, the graph of before stays, and staff may look and allow it."""
+    async with house.kernel.db.reading() as conn:
+        run = (await house.identity.runs.listed(conn, 1))[0]
+    figures: dict[str, Fact] = {
+        "run": run.run_id,
+        "verdict": run.verdict,
+        "objections": ", ".join(run.reasons) or "none",
+        "largest": run.card.largest,
+        "led_elsewhere": run.card.hands.elsewhere,
+        "share": round(run.card.hands.share, 5),
+        "two_unique": run.card.hands.two_fold,
+        "drift": round(max((run.card.drift or {}).values(), default=0.0), 5),
+    }
+    return Found(run.verdict != "held", figures, grave=False)
 
 
 async def ids_last(house: "House") -> Found:

@@ -8,24 +8,39 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from kernel.ids import RecordId
-from orchestration.pipeline.facts import Fact, Facts
+from orchestration.pipeline.facts import Fact, Facts, key
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from identity.batch import Prepared
+    from identity.kinds import Kinds
     from identity.linkage import Edges
     from orchestration.wiring import House
 
-    Walking = tuple[Prepared, list[RecordId], Edges]
 
 SEED = 1
 CERTAIN = 60.0  # a match weight above any that agreement of fields reaches
 _KEPT_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Walking:
+    """The linkage table of a walk, cleaned and blocked; its records; edges that shared identifiers make certain; when it was read."""
+
+    prepared: "Prepared"
+    kinds: "Kinds"
+    ids: list[RecordId]
+    certain: "Edges"
+    read_at: datetime
+
+
 _walking: "WeakKeyDictionary[House, tuple[float, Walking]]" = WeakKeyDictionary()
 
 
@@ -44,7 +59,7 @@ async def source_records(house: "House") -> Facts:
 
 async def linkage_model(house: "House") -> Facts:
     """Train on what is there and keep the model's file."""
-    prepared, _, _ = await _prepared(house)
+    prepared = (await _prepared(house)).prepared
     model = await asyncio.to_thread(prepared.train, SEED)
     await asyncio.to_thread(house.identity.linkage.write_model, model)
     return {"records": prepared.cleaned.rows, "pairs": len(prepared.pairs), **_plain(model.trained)}
@@ -52,7 +67,8 @@ async def linkage_model(house: "House") -> Facts:
 
 async def edges(house: "House") -> Facts:
     """Weigh the pairs and keep the edges, by record id; shared identifiers that one person owns alone are certain."""
-    prepared, ids, certain = await _prepared(house)
+    walking = await _prepared(house)
+    prepared, ids, certain = walking.prepared, walking.ids, walking.certain
     model = await asyncio.to_thread(house.identity.linkage.read_model)
     found = await asyncio.to_thread(prepared.edges, model)
     found = _joined(found, certain)
@@ -66,28 +82,38 @@ async def edges(house: "House") -> Facts:
 
 
 async def identity_graph(house: "House") -> Facts:
-    """Cluster the edges under guard and publish the graph."""
-    prepared, ids, _ = await _prepared(house)
+    """Cluster the edges under guard and publish the graph, unless the gate objects."""
+    from identity.parameters import parameters
+
+    walking = await _prepared(house)
+    prepared, ids = walking.prepared, walking.ids
     model = await asyncio.to_thread(house.identity.linkage.read_model)
     found = await asyncio.to_thread(house.identity.linkage.read_edges, ids)
     async with house.kernel.db.reading() as conn:
         decided = await house.identity.judging.rulings(conn, ids)
     clusters = await asyncio.to_thread(prepared.cluster, found, model, None, decided)
-    async with house.kernel.db.transaction() as conn:
-        version = await house.identity.publish(conn, clusters, ids, found.above(0.0))  # weaker ones speak against
+    told = await asyncio.to_thread(parameters, prepared.cleaned, walking.kinds, model)
+    runs = house.identity.runs
+    written = await asyncio.to_thread(runs.write, prepared, told, found, clusters, walking.read_at)
+    run = await runs.publish(written, clusters, ids, found.above(0.0))  # weaker ones speak against
     _walking.pop(house, None)  # the words are needed no longer
     causes = Counter(str(refused.cause) for refused in clusters.ambiguous)
     return {
+        "run": run.run_id,
+        "verdict": run.verdict,
+        "objections": ", ".join(run.reasons) or "none",
         "records": len(ids),
         "people": len(clusters.sizes),
         "largest": int(clusters.sizes.max(initial=0)),
         "refused": sum(causes.values()),
-        "graph_version": int(version),
+        "led_elsewhere": run.card.hands.elsewhere,
+        **({} if run.graph_version is None else {"graph_version": int(run.graph_version)}),
         **{f"refused_{cause}": count for cause, count in sorted(causes.items())},
+        **{f"drift_{key(name)}": value for name, value in (run.card.drift or {}).items()},
     }
 
 
-async def _prepared(house: "House") -> "Walking":
+async def _prepared(house: "House") -> Walking:
     """The linkage table, cleaned and blocked. Kept in this process's memory from the first linkage step to the last, so that one walk opens
     the records once; what arrives in between joins the next walk.
     """
@@ -98,6 +124,7 @@ async def _prepared(house: "House") -> "Walking":
     kept = _walking.get(house)
     if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
         return kept[1]
+    read_at = house.kernel.clock.now()
     async with house.kernel.db.reading() as conn:
         table = await house.identity.linkage_table(conn)
     declared = linkage_kinds(table)
@@ -106,7 +133,7 @@ async def _prepared(house: "House") -> "Walking":
     prepared = await asyncio.to_thread(prepare, table, kinds)
     ids = [RecordId(value) for value in table.column("record_id").to_pylist()]
     owned = [name for name, kind in declared.items() if kind in house.identity.settings.joining_kinds]
-    walking = prepared, ids, await asyncio.to_thread(_certain, table, owned)
+    walking = Walking(prepared, kinds, ids, await asyncio.to_thread(_certain, table, owned), read_at)
     _walking[house] = time.monotonic(), walking
     return walking
 

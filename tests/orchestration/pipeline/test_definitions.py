@@ -48,7 +48,7 @@ CHECKS = {
     "source_records": {"records_have_people": True},
     "linkage_model": {"agreement_speaks_for": True},
     "edges": {"edges_join_the_living": True},
-    "identity_graph": {"nobody_lost": True, "one_unique_id": True, "ids_last": False},
+    "identity_graph": {"nobody_lost": True, "one_unique_id": True, "graph_published": False, "ids_last": False},
     "consent_state": {"everybody_counted": True},
     "raw_profiles": {"nothing_lost_on_the_way": True},
     "unified_profiles": {"nothing_unpermitted": True},
