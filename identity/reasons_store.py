@@ -5,7 +5,9 @@ Contract: as in ``store.py``; reading only.
 
 from datetime import datetime
 
+from identity import judgement_store
 from identity.evidence_store import Refused
+from identity.judgements import weigh
 from identity.people import Edge
 from kernel.db import Conn
 from kernel.ids import GraphVersion, PersonId, RecordId
@@ -39,9 +41,19 @@ async def between(
     )
 
 
-async def judged_apart(_conn: Conn, _a: RecordId, _b: RecordId) -> bool:
-    """Whether staff decided that these records are not one person."""
-    return False
+async def judged_apart(conn: Conn, a: RecordId, b: RecordId) -> bool:
+    """Whether staff decided that these records, or other versions of their rows, are not one person."""
+    cursor = await conn.execute(
+        "SELECT o.record_id FROM identity.records r JOIN identity.records o ON o.row_index = r.row_index"
+        " WHERE r.record_id = ANY(%b)",
+        ([a, b],),
+    )
+    versions = [RecordId(row["record_id"]) async for row in cursor]
+    standing = await judgement_store.standing(conn, versions)
+    if not standing:
+        return False
+    now = await judgement_store.current_of(conn, (r for one in standing for r in (*one.left, *one.right)))
+    return any((a in x and b in y) or (b in x and a in y) for x, y in weigh(standing, now).rulings.apart)
 
 
 async def steps(conn: Conn, person: PersonId) -> list[_Step]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from identity.evidence_store import Refused
 from identity.graph import probability
 from identity.people import Edge
+from identity.undoing import OWNED
 from kernel.canonical import Json
 from kernel.ids import PersonId, RecordId
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 # start: the odds before anything is compared. owned: both carry an identifier that one person owns alone. unexplained: the
 # weight rests on words or figures that are not there any more.
 Sort = Literal["start", "field", "rarity", "relatives", "owned", "rounding", "unexplained"]
-OWNED = 60.0  # the weight of an edge between records that share an identifier which one person owns alone
 
 
 @dataclass(frozen=True, slots=True)
