@@ -87,6 +87,16 @@ async def test_ids_that_lead_to_somebody_else_are_told(house, people, broken) ->
     assert (found.passed, found.grave, found.figures["led_elsewhere"]) == (False, False, 1)
 
 
+async def test_a_graph_that_the_gate_holds_back_is_told(house, people, broken) -> None:
+    assert await holds(graph.graph_published, house, run="none")
+    for step in (linkage.linkage_model, linkage.edges, linkage.identity_graph):
+        await step(house)
+    assert await holds(graph.graph_published, house, verdict="published", objections="none", led_elsewhere=0)
+    broken("UPDATE identity.runs SET verdict = 'held', reasons = '{giant_person}', graph_version = NULL")
+    found = await graph.graph_published(house)
+    assert (found.passed, found.grave, found.figures["objections"]) == (False, False, "giant_person")
+
+
 async def test_a_model_for_which_agreement_speaks_against_is_refused(house, people) -> None:
     await linkage.linkage_model(house)
     assert await holds(graph.agreement_speaks_for, house, upside_down=0, not_a_number=0)
