@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from consent.confirming import SCOPE, SENT_BY, Answer, Question
-from consent.errors import UnknownSubject
+from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.pages_endpoints import House, form_of, same_origin
 
 PREFERENCES: Final = "preferences"  # the scope of the way on
@@ -55,7 +55,11 @@ async def answer_confirmation(request: Request, token: str) -> Response:
             taken = confirmations.confirm if word == "yes" else confirmations.refuse
             answer = await taken(conn, said.subject)
             found = await confirmations.question(conn, said.subject)
-    except UnknownSubject:  # erased meanwhile: nothing is held, and nothing can be sent
+    except (
+        UnknownSubject,
+        UnknownPurpose,
+        ActIncomplete,
+    ):  # erased, or no longer declared: nothing is held, nothing can be sent
         return _answered(house, Answer.GONE, None)
     return _answered(house, answer, found)
 

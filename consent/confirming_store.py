@@ -118,6 +118,24 @@ async def answer(conn: Conn, id_: str, word: str, at: datetime) -> None:
     )
 
 
+_OVER: Final = " consent.invitations WHERE coalesce(answered_at, expires_at) < %b AND identifier <> ALL(%b::text[])"  # asked and answered, or run out
+
+
+async def count_over(conn: Conn, before: datetime, held: Sequence[IdentifierId]) -> int:
+    """Questions that were answered or ran out before a moment, but those to these contacts."""
+    row = await (await conn.execute(f"SELECT count(*) AS n FROM{_OVER}", (before, list(held)))).fetchone()
+    return 0 if row is None else int(row["n"])
+
+
+async def drop_over(conn: Conn, before: datetime, held: Sequence[IdentifierId], limit: int) -> int:
+    """Remove at most so many of them."""
+    cursor = await conn.execute(
+        f"DELETE FROM consent.invitations WHERE id IN (SELECT id FROM{_OVER} ORDER BY id LIMIT %b)",
+        (before, list(held), limit),
+    )
+    return cursor.rowcount
+
+
 def _invitation(row: Mapping[str, object]) -> Invitation:
     fields = {name: row[name] for name in _COLUMNS.split(", ")}
     acts = fields.pop("acts")

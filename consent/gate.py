@@ -19,7 +19,7 @@ from typing import Final
 
 from consent.acts import IMPORT, ActView, Status
 from consent.precedence import UNVERIFIED, Ground, Rules
-from consent.purposes import EVERYTHING, RESERVED, Basis, Purpose
+from consent.purposes import DEFAULT, EVERYTHING, RESERVED, Basis, Purpose
 from consent.reasons import Reason
 from kernel.ids import ActId, PersonId
 
@@ -65,6 +65,13 @@ class ConsentState:
     by_purpose: Mapping[str, list[ActView]] = field(init=False)
     grounds: Mapping[str, Ground] = field(init=False)
     _answers: dict[tuple[str, str | None, int], Permission] = field(init=False, default_factory=dict)
+
+    def grounds_at(self, at: datetime) -> Mapping[str, Ground]:
+        """What bears on each purpose at a moment: the law of a place counts from the first word that names it."""
+        if not self.boundaries or self.boundaries[-1] <= at or all(act.given_at <= at for act in self.acts):
+            return self.grounds
+        places = {act.jurisdiction for act in self.acts if act.given_at <= at}
+        return self.rules.grounds(frozenset({self.rules.jurisdiction, *places}))
 
     def __post_init__(self) -> None:
         moments = {act.given_at for act in self.acts}
@@ -148,13 +155,35 @@ def standing(acts: Iterable[ActView], rules: Rules, purpose: str, channel: str |
     return [a for a in said if a.status != Status.GRANTED and not _lifted(a, grants, rules)]
 
 
+def outlived(
+    acts: Iterable[ActView],
+    rules: Rules,
+    purpose: str,
+    channel: str | None,
+    *,
+    mechanism: str,
+    since: datetime,
+    at: datetime,
+) -> bool:
+    """Whether something among ``acts`` took back a no that came by this mechanism at ``since``: a list of others that still names it tells nothing new."""
+    kind, on = rules.precedence.classes[rules.precedence.rank(mechanism)], rules.purposes.channel_of(purpose, channel)
+    return any(
+        a.given_at > since
+        and a.purpose == purpose
+        and rules.purposes.channel_of(a.purpose, a.channel) == on
+        and a.mechanism in kind.lifted_by
+        and _valid(a, rules, at)
+        for a in acts
+    )
+
+
 def _judge(state: ConsentState, purpose: Purpose, channel: str | None, at: datetime) -> Permission:
     if state.erased_at is not None and state.erased_at <= at:
         return _ERASED
     if not state.known:
         return _UNKNOWN_PERSON
     rules, acts = state.rules, state.by_purpose
-    reach, bases = state.grounds[purpose.key]
+    reach, bases = state.grounds_at(at)[purpose.key]
     said = [a for key in reach if key in acts for a in acts[key] if a.given_at <= at]
     if not said:
         return _unspoken(bases)
@@ -184,7 +213,7 @@ def _judge_one(
     if denials:
         return _denial(denials, grants, bases, rules)
     if Basis.CONSENT in bases:
-        return _consent(purpose, said, grants, rules, at)
+        return _consent(purpose, said, grants, at)
     return _unspoken(bases)
 
 
@@ -202,7 +231,9 @@ def _valid(act: ActView, rules: Rules, at: datetime) -> bool:
         return False
     if act.verified and act.has_notice:
         return True
-    return act.mechanism == IMPORT and rules.precedence.pack(act.jurisdiction).allows(UNVERIFIED)
+    if act.mechanism != IMPORT or rules.purposes.confirmed_on(act.purpose, act.channel, act.listed):
+        return False
+    return rules.precedence.pack(act.jurisdiction).allows(UNVERIFIED)
 
 
 def _lifted(denial: ActView, grants: Iterable[ActView], rules: Rules) -> bool:
@@ -215,9 +246,15 @@ def _lifted(denial: ActView, grants: Iterable[ActView], rules: Rules) -> bool:
         and grant.purpose == denial.purpose
         and rules.purposes.channel_of(grant.purpose, grant.channel) == on
         and grant.mechanism in kind.lifted_by
-        and (kind.pack is None or rules.precedence.pack(grant.jurisdiction).allows(kind.pack))
+        and (kind.pack is None or _let(kind.pack, denial, grant, rules))
         for grant in grants
     )
+
+
+def _let(rule: str, denial: ActView, grant: ActView, rules: Rules) -> bool:
+    """Whether the law lets a grant lift a denial of this kind: where the grant was given, and where the denial was said to belong."""
+    places = {grant.jurisdiction, denial.jurisdiction} - {DEFAULT} or {DEFAULT}
+    return all(rules.precedence.pack(place).allows(rule) for place in places)
 
 
 def _denial(denials: list[ActView], grants: list[ActView], bases: frozenset[Basis], rules: Rules) -> Permission:
@@ -236,13 +273,14 @@ def _denial(denials: list[ActView], grants: list[ActView], bases: frozenset[Basi
     return Permission(Answer.DENIED, reason, best.id)
 
 
-def _waits(act: ActView, rules: Rules) -> bool:
-    """Whether a grant lacks nothing but its confirmation."""
-    complete = act.has_notice and act.mechanism != IMPORT
-    return complete and not act.verified and bool(rules.purposes.confirmed_on(act.purpose, act.channel, act.listed))
+def _waits(act: ActView) -> bool:
+    """Whether a grant lacks nothing but its confirmation. One that was said to us can lack nothing else, whatever is asked today."""
+    if act.verified or not act.has_notice:
+        return False
+    return act.mechanism != IMPORT
 
 
-def _consent(purpose: Purpose, said: list[ActView], grants: list[ActView], rules: Rules, at: datetime) -> Permission:
+def _consent(purpose: Purpose, said: list[ActView], grants: list[ActView], at: datetime) -> Permission:
     """A grant of this very purpose, or of one above it whose notice listed it."""
 
     def covers(act: ActView) -> bool:
@@ -260,7 +298,7 @@ def _consent(purpose: Purpose, said: list[ActView], grants: list[ActView], rules
         if a.status == Status.GRANTED and not a.loose and a.basis == Basis.CONSENT and a.purpose not in RESERVED
     ]
     expired = [a for a in near if covers(a) and a.expires_at is not None and a.expires_at <= at]
-    waiting = [a for a in near if covers(a) and _waits(a, rules)]
+    waiting = [a for a in near if covers(a) and _waits(a)]
     for found, reason in (
         (expired, Reason.EXPIRED),
         (waiting, Reason.UNCONFIRMED),

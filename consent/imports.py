@@ -7,22 +7,25 @@ raw and is a no.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
-from consent.acts import IMPORT, Confirmation, NewAct, Notice, Status
+from consent import gate
+from consent.acts import IMPORT, ActView, Confirmation, NewAct, Notice, Status
 from consent.precedence import Rules
-from consent.purposes import Basis
+from consent.purposes import Basis, Purpose
 from consent.signals import meaning, table
 from consent.signals.meaning import Heard
 from identity.identifiers import Identifier
-from kernel.ids import IdentifierId, RecordId
+from kernel.ids import ActId, IdentifierId, RecordId
 
 _CODE: Final = re.compile(
     r"[\w./:-]{1,64}"
 )  # variants stand in clear and outlive an erasure: codes only; prose is kept sealed
+# A time before there were people on the web (0001, 1900, the zero of a clock in 1970) is how systems write that they know none.
+BELIEVABLE_FROM: Final = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ def row_to_act(
 ) -> NewAct:
     """The act that a row tells of. ``notices`` are those whose text is held, by version; ``vendor``: our id of the TCF."""
     declared = rules.purposes.get(row.purpose)
+    if row.given_at is not None and row.given_at < BELIEVABLE_FROM:
+        row = replace(row, given_at=None)
     place = row.jurisdiction or jurisdiction
     basis = row.basis or (declared.basis_in(place) if declared else Basis.CONSENT)
     word = row.status.strip().lower()
@@ -73,6 +78,8 @@ def row_to_act(
         row.signal is None or spoken in {Status.GRANTED, Status.DENIED}
     )
     notice = None if not row.notice else notices.get(row.notice, Notice.named(row.notice))
+    if heard is not None and spoken is Status.DENIED and row.given_at is None:
+        row = replace(row, given_at=heard.given_at)
     if heard is not None and spoken is Status.GRANTED:
         row = replace(row, given_at=heard.given_at, expires_at=_sooner(row.expires_at, heard.expires_at))
         notice = heard.notice and Notice.named(heard.notice.version, language=heard.notice.language)
@@ -83,9 +90,7 @@ def row_to_act(
         subject=subject,
         purpose=row.purpose,
         status=Status(word) if readable else Status.UNREADABLE,
-        channel=row.channel.strip().lower().replace("-", "")
-        if row.channel
-        else None,  # "E-Mail" means email; a no must not be lost
+        channel=_channel(row, declared, granted=readable and word == Status.GRANTED),
         basis=basis,
         jurisdiction=place,
         notice=notice,
@@ -100,6 +105,35 @@ def row_to_act(
         if row.confirmed_at is None
         else Confirmation("told", row.confirmed_at, evidence=(row.confirmation or "").encode()),
     )
+
+
+def _channel(row: ImportedConsent, declared: Purpose | None, *, granted: bool) -> str | None:
+    """The channel in our words ("E-Mail" means email). A no must not be lost: one to a channel that is not ours ends the whole purpose."""
+    named = row.channel.strip().lower().replace("-", "") if row.channel else ""
+    if not granted and declared is not None and named not in declared.channels:
+        return None
+    return named or None
+
+
+def same_as(act: NewAct, said: Iterable[ActView], *, timed: bool, rules: Rules, now: datetime) -> ActId | None:
+    """The act that already says what this one of a file says, so that a file that is read again adds nothing.
+
+    With a time (``timed``): the very same word of that time. Without: a no that stands, or a yes that counts for nothing.
+    """
+    like = [
+        one
+        for one in said
+        if (one.mechanism, one.status, one.purpose) == (act.mechanism, act.status, act.purpose)
+        and rules.purposes.channel_of(one.purpose, one.channel) == rules.purposes.channel_of(act.purpose, act.channel)
+    ]
+    if timed:
+        found = [one for one in like if (one.given_at, one.verified) == (act.given_at, act.verified)]
+    elif act.status == Status.GRANTED:
+        found = [one for one in like if not one.verified and one.has_notice == (act.notice is not None)]
+    else:
+        standing = {one.id for one in gate.standing(said, rules, act.purpose, act.channel, now)}
+        found = [one for one in like if one.id in standing]
+    return min((one.id for one in found), default=None)
 
 
 def _heard(row: ImportedConsent, now: datetime, vendor: int | None) -> Heard | None:

@@ -5,7 +5,7 @@ force before; a new consent version for everybody, so that commits under way dec
 an earlier moment, built from what their files said then.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -63,7 +63,17 @@ class Book:
         Raises:
             RulesOfThen: this version cannot read them any more.
         """
-        held = await rules_store.at(conn, moment)
+        return (await self.of_each(conn, [moment]))[0]
+
+    async def of_each(self, conn: Conn, moments: Sequence[datetime]) -> list[Rules]:
+        """The same for many moments; each change of the rules is read once.
+
+        Raises:
+            RulesOfThen: as ``of``.
+        """
+        return [self._built(held) for held in await rules_store.at(conn, moments)]
+
+    def _built(self, held: InForce | None) -> Rules:
         if held is None:
             return self.mine.rules
         if held.digest not in self._earlier:

@@ -149,13 +149,14 @@ class Preferences:
         speaker = await self._speaker(conn, identifier)
         if speaker is None:
             return []
-        at, acts = self._clock.now(), []
+        at, acts, ranks = self._clock.now(), [], self._consent.rules.precedence
         for row in _rows(speaker, self._consent.rules, say, at):
             word = everything or answers.get(row.field)
             if row.fixed or word not in {Status.GRANTED, Status.DENIED}:
                 continue
             standing = gate.standing(speaker.said, self._consent.rules, row.purpose, row.channel, at)
-            if word == Status.DENIED and not any(a.subject == identifier for a in standing):
+            hers = any(a.subject == identifier and ranks.spares(a.mechanism, MECHANISM, again=False) for a in standing)
+            if word == Status.DENIED and not hers:
                 denial = self._consent.denial(identifier, row.purpose, row.channel, mechanism=MECHANISM, actor="person")
                 acts.append(denial)
             elif word == Status.GRANTED and (standing or row.answer != Answer.GRANTED):

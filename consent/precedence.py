@@ -19,6 +19,7 @@ from consent.reasons import Reason
 
 SHIPPED: Final = Path(__file__).parent / "data" / "precedence.yaml"
 PACKS: Final = Path(__file__).parent / "data" / "packs"
+IMPORTED: Final = "import"  # the mechanism of a file's rows
 OVERRIDE: Final = "directive_override"
 UNVERIFIED: Final = "unverified_import_permits"
 Source = Annotated[str, Field(min_length=3)]
@@ -80,6 +81,15 @@ class Precedence(_Strict):
     def rank(self, mechanism: str) -> int:
         """Place of a denial that came by this mechanism; lower is stronger."""
         return self._ranks.get(mechanism, self._rest)
+
+    def spares(self, standing: str, told: str, *, again: bool) -> bool:
+        """Whether a denial that stands makes one told now needless. Not when a file's yes could lift the one and not the other: where the one that stands is a
+        file's word, or ``again`` she says it at another time.
+        """
+        if self.rank(standing) != self.rank(told):
+            return self.rank(standing) < self.rank(told)
+        for_good = IMPORTED not in self.classes[self.rank(told)].lifted_by
+        return for_good or (standing != IMPORTED and not again)
 
     def ranks_as_withdrawal(self, mechanism: str) -> bool:
         """Whether a denial by this mechanism is a withdrawal of a channel."""

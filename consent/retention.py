@@ -12,8 +12,8 @@ from typing import Final
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
+from consent import confirming_store, schedule
 from consent import retention_store as rows
-from consent import schedule
 from consent.aging import ACTOR, Aging, RecordUser
 from consent.errors import RetentionInvalid
 from consent.holds import Held
@@ -24,6 +24,7 @@ from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.holders import Keeper, Term
+from kernel.ids import IdentifierId
 from kernel.kernel import Kernel
 
 SOURCE_RECORDS: Final = "source_records"
@@ -66,6 +67,32 @@ class _ClosedRequests:
         return await rows.drop_closed(conn, term.before, sorted(term.people), limit)
 
 
+class _Questions:
+    """Mails that asked to confirm a yes; what was said behind them is an act, and stays."""
+
+    keeps: Final = {
+        "confirmation_questions": "questions whether a yes is confirmed, since they were answered or ran out"
+    }
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    async def overdue(self, conn: Conn, term: Term) -> int:
+        """How many."""
+        return await confirming_store.count_over(conn, term.before, await self._held(conn, term))
+
+    async def let_go(self, conn: Conn, term: Term, limit: int) -> int:
+        """Remove some."""
+        return await confirming_store.drop_over(conn, term.before, await self._held(conn, term), limit)
+
+    async def _held(self, conn: Conn, term: Term) -> list[IdentifierId]:
+        """Contacts of who is held back."""
+        if not term.people:
+            return []
+        members = await self._identity.members(conn, sorted(term.people))
+        return sorted({one for held in members.values() for one in held.identifiers})
+
+
 class Retention:
     """``register`` every room that keeps things for a time; ``records_used_by`` those that keep things of a record."""
 
@@ -75,7 +102,7 @@ class Retention:
         self._consent = consent
         self._rights = rights
         self._aging = Aging(kernel, identity, consent, rights)
-        self._keepers: list[Keeper] = [_ClosedRequests()]
+        self._keepers: list[Keeper] = [_ClosedRequests(), _Questions(identity)]
         self.schedule = schedule.load(consent.settings.retention_file)
 
     def register(self, keeper: Keeper) -> None:

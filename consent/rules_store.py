@@ -3,7 +3,7 @@
 Contract: every function runs in the caller's transaction. Rows are only added, by whoever holds ``alone``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,15 +37,22 @@ async def newest(conn: Conn) -> str | None:
     return None if row is None else str(row["digest"])
 
 
-async def at(conn: Conn, moment: datetime) -> InForce | None:
-    """Those that were in force at a moment; the first that were ever written down for a moment before."""
+async def at(conn: Conn, moments: Sequence[datetime]) -> list[InForce | None]:
+    """Those that were in force at each moment; the first that were ever written down for a moment before, None when none ever were."""
+    if not moments:
+        return []
     cursor = await conn.execute(
-        "(SELECT * FROM consent.rulebooks WHERE began_at <= %b ORDER BY seq DESC LIMIT 1)"
-        " UNION ALL (SELECT * FROM consent.rulebooks ORDER BY seq LIMIT 1) LIMIT 1",
-        (moment,),
+        "SELECT m.place, r.seq FROM unnest(%b::timestamptz[]) WITH ORDINALITY AS m(moment, place), LATERAL ("
+        " SELECT coalesce((SELECT seq FROM consent.rulebooks WHERE began_at <= m.moment ORDER BY seq DESC LIMIT 1),"
+        " (SELECT min(seq) FROM consent.rulebooks)) AS seq) AS r",
+        (list(moments),),
     )
-    row = await cursor.fetchone()
-    return None if row is None else _row(row)
+    seqs = {row["place"]: row["seq"] async for row in cursor}
+    cursor = await conn.execute(
+        "SELECT * FROM consent.rulebooks WHERE seq = ANY(%b::bigint[])", ([*set(seqs.values())],)
+    )
+    books = {row["seq"]: _row(row) async for row in cursor}
+    return [books.get(seqs[place]) for place in range(1, len(moments) + 1)]
 
 
 async def history(conn: Conn) -> list[InForce]:

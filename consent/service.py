@@ -6,11 +6,12 @@ over the graph), change or remove an act, or turn an unknown into a yes.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from audit.service import Audit
-from consent import confirming_store, figures, gate, imports, rulebook, store, writing
+from consent import confirming_store, figures, gate, importing, imports, rulebook, store, writing
 from consent.acts import ActView, ConsentAct, NewAct, Notice, Status, check
 from consent.confirming import Confirmations
 from consent.errors import UnknownSubject
@@ -22,6 +23,7 @@ from consent.purposes import SALE_SHARE, Basis
 from consent.settings import ConsentSettings
 from consent.shredding import Shredder
 from consent.states import States
+from consent.told import Told
 from consent.views import Check, HistoryLine
 from identity.identifiers import Identifier
 from identity.past import PastMembership
@@ -34,6 +36,7 @@ from kernel.ids import ActId, IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
 
 CONTACTS: Final = frozenset({"email", "phone"})  # kinds that a person may ask to be kept silent after an erasure
+_AGAIN: Final = timedelta(days=1)  # a no that is said again later than this is a word of its own
 SILENCE: Final = "suppression"  # the pepper's purpose; used for nothing else
 
 
@@ -54,6 +57,7 @@ class Consent:
         self.book = Book(kernel, audit, identity, rulebook.load(self.settings), self.touch)
         self.rules = self.book.mine.rules
         self._states = States(identity, self.book)
+        self._told = Told(self.book)
 
     @property
     def name(self) -> str:
@@ -104,16 +108,27 @@ class Consent:
         mechanism: str,
         actor: str,
         raw: bytes = b"",
+        told_at: datetime | None = None,
     ) -> ActId | None:
-        """One denial, unless one that is as strong stands already: however often it is asked, one act."""
+        """One denial, unless one that is as strong stands already: however often it is asked in a day, one act.
+
+        ``told_at``: she said it then, to another system; what she said to us since counts. Now when left out.
+        A no that a file may lift is told again when it is said again later: else a yes that some file dates between the two would lift the first.
+        """
         await store.lock_subjects(conn, [subject])
         said = (await store.views(conn, [subject])).get(subject, [])
         now = self._kernel.clock.now()
-        rank = self.rules.precedence.rank
-        if any(rank(a.mechanism) <= rank(mechanism) for a in gate.standing(said, self.rules, purpose, channel, now)):
+        standing = gate.standing(said, self.rules, purpose, channel, now)
+        if any(
+            self.rules.precedence.spares(a.mechanism, mechanism, again=now - a.given_at >= _AGAIN) for a in standing
+        ):
             return None
         act = self.denial(subject, purpose, channel, mechanism=mechanism, actor=actor, raw=raw)
-        return (await self.record(conn, [act]))[0]
+        if told_at is None:
+            return (await self.record(conn, [act]))[0]
+        if gate.outlived(said, self.rules, purpose, channel, mechanism=mechanism, since=told_at, at=now):
+            return None
+        return (await self.record(conn, [replace(act, given_at=told_at)]))[0]
 
     def denial(
         self,
@@ -163,16 +178,16 @@ class Consent:
         wanted = [row.identifiers[0] for row in rows if row.record is None]
         ids = dict(zip(wanted, await self._identity.register_identifiers(conn, wanted), strict=True))
         notices = await store.notices_named(conn, sorted({row.notice for row in rows if row.notice}))
-        answers: list[ActId | InvalidInput | None] = []
-        acts: list[NewAct] = []
+        answers: list[importing.Answer] = []
         for row in rows:
             try:
-                acts.append(self.imported(row, row.record or ids[row.identifiers[0]], notices, now))
-                answers.append(None)
+                answers.append(self.imported(row, row.record or ids[row.identifiers[0]], notices, now))
             except InvalidInput as fault:
                 answers.append(fault)
-        stored = iter(await self._keep(conn, acts, now))
-        return [next(stored) if answer is None else answer for answer in answers]
+        told = await importing.without_known(conn, answers, self.rules, now)
+        fresh = list(dict.fromkeys(one for one in told if isinstance(one, NewAct)))
+        stored = dict(zip(fresh, await self._keep(conn, fresh, now), strict=True))
+        return [stored[one] if isinstance(one, NewAct) else one for one in told]
 
     def imported(
         self, row: ImportedConsent, subject: IdentifierId | RecordId, notices: Mapping[str, Notice], now: datetime
@@ -301,27 +316,11 @@ class Consent:
             held = (await self._identity.members(conn, [person])).get(person)
         else:
             held = (await self._identity.past.members(conn, [person], known_at)).get(person)
-        lines = [] if held is None else await self.history_of(conn, [*held.identifiers, *held.records])
-        return [line for line in lines if known_at is None or line.act.recorded_at <= known_at]
+        return [] if held is None else await self._told.of(conn, [*held.identifiers, *held.records], known_at=known_at)
 
     async def history_of(self, conn: Conn, subjects: Sequence[str]) -> list[HistoryLine]:
         """Everything that was said on these very subjects, oldest first."""
-        acts = await store.acts_of(conn, subjects)
-        texts = await store.notice_texts(conn, [a.notice.text_hash for a in acts if a.notice])
-        known = await confirming_store.confirmed(conn, [act.id for act in acts])
-        answered = {one.pending for one in known.values()}
-        tree = self.rules.purposes
-        return [
-            HistoryLine(
-                act,
-                texts.get(act.notice.text_hash) if act.notice else None,
-                confirmed=known.get(act.id),
-                answered=act.id in answered,
-                pending=act.status == Status.GRANTED and not act.verified and act.id not in known
-                and bool(tree.confirmed_on(act.purpose, act.channel, act.notice.listed if act.notice else ())),
-            )
-            for act in acts
-        ]  # fmt: skip
+        return await self._told.of(conn, subjects)
 
     async def said_of(self, conn: Conn, subjects: Sequence[str]) -> dict[str, list[ActView]]:
         """What was said on these very subjects, nobody else's."""

@@ -99,11 +99,11 @@ async def _stored_before(conn: Conn, rows: Sequence[ActRow]) -> dict[ActId, ActI
     acts = [row.act for row in rows]
     cursor = await conn.execute(
         "SELECT n.id AS new, a.id AS old"
-        " FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::text[])"
-        " AS n(id, subject, purpose, channel, status, given_at, version)"
+        " FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::text[], %b::boolean[])"
+        " AS n(id, subject, purpose, channel, status, given_at, version, verified)"
         " JOIN consent.acts a ON a.subject = n.subject AND a.purpose = n.purpose AND coalesce(a.channel, '') = n.channel"
         " AND a.status = n.status AND a.given_at = n.given_at AND coalesce(a.notice_version, '') = n.version"
-        " AND a.mechanism = 'import'",
+        " AND a.verified = n.verified AND a.mechanism = 'import'",
         (
             [row.id for row in rows],
             [act.subject for act in acts],
@@ -112,6 +112,7 @@ async def _stored_before(conn: Conn, rows: Sequence[ActRow]) -> dict[ActId, ActI
             [act.status for act in acts],
             [act.given_at for act in acts],
             [act.notice.version if act.notice else "" for act in acts],
+            [act.verified for act in acts],
         ),
     )
     return {row["new"]: row["old"] async for row in cursor}
@@ -220,7 +221,7 @@ async def _share(conn: Conn, ordered: Sequence[PersonId]) -> dict[PersonId, int]
 
 
 async def keep_notice(conn: Conn, notice: Notice, text: str, at: datetime) -> None:
-    """Keep the text of a notice; the same text again is the same notice."""
+    """Keep the text of a notice under its version; the same again is the same notice, with the day it was first used."""
     await conn.execute(
         "INSERT INTO consent.notices (text_hash, version, language, text, listed, first_used)"
         " VALUES (%b, %b, %b, %b, %b, %b) ON CONFLICT DO NOTHING",

@@ -4,7 +4,9 @@ Enters: names of lists. Leaves: addresses, in memory only; they are never part o
 suppressions API. Nothing is tried again: the caller runs the whole exchange again, which starts from what both sides hold.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,8 +18,18 @@ from channels.email.settings import SendGridSettings
 from kernel.canonical import Json
 
 PAGE: Final = 500  # the most that the API gives, and takes here, at once
+_FIRST: Final = 1_000_000_000  # seconds, in 2001: there was no such provider
+_LAST: Final = 2**40  # what comes after is no second
 _SECONDS: Final = 30.0
 _LONGEST: Final = 20_000  # pages; a list that goes on for ever is not a list
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An address on a list, and since when; None where the list does not tell."""
+
+    address: str
+    since: datetime | None = None
 
 
 class Lists:
@@ -43,12 +55,12 @@ class Lists:
     ) -> None:
         await self._client.aclose()
 
-    async def read(self, name: str) -> AsyncIterator[list[str]]:
+    async def read(self, name: str) -> AsyncIterator[list[Listed]]:
         """The addresses on a list (bounces, blocks, invalid_emails, spam_reports, unsubscribes), page by page."""
-        before: list[str] | None = None
+        before: list[Listed] | None = None
         for page in range(_LONGEST):
             rows = await self._get(f"/v3/suppression/{name}", limit=PAGE, offset=page * PAGE)
-            found = [one["email"] for one in rows if isinstance(one, dict) and isinstance(one.get("email"), str)]
+            found = list(_listed(rows, "created"))
             if found == before:  # a server that ignores the offset would be read for ever
                 return
             yield found
@@ -56,10 +68,12 @@ class Lists:
                 return
             before = found
 
-    async def group(self, group_id: int) -> list[str]:
-        """The addresses that left an unsubscribe group."""
-        rows = await self._get(f"/v3/asm/groups/{group_id}/suppressions")
-        return [one for one in rows if isinstance(one, str)]
+    async def group(self, group_id: int) -> list[Listed]:
+        """The addresses that left an unsubscribe group. Asked of all groups together: the list of one does not tell since when."""
+        rows = await self._get("/v3/asm/suppressions")
+        return list(
+            _listed([one for one in rows if isinstance(one, dict) and one.get("group_id") == group_id], "created_at")
+        )
 
     async def add(self, addresses: Sequence[str]) -> None:
         """Nothing is to be sent to these any more, whatever it is."""
@@ -100,3 +114,12 @@ class Lists:
         if not answer.is_success:
             raise ListsUnreachable(f"expected {path} to answer with success, got the status {answer.status_code}")
         return answer
+
+
+def _listed(rows: Sequence[Json], when: str) -> Iterator[Listed]:
+    """Entries that name an address; a time that cannot be is none."""
+    for one in rows:
+        if isinstance(one, dict) and isinstance(address := one.get("email"), str):
+            at = one.get(when)
+            known = isinstance(at, int) and _FIRST <= at < _LAST
+            yield Listed(address, datetime.fromtimestamp(at, UTC) if known and isinstance(at, int) else None)

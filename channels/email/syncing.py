@@ -2,23 +2,26 @@
 
 Enters: SendGrid's lists and ours. Leaves: suppressions and withdrawals here, additions there, and counts. Both sides are compared whole each time, so an
 exchange that broke off is simply run again, and one that finds nothing new leaves only its entry. Nothing is ever taken off a list on either
-side: a yes needs a notice and an act. Addresses are in memory only. Spec channels.A9.
+side: a yes needs a notice and an act. But a yes that she gave us after she was listed there is her newer word: it is not undone, only counted, so that
+staff take her off that list. Addresses are in memory only. Spec channels.A9.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from channels.email.lists import Lists
+from channels.email.lists import Listed, Lists
 from channels.email.settings import SendGridSettings
 from channels.email.table import TABLE
 from channels.email.webhook import ACTOR
+from channels.ledger import Receipt
 from channels.suppression import Suppressions
-from consent.gate import Answer, permission
+from consent.gate import Answer, outlived, permission
 from consent.service import Consent
 from identity.errors import InvalidIdentifier
 from identity.identifiers import HeldIdentifier, Identifier
@@ -29,6 +32,7 @@ from kernel.ids import PersonId
 from kernel.kernel import Kernel
 
 CHANNEL: Final = "email"
+_MECHANISM: Final = "one_click"
 _PEOPLE: Final = 500  # whose contacts are opened at a time
 
 
@@ -37,7 +41,8 @@ class Synced:
     """What an exchange came to. With `dry_run` nothing was written on either side.
 
     `listed`: addresses on each of SendGrid's lists. `suppressed`, `withdrawn`: new here. `added`, `left`: new on SendGrid's global list and
-    in its unsubscribe group. `unreadable`: entries that are no address.
+    in its unsubscribe group. `outlived`: listed there, and she said yes here since; it cannot be sent until staff take her off that list. `unreadable`:
+    entries that are no address.
     """
 
     dry_run: bool
@@ -46,6 +51,7 @@ class Synced:
     withdrawn: int = 0
     added: int = 0
     left: int = 0
+    outlived: int = 0
     unreadable: int = 0
 
 
@@ -79,7 +85,7 @@ class ListSync:
             await self._push(lists, there, left, done)
         if not dry_run:
             facts: dict[str, Json] = {"listed": dict(done.listed), "suppressed": done.suppressed, "withdrawn": done.withdrawn,
-                     "added": done.added, "left": done.left}  # fmt: skip
+                     "added": done.added, "left": done.left, "outlived": done.outlived}  # fmt: skip
             async with self._kernel.db.transaction() as conn:
                 await self._audit.append(conn, [NewEntry(Tag.SUPPRESSION_SYNCED, {}, facts, actor=actor)])
         return done
@@ -89,12 +95,15 @@ class ListSync:
         reason = TABLE.lists[name]
         seen: set[str] = set()
         async for page in lists.read(name):
-            contacts = list(_readable(page, done))
-            done.listed[name] += len(contacts)
+            entries = list(_readable(page, done))
+            done.listed[name] += len(entries)
             if reason is None:
                 continue
-            seen.update(one.value for one in contacts)
+            seen.update(one.value for one, _ in entries)
             async with self._kernel.db.transaction() as conn:
+                newer = await self._outlived(conn, entries) if reason is Receipt.UNSUBSCRIBED else set()
+                done.outlived += len(newer)
+                contacts = [one for one, _ in entries if one not in newer]
                 if done.dry_run:
                     done.suppressed += len(contacts) - await self._held(conn, contacts)
                 else:
@@ -110,28 +119,40 @@ class ListSync:
         group = self._settings.asm_group_id
         if group is None:
             return set()
-        contacts = list(_readable(await lists.group(group), done))
-        done.listed["group"] += len(contacts)
-        for start in range(0, len(contacts), _PEOPLE):
-            part = contacts[start : start + _PEOPLE]
+        entries = list(_readable(await lists.group(group), done))
+        done.listed["group"] += len(entries)
+        for start in range(0, len(entries), _PEOPLE):
+            part = dict(entries[start : start + _PEOPLE])
             async with self._kernel.db.transaction() as conn:
-                found = await self._identity.resolve(conn, [[one] for one in part])
-                people = sorted({p for one in found for p in ([one.person] if one.person else one.candidates)})
-                held = await self._identity.identifiers(conn, people)
-                wanted = {one.value for one in part}
-                mine = {
-                    one.id for known in held.values() for one in known if one.kind == CHANNEL and one.value in wanted
-                }
-                for one in sorted(mine):
+                newer = await self._outlived(conn, list(part.items()))
+                done.outlived += len(newer)
+                known = await self._identity.known_identifiers(conn, [one for one in part if one not in newer])
+                held = await self._identity.subjects(conn, sorted(known.values()))
+                for one, identifier in sorted(known.items(), key=lambda item: item[1]):
+                    if identifier not in held or not held[identifier].people:
+                        continue
                     if done.dry_run:
                         done.withdrawn += 1
                         continue
                     act = await self._consent.withdraw(
-                        conn, one, self._settings.asm_purpose, CHANNEL, mechanism="one_click", actor=ACTOR,
-                        raw=b"sendgrid:group",
+                        conn, identifier, self._settings.asm_purpose, CHANNEL, mechanism=_MECHANISM, actor=ACTOR,
+                        raw=b"sendgrid:group", told_at=part[one],
                     )  # fmt: skip
                     done.withdrawn += act is not None
-        return {one.value for one in contacts}
+        return {one.value for one, _ in entries}
+
+    async def _outlived(self, conn: Conn, entries: Sequence[tuple[Identifier, datetime | None]]) -> set[Identifier]:
+        """Those who said yes here after they were listed there; a list that does not tell since when is taken to speak of now."""
+        known = await self._identity.known_identifiers(conn, [one for one, since in entries if since is not None])
+        said = await self._consent.said_of(conn, sorted(known.values()))
+        rules, purpose, now = self._consent.rules, self._settings.asm_purpose, self._kernel.clock.now()
+        return {
+            one
+            for one, since in entries
+            if since is not None
+            and one in known
+            and outlived(said.get(known[one], ()), rules, purpose, CHANNEL, mechanism=_MECHANISM, since=since, at=now)
+        }
 
     async def _push(self, lists: Lists, there: set[str], left: set[str], done: Synced) -> None:
         """Our no becomes SendGrid's, for the contacts that are held here."""
@@ -169,9 +190,9 @@ class ListSync:
         )
 
 
-def _readable(addresses: Sequence[str], done: Synced) -> Iterator[Identifier]:
-    for address in addresses:
+def _readable(listed: Sequence[Listed], done: Synced) -> Iterator[tuple[Identifier, datetime | None]]:
+    for one in listed:
         try:
-            yield Identifier(CHANNEL, address)
+            yield Identifier(CHANNEL, one.address), one.since
         except InvalidIdentifier:
             done.unreadable += 1

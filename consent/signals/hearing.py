@@ -6,6 +6,7 @@ adds nothing. Follows consent.C2, C7, C12: what cannot be read is kept raw and c
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from audit.entries import NewEntry
@@ -37,6 +38,7 @@ class Strings:
 
 
 NONE: Final = Strings()
+_DAY: Final = timedelta(days=1)
 
 
 class Hearing:
@@ -109,7 +111,8 @@ class Hearing:
             if word.mechanism == meaning.GPC:
                 recorded += await self._consent.apply_gpc(conn, [one], raw=raw, actor=actor)
             elif not self._stands(word, heard, said):
-                acts.append(self._act(one, word, heard, raw=raw, actor=actor))
+                given_at = self._given_at(word, heard, said)
+                acts.append(self._act(one, word, heard, given_at=given_at, raw=raw, actor=actor))
         if any(act.status == Status.GRANTED for act in acts) and heard.notice is not None:
             notice = heard.notice
             await self._consent.publish_notice(
@@ -122,23 +125,50 @@ class Hearing:
         return recorded
 
     def _stands(self, word: Said, heard: Heard, said: Sequence[ActView]) -> bool:
-        """Whether the same was said already: this very choice, or a no without a time of its own that still holds."""
-        if heard.given_at is not None:
-            return any(
-                (a.mechanism, a.purpose, a.status, a.given_at)
-                == (word.mechanism, word.purpose, word.status, heard.given_at)
-                for a in said
-            )
-        standing = gate.standing(said, self._consent.rules, word.purpose, None, self._clock.now())
-        return any(a.mechanism == word.mechanism and a.status == word.status for a in standing)
+        """Whether the same was said already: this very choice, or a no without a time of its own that still holds.
 
-    def _act(self, one: IdentifierId, word: Said, heard: Heard, *, raw: bytes, actor: str) -> NewAct:
+        Of strings that tell no more than the day, the one that was heard last that day counts.
+        """
+        if heard.given_at is None:
+            standing = gate.standing(said, self._consent.rules, word.purpose, None, self._clock.now())
+            return any(a.mechanism == word.mechanism and a.status == word.status for a in standing)
+        like = _of_that_time(word, heard.given_at, said)
+        if _whole_day(heard.given_at) and self._clock.now() <= heard.given_at + _DAY:
+            newest = max(like, key=lambda a: (a.given_at, a.id), default=None)
+            return newest is not None and newest.status == word.status
+        return any(a.status == word.status for a in like)
+
+    def _given_at(self, word: Said, heard: Heard, said: Sequence[ActView]) -> datetime:
+        """When it was said. Since TCF 2.2 a string tells the day only: a no of a day may be of any moment of it so far, and so is what changes one."""
+        now = self._clock.now()
+        if heard.given_at is None:
+            return now
+        late = word.status is not Status.GRANTED or _of_that_time(word, heard.given_at, said)
+        return min(now, heard.given_at + _DAY) if late and _whole_day(heard.given_at) else heard.given_at
+
+    def _act(
+        self, one: IdentifierId, word: Said, heard: Heard, *, given_at: datetime, raw: bytes, actor: str
+    ) -> NewAct:
         granted = word.status is Status.GRANTED
         place = heard.jurisdiction or self._consent.settings.jurisdiction
         declared = self._consent.rules.purposes.get(word.purpose)
         return NewAct(
             subject=one, purpose=word.purpose, status=word.status, channel=None,
             basis=Basis.CONSENT if granted or declared is None else declared.basis_in(place), jurisdiction=place,
-            notice=heard.notice, mechanism=word.mechanism, actor=actor, given_at=heard.given_at or self._clock.now(),
+            notice=heard.notice, mechanism=word.mechanism, actor=actor, given_at=given_at,
             expires_at=heard.expires_at if granted else None, raw=raw, variant="consent_string",
         )  # fmt: skip
+
+
+def _whole_day(given_at: datetime) -> bool:
+    """Whether a string tells no more than the day."""
+    return given_at.astimezone(UTC).time() == time()
+
+
+def _of_that_time(word: Said, given_at: datetime, said: Sequence[ActView]) -> list[ActView]:
+    """What strings of this kind said of the purpose at that moment; on that day, where they tell no more."""
+    until = given_at + _DAY if _whole_day(given_at) else given_at
+    return [
+        a for a in said
+        if (a.mechanism, a.purpose) == (word.mechanism, word.purpose) and given_at <= a.given_at <= until
+    ]  # fmt: skip

@@ -24,6 +24,9 @@ from kernel.canonical import Json
 TCF: Final = "tcf"
 GPP: Final = "gpp"
 GPC: Final = "gpc"
+_FIRST: Final = datetime(
+    2019, 1, 1, tzinfo=UTC
+)  # version 2 of the framework is of 2019: an older string is of a clock that stands wrong
 _NO_SUCH_VALUE: Final = 3  # two bits can say it, the specification does not
 _NOT_ALLOWED, _LEGITIMATE_INTEREST_ONLY, _UNDEFINED = 0, 2, 3  # publisher restrictions
 
@@ -131,7 +134,7 @@ def _finding(said: TcString, rules: TcfTable, now: datetime) -> Finding | None:
     barred = rules.without_interest(said.policy)
     checks: Mapping[Finding, bool] = {
         Finding.FUTURE: said.updated > now + CLOCK_SKEW or said.created > now + CLOCK_SKEW,
-        Finding.DATES: said.updated < said.created,
+        Finding.DATES: said.updated < said.created or said.created < _FIRST,
         Finding.POLICY: said.policy not in rules.policies,
         Finding.CMP: said.cmp_id == 0,
         Finding.GLOBAL_SCOPE: not said.service_specific and _from(created, rules.service_specific_from),

@@ -134,6 +134,92 @@ def test_erasure_of_the_person_counts_from_its_moment() -> None:
     assert ask(held, on=5) == (Answer.DENIED, Reason.ERASED)
 
 
+def test_an_agreement_ends_at_the_second_it_runs_out_however_often_it_is_asked() -> None:
+    held = state(act(expires_at=day(5)))
+    moments = (5 - 1 / 86_400, 5, 5 + 1 / 86_400, 4, 6)
+    answers = [ask(held, on=on)[1] for on in (*moments, *reversed(moments))]
+    there = [Reason.CONSENT_GRANTED, Reason.EXPIRED, Reason.EXPIRED, Reason.CONSENT_GRANTED, Reason.EXPIRED]
+    assert answers == [*there, *reversed(there)]
+
+
+def test_the_law_of_a_place_counts_from_the_first_word_that_names_it() -> None:
+    """She moved to the Union in June: what California let be done in May was let be done, and is not from June on."""
+    rules = Rules(RULES.purposes, RULES.precedence, jurisdiction="us-ca")
+    held = state(act("marketing.web", jurisdiction="gdpr", on=5), rules=rules)
+    assert ask(held, "analytics", None, on=4) == (Answer.GRANTED, Reason.LEGITIMATE_INTERESTS)
+    assert ask(held, "analytics", None, on=5) == (Answer.UNDETERMINED, Reason.MISSING)
+    assert ask(held, "analytics", None, on=4)[0] == Answer.GRANTED
+    assert ask(state(rules=rules), "analytics", None)[0] == Answer.GRANTED  # others are not hers
+
+
+@pytest.mark.parametrize(("heard", "asked", "lifted"), [
+    ("us-ca", "us-ca", True), ("default", "us-ca", True), ("gdpr", "us-ca", False), ("us-ca", "gdpr", False),
+    ("us-ca", "default", True), ("default", "default", False), ("atlantis", "us-ca", False),
+])  # fmt: skip
+def test_a_directive_is_asked_away_only_where_every_place_that_is_named_allows_it(heard, asked, lifted) -> None:
+    held = state(act(**GPC, jurisdiction=heard), act("sharing"), act(**OVERRIDE, on=1, jurisdiction=asked))
+    assert (ask(held, "sharing", None)[0] == Answer.GRANTED) is lifted
+
+
+def test_a_place_without_a_pack_has_the_strictest_answers() -> None:
+    rules = Rules(RULES.purposes, RULES.precedence, jurisdiction="atlantis")
+    assert ask(state(rules=rules), "analytics", None) == (Answer.UNDETERMINED, Reason.MISSING)
+    heard = (act(**GPC, jurisdiction="atlantis"), act("sharing"), act(**OVERRIDE, on=1, jurisdiction="atlantis"))
+    assert ask(state(*heard, rules=rules), "sharing", None)[1] == Reason.GPC
+
+
+def lenient() -> Rules:
+    """Where an imported yes permits without its notice."""
+    packs = dict(RULES.precedence.jurisdictions)
+    told = packs["default"].model_dump()
+    told["rules"]["unverified_import_permits"]["allowed"] = True
+    packs["default"] = precedence.Pack.model_validate(told)
+    return Rules(RULES.purposes, RULES.precedence.model_copy(update={"jurisdictions": packs}))
+
+
+@pytest.mark.parametrize(("fields", "reason"), [
+    ({"mechanism": "import"}, Reason.CONSENT_GRANTED),
+    ({"mechanism": "form"}, Reason.UNCONFIRMED),  # said to us: it lacks its confirmation, and no pack spares that
+    ({"mechanism": "form", "has_notice": False}, Reason.UNVERIFIED),
+])  # fmt: skip
+def test_a_pack_that_trusts_files_trusts_nothing_else(fields, reason: Reason) -> None:
+    assert ask(state(act(verified=False, **fields), rules=lenient()))[1] == reason
+
+
+OWN = [
+    purposes.Purpose(key="books", title="b", description="b", data_use="essential", channels=("email",), categories=("user",), basis={"default": Basis.LEGAL_OBLIGATION}),
+    purposes.Purpose(key="resale", title="r", description="r", data_use="third_party_sharing", categories=("user",), basis={"default": Basis.LEGITIMATE_INTERESTS}, balancing_test="t", sale_share=True),
+    purposes.Purpose(key="resale.ads", parent="resale", title="a", description="a", data_use="third_party_sharing", categories=("user",), basis={"default": Basis.LEGITIMATE_INTERESTS}, balancing_test="t"),
+]  # fmt: skip
+ODD = Rules(purposes.build([*RULES.purposes.by_key.values(), *OWN], "own"), RULES.precedence)
+
+
+def test_what_the_law_commands_is_stopped_by_erasure_and_restriction_alone() -> None:
+    assert ask(state(act("books", "denied"), rules=ODD), "books") == (Answer.GRANTED, Reason.LEGAL_OBLIGATION)
+    restricted = act(EVERYTHING, "denied", mechanism="restriction")
+    assert ask(state(restricted, rules=ODD), "books") == (Answer.DENIED, Reason.RESTRICTED)
+
+
+def test_an_opt_out_of_sale_binds_what_stands_under_a_purpose_of_sale() -> None:
+    assert ask(state(rules=ODD), "resale.ads", None)[0] == Answer.GRANTED
+    for purpose in ("resale", "resale.ads"):
+        assert ask(state(act(**GPC), rules=ODD), purpose, None) == (Answer.DENIED, Reason.GPC)
+
+
+def test_a_yes_to_the_only_channel_lifts_a_no_that_named_none_and_the_other_way_round() -> None:
+    for first, then in (("email", None), (None, "email")):
+        assert ask(state(act(status="denied", channel=first), act(on=1, channel=then)))[0] == Answer.GRANTED
+    wide = (act("marketing.personalize", "denied"), act("marketing.personalize", on=1, channel="web"))
+    assert ask(state(*wide), "marketing.personalize", "web") == (Answer.DENIED, Reason.DENIED)
+
+
+def test_what_is_remembered_of_one_place_is_not_said_of_another() -> None:
+    rules = Rules(RULES.purposes, RULES.precedence, jurisdiction="us-ca")
+    for _ in range(2):
+        assert ask(state(rules=rules), "analytics", None)[0] == Answer.GRANTED
+        assert ask(state(act("sharing", jurisdiction="gdpr"), rules=rules), "analytics", None)[1] == Reason.MISSING
+
+
 def test_every_reason_has_words_and_every_class_its_reason() -> None:
     assert set(TEXTS) == set(Reason)
     assert len(set(TEXTS.values())) == len(TEXTS)
@@ -184,7 +270,8 @@ def test_nothing_is_granted_on_consent_without_a_valid_grant(acts, question, hom
     held = state(*acts, rules=Rules(RULES.purposes, RULES.precedence, jurisdiction=home))
     answer = permission(held, purpose, channel, day(on))
     declared = RULES.purposes.expect(purpose)
-    rests = {declared.basis_in(place) for place in held.jurisdictions}
+    places = {home, *(a.jurisdiction for a in acts if a.given_at <= day(on))}
+    rests = {declared.basis_in(place) for place in places}
     if answer.granted and Basis.CONSENT in rests:
         assert answer.act is not None
         rested = next(a for a in acts if a.id == answer.act)

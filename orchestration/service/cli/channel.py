@@ -99,7 +99,7 @@ def sync(
         return
     rows = [*((f"on SendGrid's {name}", count) for name, count in done.listed.items()),
             ("suppressed here", done.suppressed), ("withdrawn here", done.withdrawn), ("added there", done.added),
-            ("left the group there", done.left), ("no addresses", done.unreadable)]  # fmt: skip
+            ("left the group there", done.left), ("said yes here since: take them off there", done.outlived), ("no addresses", done.unreadable)]  # fmt: skip
     output.facts("Would be exchanged" if done.dry_run else "Exchanged", rows)
 
 

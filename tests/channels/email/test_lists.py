@@ -1,6 +1,8 @@
 """A no on one side is a no on the other; nothing is ever taken off a list."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -27,6 +29,7 @@ class Account:
             name: [] for name in ("bounces", "blocks", "invalid_emails", "spam_reports", "unsubscribes")
         }
         self.group: list[str] = []
+        self.since = 1_600_000_000
         self.writes = 0
 
     def answer(self, got: Got) -> Reply:
@@ -37,10 +40,11 @@ class Account:
             (self.lists["unsubscribes"] if name == "global" else self.group).extend(got.json["recipient_emails"])
             return Reply(201, {"Content-Type": "application/json"}, b"{}")
         if name == "suppressions":
-            return Reply(200, {}, json.dumps(self.group).encode())
+            rows = [{"email": one, "group_id": 7, "created_at": self.since} for one in self.group]
+            return Reply(200, {}, json.dumps([*rows, {"email": "other@example.org", "group_id": 8}]).encode())
         asked = {key: int(values[0]) for key, values in parse_qs(parts.query).items()}
         page = self.lists[name][asked["offset"] : asked["offset"] + asked["limit"]]
-        return Reply(200, {}, json.dumps([{"created": 1, "email": one} for one in page]).encode())
+        return Reply(200, {}, json.dumps([{"created": self.since, "email": one} for one in page]).encode())
 
 
 def rooms(world: World, there: Provider, **more: object) -> Channels:
@@ -106,6 +110,7 @@ async def test_our_noes_reach_sendgrid_and_only_those(world: World) -> None:
 async def test_who_left_the_group_there_has_withdrawn_here(world: World) -> None:
     account = Account()
     person, _ = await world.person("1")
+    account.since = int(world.clock.now().timestamp()) - 3600
     account.group = ["ada1@example.org", "stranger@example.org"]
     async with provider() as there:
         there.handler = account.answer
@@ -114,6 +119,46 @@ async def test_who_left_the_group_there_has_withdrawn_here(world: World) -> None
     async with world.kernel.db.reading() as conn:
         state = (await world.consent.states(conn, [person]))[person]
     assert permission(state, "marketing.email", "email", world.clock.now()).reason == "withdrawn.channel"
+
+
+async def test_a_yes_that_she_gave_after_she_was_listed_there_is_not_undone_and_staff_hear_of_it(world: World) -> None:
+    account = Account()
+    account.since = int((world.clock.now() - timedelta(days=2)).timestamp())
+    _, mail = await world.person("1")
+    await world.person("2")
+    account.group = ["ada1@example.org", "ada2@example.org"]
+
+    async def answers() -> list[str]:
+        async with world.kernel.db.reading() as conn:
+            people = [await world.identity.lookup(conn, f"email:ada{n}@example.org") for n in (1, 2)]
+            states = await world.consent.states(conn, people)
+        now = world.clock.now()
+        return [str(permission(states[one], "marketing.email", "email", now).reason) for one in people]
+
+    async with provider() as there:
+        there.handler = account.answer
+        room = rooms(world, there, asm_group_id=7)
+        # Both agreed before our clock's now, and after they were listed there: nothing is withdrawn, at the first exchange or later.
+        assert (await answers())[0] == "consent.granted"
+        foreseen = await room.sync_lists(dry_run=True, actor="test")
+        done = await room.sync_lists(actor="test")
+        assert (foreseen.withdrawn, done.withdrawn, done.outlived, done.left) == (0, 0, 2, 0)
+        assert await answers() == ["consent.granted"] * 2
+        account.lists["unsubscribes"] = ["ada1@example.org", "stranger@example.org"]
+        done = await room.sync_lists(actor="test")
+        assert (done.suppressed, done.outlived) == (1, 3)
+        assert await barred(room, world, "ada1@example.org", "stranger@example.org") == [False, True]
+        account.since = int((world.clock.now() + timedelta(minutes=1)).timestamp())
+        world.clock.advance(timedelta(minutes=2))
+        done = await room.sync_lists(actor="test")  # left again since: that is her newest word
+        assert (done.withdrawn, done.outlived) == (2, 0)
+        assert await answers() == ["withdrawn.channel"] * 2
+        assert (await room.sync_lists(actor="test")).withdrawn == 0
+        world.clock.advance(timedelta(minutes=2))
+        async with world.kernel.db.transaction() as conn:
+            await world.consent.record(conn, [replace(world.grant(mail), given_at=world.clock.now())])
+        assert (await room.sync_lists(actor="test")).outlived == 2  # by the group, and by the list of all
+        assert (await answers())[0] == "consent.granted"
 
 
 async def test_an_exchange_that_breaks_off_says_so_and_what_was_done_stands(world: World) -> None:
@@ -151,7 +196,7 @@ async def test_every_request_is_as_twilios_document_says(world: World) -> None:
     _, gone = await world.person("2")
     await world.withdraw(gone)
     with prism("tsg_suppressions_v3.json") as url:
-        how = SendGridSettings(api_key=SecretStr("SG.x"), base_url=url, asm_group_id=7)
+        how = SendGridSettings(api_key=SecretStr("SG.x"), base_url=url, asm_group_id=2)
         room = world.channels(sendgrid=how)
         async with world.kernel.db.transaction() as conn:
             await room.suppress(conn, [silent], "email", "complaint", actor="staff:ann")

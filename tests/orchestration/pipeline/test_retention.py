@@ -244,6 +244,10 @@ async def test_everything_else_that_has_a_time(house, clock, broken):
     for row, age in (("old", 0), ("new", 700)):
         at = NOW + age * DAY
         broken(
+            "INSERT INTO consent.invitations (id, identifier, acts, language, asked_at, expires_at) VALUES (%s, 'idn_x', '{act_x}', 'en', %s, %s)",
+            f"cfm_{row}", at, at + 7 * DAY,
+        )  # fmt: skip
+        broken(
             "INSERT INTO channels.deliveries (delivery_id, decision_id, person, identifier_id, channel, purpose, state, key_id, deliver_after,"
             " expires_at, reserved_at, changed_at, content) VALUES (%s, %s, %s, 'idn_x', 'email', 'marketing.email', 'delivered', 'key_x', %s, %s, %s, %s, 'x')",
             f"dlv_{row}", f"dec_{row}", people["ada"], at, at, at, at,
@@ -264,8 +268,9 @@ async def test_everything_else_that_has_a_time(house, clock, broken):
     clock.advance(700 * DAY)
     assert lines(await house.retention.run()) == {
         "delivery_words": (1, 0, 1), "decisions": (1, 0, 1), "explanations": (1, 0, 1), "imported_decisions": (1, 0, 1),
-        "closed_requests": (1, 0, 1),
+        "confirmation_questions": (1, 0, 1), "closed_requests": (1, 0, 1),
     }  # fmt: skip
+    assert await count(house, "consent.invitations", "id = 'cfm_new'") == await count(house, "consent.invitations") == 1
     assert await count(house, "channels.deliveries", "content IS NOT NULL") == 1
     assert await count(house, "decision.decisions", "id = 'dec_old' AND person IS NULL AND record = 'r'") == 1
     assert await count(house, "decision.decisions", "sealed IS NOT NULL") == 1
