@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0032_consent_registry"
-down_revision = "0031_identity_index_secrets"
+revision = "0034_consent_registry"
+down_revision = "0033_identity_judgements"
 branch_labels = None
 depends_on = None
 
