@@ -3,12 +3,14 @@
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from audit.tags import Tag
 from consent import precedence
 from consent.errors import RulesOfThen
 from kernel.clock import FrozenClock
+from kernel.engines import Addresses
 from kernel.kernel import Kernel
 from tests.consent.conftest import NOW, House, build
 
@@ -82,4 +84,29 @@ async def test_rules_of_then_that_cannot_be_read_any_more_are_an_error(house: Ho
             " VALUES ('sha256:old', 'default', '{\"purposes\": 1}', '{}', %s)", (NOW - timedelta(days=9),)
         )  # fmt: skip
         with pytest.raises(RulesOfThen):
+            await house.consent.book.of(conn, NOW)
+
+
+async def test_the_rules_of_a_moment_hold_from_their_first_moment_on_and_the_first_ever_before(
+    kernel: Kernel, clock: FrozenClock, tmp_path: Path
+) -> None:
+    first, second = build(kernel), build(kernel, packs_dir=lenient(tmp_path))
+    for house in (first, second):
+        await house.consent.book.put_in_force()
+        clock.advance(timedelta(days=1))
+    day = timedelta(days=1)
+    moments = [NOW - day, NOW, NOW + day - timedelta(microseconds=1), NOW + day, NOW + 9 * day]
+    async with kernel.db.reading() as conn:
+        found = await build(kernel).consent.book.of_each(conn, moments)
+        assert await first.consent.book.of_each(conn, []) == []
+    old, new = first.consent.rules.digest, second.consent.rules.digest
+    assert [rules.digest for rules in found] == [old, old, old, new, new]
+
+
+async def test_rules_of_then_that_were_changed_in_the_store_are_an_error(house: House, addresses: Addresses) -> None:
+    await house.consent.book.put_in_force()
+    with psycopg.connect(addresses.owner) as conn:
+        conn.execute("UPDATE consent.rulebooks SET digest = 'sha256:other'")
+    async with house.kernel.db.reading() as conn:
+        with pytest.raises(RulesOfThen, match="from what is stored"):
             await house.consent.book.of(conn, NOW)

@@ -87,6 +87,16 @@ async def test_the_file_is_a_record_in_its_form_and_the_log_proves_it(house: Hou
     assert "ada@example.org" not in taken.text  # her contact stands for her as a code
 
 
+async def test_a_no_takes_back_only_a_yes_that_counted(house: House, client: httpx.AsyncClient) -> None:
+    _, _, email = await house.person("ada@example.org")
+    poor = house.grant(email, mechanism="import", notice=None, verified=False)
+    await house.record(poor)
+    house.kernel.clock.advance(timedelta(hours=1))
+    await house.record(house.grant(email, status="denied", notice=None))
+    record = parse((await client.post(f"{link(house, email)}/receipt")).text).evidence["receipt"]
+    assert said(record) == {"marketing.email": ["dpv:ConsentUnknown", "dpv:ConsentRefused"]}
+
+
 async def test_a_changed_file_is_found_out(house: House, client: httpx.AsyncClient) -> None:
     _, _, url = await talked(house, client)
     (key,) = [one.text for one in await house.audit.verifier_keys()]

@@ -37,6 +37,37 @@ async def test_a_yes_that_a_file_dates_between_two_noes_lifts_neither(house: Hou
     assert await house.may(person) == "consent.granted"
 
 
+async def test_a_stronger_no_is_kept_beside_a_weaker_one_and_a_weaker_adds_nothing(house: House) -> None:
+    person, _, email = await house.person("ada@example.org")
+    for mechanism in ("preference_page", "one_click", "form", "one_click"):
+        await said_no(house, email, mechanism)
+    async with house.kernel.db.reading() as conn:
+        said = [line.act.mechanism for line in await house.consent.history(conn, person)]
+    assert sorted(said) == ["one_click", "preference_page"]
+    house.kernel.clock.advance(2 * DAY)
+    await said_no(house, email, "one_click")  # no file lifts it, so it need not be told again
+    async with house.kernel.db.reading() as conn:
+        assert len(await house.consent.history(conn, person)) == 2
+
+
+async def test_a_yes_of_a_file_is_a_file_s_yes_whatever_way_it_names(house: House) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    assert isinstance((await load(house, row(mechanism="one_click")))[0], str)
+    async with house.kernel.db.reading() as conn:
+        (line,) = await house.consent.history(conn, person)
+    assert (line.act.mechanism, line.act.variant) == ("import", "one_click")
+
+
+async def test_a_no_does_not_run_out(house: House) -> None:
+    person, _, email = await house.person("ada@example.org")
+    await house.record(house.grant(email, status="denied", notice=None, expires_at=NOW + DAY))
+    house.kernel.clock.advance(30 * DAY)
+    assert await house.may(person) == "consent.denied"
+    async with house.kernel.db.reading() as conn:
+        (line,) = await house.consent.history(conn, person)
+    assert line.act.expires_at is None
+
+
 async def test_her_own_no_is_kept_beside_one_that_a_file_told_of(house: House) -> None:
     person, _, email = await house.person("ada@example.org")
     await load(house, row(status="y", given_at=GIVEN))

@@ -1,6 +1,8 @@
 """Double opt-in: a yes that somebody typed in permits nothing until it is confirmed behind the link that was mailed."""
 
+import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -122,6 +124,60 @@ async def test_a_link_runs_out_and_confirms_nothing_then(house: House, client: h
         assert got.status_code == 404
         assert "This link does not work any more" in got.text
     assert await house.may(await person_of(house)) == "consent.unconfirmed"
+
+
+async def test_a_question_ends_at_its_second_and_with_the_yes_it_is_about(
+    house: House, client: httpx.AsyncClient, box: PostBox
+) -> None:
+    until = house.kernel.clock.now() + timedelta(days=2)
+    await sign_up(client, expires_at=until.isoformat())
+    assert box.letters[0].expires_at == until
+    house.kernel.clock.advance(timedelta(days=2) - timedelta(seconds=1))
+    assert "Nothing has changed yet" in (await client.get(box.link)).text
+    house.kernel.clock.advance(timedelta(seconds=1))
+    assert (await answer(client, box.link)).status_code == 404
+    invitation = box.letters[0].invitation
+    async with house.kernel.db.transaction() as conn:  # past the token's own end: the question's own
+        assert str(await house.consent.confirmations.confirm(conn, invitation)) == "expired"
+    assert await house.may(await person_of(house)) == "consent.unconfirmed"
+
+
+async def test_pressed_twice_at_once_it_is_one_act(house: House, client: httpx.AsyncClient, box: PostBox) -> None:
+    await sign_up(client)
+    pressed = await asyncio.gather(*(answer(client, box.link) for _ in range(3)), answer(client, box.link, "no"))
+    assert {one.status_code for one in pressed} == {200}
+    assert len(await history(house)) == 2  # what was asked, and the first answer
+
+
+async def test_a_wider_yes_whose_notice_names_the_purpose_waits_too(house: House, client: httpx.AsyncClient) -> None:
+    await sign_up(client, purpose="marketing", notice_lists=["marketing.email", "marketing.push"])
+    person = await person_of(house)
+    assert await house.may(person) == await house.may(person, "marketing.push", "push") == "consent.unconfirmed"
+
+
+async def test_a_contact_that_two_people_share_is_asked_nothing(
+    house: House, client: httpx.AsyncClient, box: PostBox
+) -> None:
+    for key in ("1", "2"):
+        await house.person("ada@example.org", key, customer_id=key)
+    async with house.kernel.db.transaction() as conn:
+        (shared,) = await house.identity.register_identifiers(conn, [_email("ada@example.org")])
+        assert len((await house.identity.subjects(conn, [shared]))[shared].people) == 2
+    await sign_up(client, subject=shared)
+    assert box.letters == []
+
+
+async def test_a_purpose_that_is_gone_meanwhile_leaves_a_calm_page(
+    house: House, client: httpx.AsyncClient, box: PostBox
+) -> None:
+    await sign_up(client)
+    tree = house.consent.rules.purposes
+    fewer = purposes.build([one for key, one in tree.by_key.items() if key != "marketing.email"], "fewer")
+    house.consent.rules = replace(house.consent.rules, purposes=fewer)
+    assert (await client.get(box.link)).status_code == 200
+    done = await answer(client, box.link)
+    assert done.status_code == 404
+    assert "This link does not work any more" in done.text
 
 
 async def test_no_other_token_opens_it(house: House, client: httpx.AsyncClient, box: PostBox) -> None:

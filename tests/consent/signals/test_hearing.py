@@ -85,6 +85,17 @@ async def test_her_own_word_outranks_a_string_and_a_string_never_lifts_her_no(ho
     assert (await may(house, "analytics"))[0] == "denied"
 
 
+async def test_what_came_along_hears_of_the_opt_out_of_sale_and_of_nothing_else(house: House) -> None:
+    _, _, email = await house.person("ada@example.org")
+    async with house.kernel.db.transaction() as conn:
+        device = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", VISITOR)])
+        hearing = Hearing(house.consent, house.audit, house.kernel.clock)
+        await hearing.hear(conn, device, Strings(YES, "DBABTA~1YYN"), actor="browser", along=[email])
+        said = await house.consent.said_of(conn, [email, *device])
+    assert {one.purpose for one in said[email]} == {"sale_share"}
+    assert {one.purpose for one in said[device[0]]} > {"sale_share", "analytics"}
+
+
 async def test_a_consent_of_a_string_runs_out(house: House) -> None:
     await hear(house, tcf=YES)
     house.kernel.clock.advance(timedelta(days=396))  # type: ignore[attr-defined]

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0034_consent_registry"
-down_revision = "0033_identity_judgements"
+revision = "0035_consent_registry"
+down_revision = "0034_identity_runs"
 branch_labels = None
 depends_on = None
 
