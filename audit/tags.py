@@ -115,6 +115,7 @@ class Tag(StrEnum):
     LETTER_ESCALATED = "letter.escalated", "A processor has been silent for a day; somebody must look."
     LETTER_PROVEN = "letter.proven", "A probe found that the processor did what it said."
     AGENT_ADDED = "agent.added", "Somebody may ask on behalf of people."
+    AGENT_TOLD = "agent.told", "An agent was told how its request stands, or could not be reached for a week."
     AGENT_REMOVED = "agent.removed", "Somebody may not ask on behalf of people any more."
     PACKAGE_FETCHED = "package.fetched", "A package was opened with its link and code."
     ERASURE_DONE = "erasure.done", "A person's keys were destroyed; facts hold counts per room."
@@ -135,6 +136,8 @@ class Tag(StrEnum):
         "A secret of the installation was made anew; facts hold its name, never the secret.",
     )
     SECRET_RETIRED = "secret.retired", "A secret that was rotated out was destroyed."
+    KEY_COPY_NOTED = "key_copy.noted", "A copy of the keys database was noted, with the day on which it goes."
+    KEY_COPY_GONE = "key_copy.gone", "A copy of the keys database is gone or cannot be opened any more; facts say how."
     KEYS_REMOVED = "keys.removed", "Bytes of destroyed keys left the disk; facts hold counts."
     # the log itself
     LOG_KEY_ROTATED = "log.key_rotated", "Checkpoints are signed by a new key from here on."

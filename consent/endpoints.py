@@ -167,7 +167,7 @@ async def _ask(house: House, identifier: IdentifierId, right: str) -> date | Non
         return None
     person = found.people[0]
     opened = await house.rights.open(
-        right, person, actor="person", manner=Manner.PREFERENCE_PAGE, check=Method.CONTACT_LINK
+        right, person, actor="person", manner=Manner.PREFERENCE_PAGE, check=Method.CONTACT_LINK, seeds=[identifier]
     )
     return opened.due_on
 

@@ -190,3 +190,17 @@ class UnknownSection(InvalidInput):
 
     code = "consent.unknown_section"
     remedy = "Use a name of consent/data/gpp.yaml, for example usnat, tcfeuv2 or uspv1."
+
+
+class CopyInvalid(InvalidInput):
+    """A copy of the keys database cannot be noted as it is described."""
+
+    code = "consent.key_copy_invalid"
+    remedy = "Name a file of this machine, or say with --elsewhere where else it lies; docs/keys.md says how long a copy may be kept."
+
+
+class CopyNotFound(NotFound):
+    """No copy of this id stands."""
+
+    code = "consent.key_copy_not_found"
+    remedy = "List them with `candor keys copies`."

@@ -86,7 +86,9 @@ class Holds:
         now = self._kernel.clock.now()
         async with self._kernel.db.transaction() as conn:
             person = await self._locked(conn, who)
-            hold = Hold(new_id("hld"), person, ground, reference, actor, now, until)
+            held = (await self._identity.members(conn, [person])).get(person)
+            records = tuple(held.records) if held is not None else ()
+            hold = Hold(new_id("hld"), person, ground, reference, actor, now, until, records=records)
             await rows.insert_hold(conn, hold)
             facts: dict[str, Json] = {"ground": ground, "until": until.isoformat() if until else None}
             await self._audit.append(
@@ -114,9 +116,11 @@ class Holds:
             return await rows.standing(conn, self._kernel.clock.now())
 
     async def of(self, conn: Conn, person: PersonId) -> list[Hold]:
-        """Holds that stand on any id of hers, oldest first."""
+        """Holds that stand on any id of hers, or on a record that she has now, oldest first."""
+        names = (await self._identity.former(conn, [person]))[person]
+        held = (await self._identity.members(conn, [person])).get(person)
         return await rows.standing(
-            conn, self._kernel.clock.now(), (await self._identity.former(conn, [person]))[person]
+            conn, self._kernel.clock.now(), names, list(held.records) if held is not None else ()
         )
 
     async def _locked(self, conn: Conn, who: str) -> PersonId:
@@ -140,8 +144,10 @@ class Holds:
     async def held(self, conn: Conn) -> Held:
         """Everybody whom retention must leave alone."""
         now = self._kernel.clock.now()
+        holds = await rows.standing(conn, now)
+        owners = await self._identity.subjects(conn, sorted({record for one in holds for record in one.records}))
         by_reason = {
-            "hold": [one.person for one in await rows.standing(conn, now)],
+            "hold": sorted({one.person for one in holds} | {p for one in owners.values() for p in one.people}),
             "open_request": await rows.asking(conn),
             "restricted": await self._restricted(conn, now),
         }

@@ -13,42 +13,43 @@ from typing import Final
 
 from audit.service import Audit
 from audit.tags import Tag
-from consent import clocks, lifecycle, store
+from consent import lifecycle
 from consent import requests_store as rows
 from consent.errors import (
     CheckFailed,
     FourEyes,
-    IdempotencyMismatch,
     RequestNotFound,
     RequestState,
-    UnknownRight,
 )
 from consent.holds import Holds
 from consent.ledger import Ledger
 from consent.lifecycle import NEED_VERIFICATION, Denial, Manner, Request, Right, State
 from consent.retention_store import Hold
-from consent.rights import checks, gathering, plans
-from consent.rights.agents import Agents
+from consent.rights import checks, copies_store, gathering, plans
+from consent.rights.agents import Agents, status
 from consent.rights.answering import Answering
+from consent.rights.callbacks import Callbacks
 from consent.rights.checks import Method
-from consent.rights.clockwork import Clockwork, due
+from consent.rights.clockwork import Clockwork
+from consent.rights.copies import Copies, Left
+from consent.rights.copies_store import Standing
 from consent.rights.correcting import Correcting, Correction
-from consent.rights.effects import Effects, denials
+from consent.rights.effects import Effects
 from consent.rights.erasing import Erasing
 from consent.rights.noting import note
+from consent.rights.opening import Asked, Opening
 from consent.rights.package import Package
 from consent.rights.parcels import HandedOut, Parcels
 from consent.rights.processors import Processors
 from consent.rights.recovering import Recovering
 from consent.rights.subjects import reached, whose
 from consent.service import Consent
-from identity.identifiers import parse_contact
 from identity.service import Identity
-from kernel.canonical import Json, digest
+from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.errors import InvalidInput
 from kernel.holders import PersonalDataHolder
-from kernel.ids import IdentifierId, PersonId, RequestId, is_id, new_id
+from kernel.ids import IdentifierId, PersonId, RequestId
 from kernel.kernel import Kernel
 
 _ROUNDS: Final = 4  # of letters at a time: whoever stops us need not wait for all of them
@@ -70,12 +71,15 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did. ``package`` is what a request to know is answered with, ``handed`` the link and the code to it."""
+    """What a run did. ``package`` is what a request to know is answered with, ``handed`` the link and the code to it; ``copies`` what still holds
+    the keys that an erasure destroyed.
+    """
 
     request: Request
     counts: Mapping[str, int]
     package: Package | None = None
     handed: HandedOut | None = None
+    copies: Left | None = None
 
 
 class Rights:
@@ -92,14 +96,25 @@ class Rights:
         self.holds = Holds(kernel, audit, identity, consent)
         self.parcels = Parcels(kernel, audit, consent.settings.package_days)
         self.clock = Clockwork(kernel, audit)
+        self.copies = Copies(kernel, audit, consent.settings.key_copy_days)
         self.correcting = Correcting(kernel, audit, identity, consent)
         self.processors = Processors(kernel, audit, identity, consent)
         self.agents = Agents(kernel, audit, consent.settings.business_id)
+        self.callbacks = Callbacks(kernel, audit, consent, self.processors.pen, status)
         self._effects = Effects(consent, identity, kernel.clock)
         self._answering = Answering(kernel, audit, identity, consent, self.parcels, self.processors)
         self._erasing = Erasing(
-            kernel, audit, identity, consent, self.ledger, self.holds, self.processors, lambda: self.holders
+            kernel,
+            audit,
+            identity,
+            consent,
+            self.ledger,
+            self.holds,
+            self.processors,
+            self.copies,
+            lambda: self.holders,
         )
+        self._opening = Opening(kernel, audit, identity, consent, self.correcting)
         self._recovering = Recovering(kernel, audit, consent, self, self._erasing)
 
     def register(self, holder: PersonalDataHolder) -> None:
@@ -130,11 +145,13 @@ class Rights:
         about: Mapping[str, str] | None = None,
         correction: Correction | None = None,
         check: Method | None = None,
+        seeds: Sequence[IdentifierId] = (),
     ) -> Request:
         """Begin the clock. ``who`` is a person id or ``kind:value``; a twin that is still open is answered instead, and the asking noted.
 
         ``suppress`` (erasure): keep the contacts silent for ever, as keyed hashes. ``about`` (withdrawal): purpose and channel. ``correction``
-        (rectification): what is wrong, kept sealed. ``check``: how who asks was checked by the way the request came.
+        (rectification): what is wrong, kept sealed. ``check``: how who asks was checked by the way the request came. ``seeds``: the identifiers
+        that she asked by, where ``who`` is her id: a link that went to one contact, an agent's word for one.
 
         Raises:
             UnknownRight: no such right.
@@ -142,62 +159,17 @@ class Rights:
             IdempotencyMismatch: the key came before with another content.
             UnknownPurpose: ``about`` names one that is not listed.
         """
-        asked = lifecycle.NAMES.get(right)
-        if asked is None:
-            raise UnknownRight(f"expected a right among {', '.join(sorted(lifecycle.NAMES))}, got another word")
-        if (asked is Right.RECTIFICATION) != (correction is not None):
-            raise UnknownRight("expected what is to be corrected with a rectification, and with nothing else")
-        about = dict(about or {})
-        print_ = digest([asked, self._kernel.vault.pepper("idempotency", who).hex(), regime, suppress, *([about] if about else [])])  # fmt: skip
-        sealed = await self.correcting.seal(correction) if correction is not None else None
-        async with self._kernel.db.transaction() as conn:
-            if idempotency_key is not None:
-                await rows.lock_opening(conn, idempotency_key)
-                known = await rows.by_idempotency_key(conn, idempotency_key)
-                if known is not None:
-                    if known[1] != print_:
-                        raise IdempotencyMismatch("expected the same content under the same key, got another")
-                    return known[0]
-            person = await self._person(conn, who)
-            await rows.lock_opening(conn, person)
-            now = self._kernel.clock.now()
-            if correction is None and (twin := await self._twin(conn, asked, person, about)) is not None:
-                await rows.add_repeat(conn, twin.id, manner, actor, now)
-                await note(conn, self._audit, Tag.REQUEST_REPEATED, twin, actor, {"manner": str(manner)})
-                if suppress and not twin.suppress:
-                    await rows.set_suppress(conn, twin.id)
-                return replace(twin, suppress=twin.suppress or suppress)
-            place = regime or self._consent.settings.jurisdiction
-            request = Request(
-                id=new_id("req"),
-                right=asked,
-                person=person,
-                regime=place,
-                state=State.OPEN,
-                reason=None,
-                opened_by=actor,
-                approved_by=None,
-                suppress=suppress,
-                received_at=now,
-                due_on=due(asked, clocks.day_of(now, place), place),
-                approved_at=None,
-                closed_at=None,
-                counts=None,
-                manner=str(manner),
-                agent=agent,
-                seeds=await self._seeds(conn, who),
-                about=about,
-                verdict=checks.verdict(check, passed=True, by=actor, at=now) if check is not None else None,
-            )
-            if asked is Right.WITHDRAWAL:
-                denials(request, self._consent.rules.purposes)  # refuses a purpose that is not listed
-            words, key = sealed(request.id) if sealed is not None else (None, None)
-            await rows.insert(
-                conn, request, idempotency_key=idempotency_key, fingerprint=print_, words=words, words_key=key
-            )
-            facts: dict[str, Json] = {"right": asked, "regime": place, "due_on": request.due_on.isoformat(), "manner": str(manner)}  # fmt: skip
-            await self._note(conn, Tag.REQUEST_OPENED, request, actor, facts)
-        return request
+        return await self._opening.open(
+            Asked(right, regime, suppress, str(manner), agent, dict(about or {}), correction, check, seeds),
+            who, actor=actor, idempotency_key=idempotency_key,
+        )  # fmt: skip
+
+    async def open_unmatched(
+        self, right: str, *, actor: str, regime: str | None, agent: str, idempotency_key: str
+    ) -> Request:
+        """An agent asked for somebody whom nobody is: kept, and denied at once with the protocol's reason."""
+        asked = Asked(right, regime, manner=Manner.AGENT, agent=agent, check=Method.AGENT)
+        return await self._opening.open_unmatched(asked, actor=actor, idempotency_key=idempotency_key)
 
     async def show(self, request_id: str) -> Request:
         """One request, or RequestNotFound."""
@@ -301,7 +273,9 @@ class Rights:
         request = await self.show(request_id)
         if request.right is Right.ERASURE:
             done = await self._erasing.erase(request, actor)
-            return Outcome(done.request, done.counts)
+            async with self._kernel.db.reading() as conn:
+                left = await self.copies.left(conn, done.request.closed_at or self._kernel.clock.now())
+            return Outcome(done.request, done.counts, copies=left)
         async with self._kernel.db.transaction() as conn:
             request = await self._get(conn, request_id, claim=True)
             state = lifecycle.step("fulfil", request.state)
@@ -324,12 +298,21 @@ class Rights:
             return Outcome(await self._get(conn, request_id), counts)
 
     async def chores(self) -> None:
-        """What time brings by itself: alarms of clocks, packages whose days are over, letters whose next step is due."""
+        """What time brings by itself: alarms of clocks, what must go, letters and callbacks whose next step is due."""
         await self.clock.watch()
-        await self.parcels.tidy()
+        await self.tidy()
         for _ in range(_ROUNDS):
-            if not await self.processors.work():
+            if not [*await self.processors.work(), *await self.callbacks.work()]:
                 break
+
+    async def tidy(self) -> Mapping[str, int]:
+        """Remove packages whose days are over and copies of keys whose day has come; how many of each."""
+        return {"packages": await self.parcels.tidy(), "key_copies": len(await self.copies.purge())}
+
+    async def standing(self) -> Standing:
+        """Counts of what stands open."""
+        async with self._kernel.db.reading() as conn:
+            return await copies_store.standing(conn, self._kernel.clock.now().date())
 
     async def finish(self) -> list[RequestId]:
         """End erasures that a crash broke off after the rows were gone and before the keys were; asked at every start."""
@@ -362,25 +345,6 @@ class Rights:
     async def _insist(self, conn: Conn) -> None:
         if self._whole:
             await gathering.insist_on_all(conn, self.holders)
-
-    async def _seeds(self, conn: Conn, who: str) -> tuple[IdentifierId, ...]:
-        """The identifier that she asked by."""
-        if is_id(who, "per"):
-            return ()
-        contact = parse_contact(who, region=self._identity.settings.default_region)
-        return tuple((await self._identity.known_identifiers(conn, [contact])).values())
-
-    async def _twin(self, conn: Conn, right: Right, person: PersonId, about: Mapping[str, str]) -> Request | None:
-        """The same, asked under any id of hers and not closed yet."""
-        names = (await self._identity.former(conn, [person]))[person]
-        return await rows.open_twin(conn, names, right, about)
-
-    async def _person(self, conn: Conn, who: str) -> PersonId:
-        if is_id(who, "per") and (erased := await store.versions(conn, [PersonId(who)])):
-            version = erased[PersonId(who)]
-            if version.erased_at is not None:
-                return PersonId(who)  # asked again after the erasure: answered, not refused
-        return await self._identity.lookup(conn, who)
 
     async def _of_now(self, conn: Conn, request: Request) -> Request:
         """The request about whoever the person is now: she may have been merged into another since it was opened."""

@@ -80,6 +80,24 @@ async def drop_words(conn: Conn, people: Sequence[PersonId]) -> list[KeyId]:
     return [KeyId(row["words_key"]) async for row in cursor]
 
 
+async def drop_words_of(conn: Conn, request_id: RequestId) -> list[KeyId]:
+    """Blank the sealed words of one request; the key they were under."""
+    cursor = await conn.execute(
+        "UPDATE consent.requests r SET words = NULL, words_key = NULL FROM consent.requests o"
+        " WHERE o.id = r.id AND r.id = %s AND r.words_key IS NOT NULL RETURNING o.words_key",
+        (request_id,),
+    )
+    return [KeyId(row["words_key"]) async for row in cursor]
+
+
+async def drop_remarks(conn: Conn, people: Sequence[PersonId]) -> None:
+    """Blank what staff wrote about these people's requests."""
+    await conn.execute(
+        "UPDATE consent.requests SET extension_reason = '' WHERE person = ANY(%s) AND extension_reason <> ''",
+        (list(people),),
+    )
+
+
 async def set_verdict(conn: Conn, request_id: RequestId, state: State, reason: str | None, verdict: Verdict) -> None:
     """Note what came of the identity check."""
     await conn.execute(

@@ -5,7 +5,7 @@ the counts, in the transaction that removed. A dry run counts the same and chang
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -46,11 +46,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All lines; who was held back, by reason; kinds that no rule names, which are kept for ever."""
+    """All lines; who was held back, by reason; kinds that no rule names, which are kept for ever; what went on a day of its own."""
 
     lines: tuple[Line, ...]
     held: Mapping[str, int]
     unruled: tuple[str, ...]
+    on_their_day: Mapping[str, int] = field(default_factory=dict)
 
 
 class _ClosedRequests:
@@ -146,7 +147,8 @@ class Retention:
         async with self._kernel.db.reading() as conn:
             held = await self._rights.holds.held(conn)
         ruled = {rule.kind for rule in self.schedule.rules}
-        return Report(tuple(lines), held.reasons, tuple(sorted(set(self.kinds) - ruled)))
+        own = {} if dry else await self._rights.tidy()
+        return Report(tuple(lines), held.reasons, tuple(sorted(set(self.kinds) - ruled)), own)
 
     def _term(self, rule: Rule, now: datetime, held: Held) -> Term:
         purposes = self.schedule.purposes(rule, self._consent.rules.purposes)

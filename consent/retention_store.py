@@ -8,7 +8,7 @@ from typing import Any, Final
 from kernel.db import Conn
 from kernel.ids import IdentifierId, KeyId, PersonId, RecordId
 
-_COLUMNS: Final = "id, person, ground, reference, placed_by, placed_at, until, lifted_by, lifted_at"
+_COLUMNS: Final = "id, person, ground, reference, placed_by, placed_at, until, lifted_by, lifted_at, records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Hold:
     until: datetime | None = None
     lifted_by: str | None = None
     lifted_at: datetime | None = None
+    records: tuple[RecordId, ...] = ()
+    """Hers when it was placed: they stay held whoever they belong to after a split."""
 
 
 async def lock_person(conn: Conn, person: PersonId) -> None:
@@ -34,10 +36,13 @@ async def lock_person(conn: Conn, person: PersonId) -> None:
 async def insert_hold(conn: Conn, hold: Hold) -> None:
     """Place it."""
     await conn.execute(
-        "INSERT INTO consent.holds (id, person, ground, reference, placed_by, placed_at, until)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (hold.id, hold.person, hold.ground, hold.reference, hold.placed_by, hold.placed_at, hold.until),
-    )
+        "INSERT INTO consent.holds (id, person, ground, reference, placed_by, placed_at, until, records)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            hold.id, hold.person, hold.ground, hold.reference, hold.placed_by, hold.placed_at, hold.until,
+            list(hold.records),
+        ),
+    )  # fmt: skip
 
 
 async def lift(conn: Conn, hold: str, actor: str, at: datetime) -> Hold | None:
@@ -50,12 +55,14 @@ async def lift(conn: Conn, hold: str, actor: str, at: datetime) -> Hold | None:
     return None if row is None else _hold(row)
 
 
-async def standing(conn: Conn, at: datetime, people: Sequence[PersonId] | None = None) -> list[Hold]:
-    """Holds that stand now, oldest first; of everybody, or of these ids."""
+async def standing(
+    conn: Conn, at: datetime, people: Sequence[PersonId] | None = None, records: Sequence[RecordId] = ()
+) -> list[Hold]:
+    """Holds that stand now, oldest first; of everybody, or of these ids and records."""
     cursor = await conn.execute(
         f"SELECT {_COLUMNS} FROM consent.holds WHERE lifted_at IS NULL AND (until IS NULL OR until > %s)"
-        " AND (%s::text[] IS NULL OR person = ANY(%s)) ORDER BY id",
-        (at, None if people is None else list(people), None if people is None else list(people)),
+        " AND (%s::text[] IS NULL OR person = ANY(%s) OR records && %s::text[]) ORDER BY id",
+        (at, None if people is None else list(people), None if people is None else list(people), list(records)),
     )
     return [_hold(row) async for row in cursor]
 
@@ -126,4 +133,5 @@ async def drop_closed(conn: Conn, before: datetime, people: Sequence[PersonId], 
 
 
 def _hold(row: dict[str, Any]) -> Hold:
-    return Hold(**{name: row[name] for name in _COLUMNS.split(", ")})
+    held = {name: row[name] for name in _COLUMNS.split(", ")}
+    return Hold(**{**held, "records": tuple(held["records"])})

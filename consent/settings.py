@@ -86,6 +86,14 @@ class ConsentSettings(Section):
             ge=1, le=90, description="Days for which the link to an access package works; then the package is removed."
         ),
     ] = 14
+    key_copy_days: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=90,
+            description="Days for which a copy of the keys database may be kept: so long it holds the keys of people who were erased since.",
+        ),
+    ] = 30
     business_id: Annotated[
         str,
         Field(

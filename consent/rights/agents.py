@@ -10,7 +10,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -22,8 +22,10 @@ from consent import lifecycle
 from consent.errors import AgentRefused
 from consent.lifecycle import Request
 from consent.rights import agents_store as rows
+from consent.rights import callbacks
 from consent.rights.agents_store import Agent
 from identity.identifiers import Identifier
+from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.errors import InvalidInput
 from kernel.ids import RequestId
@@ -31,8 +33,11 @@ from kernel.kernel import Kernel
 from kernel.letters import PUBLIC_BYTES, SIGNATURE_BYTES, genuine
 
 VERSION: Final = "0.9.4"
+NAMED: Final = r"^[A-Za-z0-9._:/-]{1,200}$"  # what an agent calls its request is kept: a code, no address of somebody
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _PEPPER: Final = "consent/agent-token"
+_NAMELESS: Final = "consent/agent-request"
+NAMELESS: Final = "content:"  # in front of what a request is called that its agent gave no name
 _REGIMES: Final = {"ccpa": "us-ca", "gdpr": "gdpr", "uk-gdpr": "uk"}
 _KINDS: Final = (("email", "email"), ("phone_number", "phone"))  # the claims of the protocol, the surest first
 
@@ -46,12 +51,13 @@ class Said(BaseModel):
     business_id: Annotated[str, Field(alias="business-id")]
     issued_at: Annotated[AwareDatetime, Field(alias="issued-at")]
     expires_at: Annotated[AwareDatetime, Field(alias="expires-at")]
-    agent_request_id: Annotated[str, Field(alias="agent-request-id", min_length=1, max_length=200)]
+    agent_request_id: Annotated[str | None, Field(alias="agent-request-id", pattern=NAMED)] = None
     version: Annotated[Literal["0.9.4"], Field(alias="drp.version")]
     exercise: str
     regime: str | None = None
     email: str | None = None
     phone_number: str | None = None
+    status_callback: Annotated[str | None, Field(max_length=1000)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class Ask:
     right: str
     regime: str | None
     contacts: tuple[Identifier, ...]
+    callback: str | None = None
 
 
 class Agents:
@@ -122,13 +129,7 @@ class Agents:
             InvalidInput: another form; a right or contact that is none.
         """
         agent = await self.of(conn, token)
-        try:
-            signed = base64.b64decode(body.strip(), validate=True)
-        except binascii.Error:
-            raise _form("expected base64, got other bytes") from None
-        signature, words = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
-        if not genuine(words, signature, agent.public_key):
-            raise AgentRefused("expected the signature of the agent behind the token, got another")
+        words = _verified(agent, body)
         said = _said(words)
         if said.agent_id != agent.id:
             raise AgentRefused("expected the agent-id of the token, got another")
@@ -140,31 +141,80 @@ class Agents:
         contacts = tuple(Identifier(kind, value) for claim, kind in _KINDS if (value := getattr(said, claim)))
         if not contacts:
             raise _form("expected an email or phone_number to find the person by, got none")
-        return Ask(agent, said.agent_request_id, said.exercise, _REGIMES.get(said.regime or "ccpa"), contacts)
+        if said.status_callback is not None and not callbacks.allowed(said.status_callback):
+            raise _form("expected an https address as status_callback, got another")
+        named = said.agent_request_id or f"{NAMELESS}{self._kernel.vault.pepper(_NAMELESS, body.decode()).hex()}"
+        return Ask(agent, named, said.exercise, _REGIMES.get(said.regime or "ccpa"), contacts, said.status_callback)
+
+    async def revoking(self, conn: Conn, token: str, body: bytes) -> Agent:
+        """Who takes a request back, under signature: a token that somebody found revokes nothing.
+
+        Raises:
+            AgentRefused: nobody's token, or not signed by the agent behind it.
+            InvalidInput: another form.
+        """
+        agent = await self.of(conn, token)
+        try:
+            _Reason.model_validate(orjson.loads(_verified(agent, body)))
+        except (orjson.JSONDecodeError, ValidationError):
+            raise _form("expected a JSON object with a reason or without, got another form") from None
+        return agent
 
     async def known(self, conn: Conn, ask: Ask) -> RequestId | None:
         """The request that was opened for the same asking."""
         return await rows.known(conn, ask.agent.id, ask.named)
 
     async def keep(self, conn: Conn, ask: Ask, request: RequestId) -> None:
-        """Remember which request this asking became."""
-        await rows.keep(conn, ask.agent.id, ask.named, request)
+        """Remember which request this asking became, and whom to tell of it."""
+        sealed = None
+        if ask.callback is not None:
+            (key_id,) = await self._kernel.vault.create_keys(1)
+            key = (await self._kernel.vault.unwrap([key_id]))[key_id]
+            sealed = callbacks.seal(key, request, ask.callback), key_id
+        await rows.keep(conn, ask.agent.id, ask.named, request, sealed, self._kernel.clock.now())
+
+    async def names_of(self, conn: Conn, agent: Agent, request: RequestId) -> str | None:
+        """What the agent calls it, where it gave it a name."""
+        return await rows.named(conn, agent.id, request)
 
     async def owns(self, conn: Conn, agent: Agent, request: Request) -> bool:
         """Whether the agent asked for it."""
         return await rows.owns(conn, agent.id, request.id)
 
 
-def status(request: Request) -> dict[str, Any]:
-    """As the protocol answers it."""
-    found: dict[str, Any] = {
+class _Reason(BaseModel):
+    """What an agent signs to take a request back. The reason is not kept: it is in the person's words."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    reason: str | None = None
+
+
+def _verified(agent: Agent, body: bytes) -> bytes:
+    """The words under the agent's signature."""
+    try:
+        signed = base64.b64decode(body.strip(), validate=True)
+    except binascii.Error:
+        raise _form("expected base64, got other bytes") from None
+    signature, words = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
+    if not genuine(words, signature, agent.public_key):
+        raise AgentRefused("expected the signature of the agent behind the token, got another")
+    return words
+
+
+def status(request: Request, named: str | None = None) -> dict[str, Json]:
+    """As the protocol answers it; nothing in it is about a person. ``named``: what the agent calls it."""
+    found: dict[str, Json] = {
         "request_id": request.id,
         "received_at": request.received_at.isoformat(),
         "expected_by": request.due_on.isoformat(),
         "status": request.state.value,
         "reason": request.reason,
     }
-    return found | ({"processing_details": request.response} if request.response else {})
+    if named is not None and not named.startswith(NAMELESS):
+        found["agent_request_id"] = named
+    details = request.response or ("the law gives more time, and it is needed" if request.extended_at else None)
+    return found | ({"processing_details": details} if details else {})
 
 
 def _said(words: bytes) -> Said:

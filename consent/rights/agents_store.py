@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from kernel.db import Conn
-from kernel.ids import RequestId
+from kernel.ids import KeyId, RequestId
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,84 @@ async def known(conn: Conn, agent: str, named: str) -> RequestId | None:
     return None if row is None else RequestId(row["request"])
 
 
-async def keep(conn: Conn, agent: str, named: str, request: RequestId) -> None:
-    """Remember it."""
+async def keep(
+    conn: Conn, agent: str, named: str, request: RequestId, callback: tuple[bytes, KeyId] | None, at: datetime
+) -> None:
+    """Remember it, and where the agent wants to hear of it (sealed, and the key)."""
+    sealed, key_id = callback if callback is not None else (None, None)
     await conn.execute(
-        "INSERT INTO consent.agent_requests (agent, named, request) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-        (agent, named, request),
+        "INSERT INTO consent.agent_requests (agent, named, request, callback, key_id, next_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (agent, named, request, sealed, key_id, at if sealed is not None else None),
+    )
+
+
+async def named(conn: Conn, agent: str, request: RequestId) -> str | None:
+    """What the agent calls it, the last name it gave."""
+    got = await conn.execute(
+        "SELECT named FROM consent.agent_requests WHERE agent = %s AND request = %s ORDER BY named DESC LIMIT 1",
+        (agent, request),
+    )
+    row = await got.fetchone()
+    return None if row is None else str(row["named"])
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An agent that has not heard how its request stands. ``stands``: what it would hear, as a digest."""
+
+    agent: str
+    named: str
+    request: RequestId
+    callback: bytes
+    key_id: KeyId
+    stands: str
+    attempts: int
+    closed_at: datetime | None
+
+
+async def claim(conn: Conn, at: datetime, until: datetime, limit: int) -> list[Waiting]:
+    """Those whose next try is due and who have something to hear; nobody else takes them before ``until``."""
+    got = await conn.execute(
+        "WITH due AS (SELECT a.agent, a.named, md5(concat_ws('|', r.state, r.reason, r.due_on, r.response)) AS stands, r.closed_at"
+        " FROM consent.agent_requests a JOIN consent.requests r ON r.id = a.request WHERE a.next_at <= %s"
+        " AND a.told IS DISTINCT FROM md5(concat_ws('|', r.state, r.reason, r.due_on, r.response))"
+        " ORDER BY a.next_at LIMIT %s FOR UPDATE OF a SKIP LOCKED)"
+        " UPDATE consent.agent_requests a SET next_at = %s FROM due WHERE a.agent = due.agent AND a.named = due.named"
+        " RETURNING a.agent, a.named, a.request, a.callback, a.key_id, due.stands, a.attempts, due.closed_at",
+        (at, limit, until),
+    )
+    return [
+        Waiting(
+            row["agent"], row["named"], RequestId(row["request"]), bytes(row["callback"]), KeyId(row["key_id"]), row["stands"],
+            row["attempts"], row["closed_at"],
+        )
+        async for row in got
+    ]  # fmt: skip
+
+
+async def told(conn: Conn, one: Waiting, at: datetime) -> None:
+    """It heard."""
+    await conn.execute(
+        "UPDATE consent.agent_requests SET told = %s, attempts = 0, next_at = %s, fault = NULL WHERE agent = %s AND named = %s",
+        (one.stands, at, one.agent, one.named),
+    )
+
+
+async def not_told(conn: Conn, one: Waiting, fault: str, next_at: datetime) -> None:
+    """It did not; again later."""
+    await conn.execute(
+        "UPDATE consent.agent_requests SET attempts = attempts + 1, next_at = %s, fault = %s WHERE agent = %s AND named = %s",
+        (next_at, fault, one.agent, one.named),
+    )
+
+
+async def end(conn: Conn, one: Waiting, fault: str | None) -> None:
+    """Nothing more will be told: the address goes."""
+    await conn.execute(
+        "UPDATE consent.agent_requests SET callback = NULL, key_id = NULL, next_at = NULL, fault = %s, told = %s"
+        " WHERE agent = %s AND named = %s",
+        (fault, one.stands, one.agent, one.named),
     )
 
 

@@ -93,7 +93,7 @@ class Correcting:
         for dependant in self.dependants:
             counts |= await dependant.corrected(conn, request.person, decisions)
         await self._consent.touch(conn, [request.person])
-        await self._consent.shredder.doom(conn, await rows.drop_words(conn, [request.person]))
+        await self._consent.shredder.doom(conn, await rows.drop_words_of(conn, request.id))
         return counts
 
     async def _open(self, conn: Conn, request: RequestId) -> Correction:

@@ -19,6 +19,7 @@ from consent.holds import Holds
 from consent.ledger import Ledger
 from consent.lifecycle import Request, State
 from consent.rights import checks, parcels_store, plans
+from consent.rights.copies import Copies
 from consent.rights.noting import note
 from consent.rights.processors import Processors
 from consent.rights.subjects import reached, whose
@@ -48,7 +49,7 @@ class Erasing:
 
     def __init__(
         self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, ledger: Ledger, holds: Holds,
-        processors: Processors, holders: Callable[[], Sequence[PersonalDataHolder]],
+        processors: Processors, copies: Copies, holders: Callable[[], Sequence[PersonalDataHolder]],
     ) -> None:  # fmt: skip
         self._kernel = kernel
         self._audit = audit
@@ -57,6 +58,7 @@ class Erasing:
         self._ledger = ledger
         self._holds = holds
         self._processors = processors
+        self._copies = copies
         self._holders = holders
 
     async def erase(self, request: Request, actor: str) -> Erased:
@@ -87,7 +89,11 @@ class Erasing:
             counts = {**counts, "keys": destroyed or len(keys)}  # none left: whoever was cut off had destroyed them
             now = self._kernel.clock.now()
             await rows.close(conn, request.id, State.FULFILLED, now, reason=None, counts=counts, response="erased")
-            await note(conn, self._audit, Tag.ERASURE_DONE, claimed, actor, {"counts": dict(counts)})
+            left = await self._copies.left(conn, now)
+            facts: dict[str, Json] = {
+                "counts": dict(counts), "key_copies": left.copies, "key_copies_until": left.until.isoformat() if left.until else None,
+            }  # fmt: skip
+            await note(conn, self._audit, Tag.ERASURE_DONE, claimed, actor, facts)
             done = await rows.get(conn, request.id)
             assert done is not None
         return Erased(done, counts)
@@ -161,6 +167,7 @@ class Erasing:
                 await store.silence(conn, [self._consent.contact_hash(c.kind, c.value) for c in contacts], now, request)
             names, _ = await reached(self._identity, conn, person)
             keys += await rows.drop_words(conn, names)
+            await rows.drop_remarks(conn, names)
             await parcels_store.drop_of(conn, names)
             await self._processors.tell(conn, replace(claimed, person=person))
             counts = {holder.name: await holder.erase(conn, person) for holder in self._holders()}

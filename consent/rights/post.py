@@ -4,6 +4,7 @@ What enters: what is asked, about whom. What leaves: canonical bytes to sign, an
 acknowledged receipt: here the answer names the digest of what it answers and what was done, is signed, and a probe asks afterwards whether anything is still held.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,11 @@ import orjson
 from kernel import letters
 from kernel.canonical import Json, canonical, digest
 
+_SAID: Final = frozenset({"letter", "digest", "result", "held", "v", "at", "processed_at"})
+_PLAIN: Final = re.compile(r"[A-Za-z0-9:._+-]{0,100}")  # codes, digests, times
 SIGNATURE: Final = "Candor-Signature"  # header: key id, colon, 128 hexadecimal digits
 DISCOVERY: Final = "/.well-known/dsrdelete.json"
-_MOST: Final = 64 * 1024  # bytes of an answer
+MOST: Final = 64 * 1024  # bytes of an answer
 
 
 class Act(StrEnum):
@@ -82,8 +85,6 @@ def judged(body: Mapping[str, Json], answer: bytes, signature: str, public: byte
         return Answered("unsigned")
     if key != letters.key_id(public) or not letters.genuine(answer, given, public):
         return Answered("unsigned")
-    if len(answer) > _MOST:
-        return Answered("too_long")
     try:
         said = orjson.loads(answer)
     except orjson.JSONDecodeError:
@@ -94,3 +95,16 @@ def judged(body: Mapping[str, Json], answer: bytes, signature: str, public: byte
         held = said.get("held")
         return Answered(held=held) if isinstance(held, bool) else Answered("unreadable")
     return Answered() if said.get("result") in {"done", "nothing_held"} else Answered("not_done")
+
+
+def evidence(answer: bytes, signature: str) -> str:
+    """What is kept of an acknowledgement: answer and signature, as they came, so that anybody can verify them with the processor's key.
+
+    An answer that says more than it must may say it about her, and would outlive her: of such a one the signature is kept.
+    """
+    said = orjson.loads(answer)
+    plain = all(
+        name in _SAID and (isinstance(value, bool | int) or (isinstance(value, str) and _PLAIN.fullmatch(value)))
+        for name, value in said.items()
+    )
+    return orjson.dumps({"answer": answer.decode() if plain else None, "signature": signature}).decode()

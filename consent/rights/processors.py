@@ -172,13 +172,13 @@ class Processors:
         now = self._kernel.clock.now()
         probe = letter.state in {State.ACKNOWLEDGED, State.KEPT}
         words = post.asked(letter.id, body["subjects"], now) if probe else body
-        heard, raw = await self._asked(client, to.probe_url if probe else to.url, words, to, probe=probe)
+        heard, ack = await self._asked(client, to.probe_url if probe else to.url, words, to, probe=probe)
         tried = replace(letter, attempts=letter.attempts + 1, fault=heard.fault)
         if heard.fault is not None:
             return await self._again(tried, now)
         if not probe:
             until = now + timedelta(hours=self._consent.settings.probe_after_hours)
-            acked = replace(tried, state=State.ACKNOWLEDGED, acked_at=now, ack=raw.decode(errors="replace"), attempts=0, next_at=until)  # fmt: skip
+            acked = replace(tried, state=State.ACKNOWLEDGED, acked_at=now, ack=ack, attempts=0, next_at=until)  # fmt: skip
             return await self._kept(acked, (Tag.LETTER_ACKNOWLEDGED,))
         if heard.held and letter.act == Act.ERASE:
             return await self._caught(replace(tried, probed_at=now), now)
@@ -187,16 +187,23 @@ class Processors:
 
     async def _asked(
         self, client: httpx.AsyncClient, url: str, body: Mapping[str, Json], to: Processor, *, probe: bool
-    ) -> tuple[Answered, bytes]:
+    ) -> tuple[Answered, str]:
+        """What came back, and what is kept of it."""
         words, headers = post.signed(body, self.pen)
         try:
-            got = await client.post(url, content=words, headers=headers)
+            async with client.stream("POST", url, content=words, headers=headers) as got:
+                if got.status_code != httpx.codes.OK:
+                    return Answered(f"status_{got.status_code}"), ""
+                signature = got.headers.get(post.SIGNATURE, "")
+                answer = b""
+                async for part in got.aiter_bytes():
+                    answer += part
+                    if len(answer) > post.MOST:
+                        return Answered("too_long"), ""
         except httpx.HTTPError as fault:
-            return Answered(type(fault).__name__), b""
-        if got.status_code != httpx.codes.OK:
-            return Answered(f"status_{got.status_code}"), b""
-        signature = got.headers.get(post.SIGNATURE, "")
-        return post.judged(body, got.content, signature, to.public_key, probe=probe), got.content
+            return Answered(type(fault).__name__), ""
+        heard = post.judged(body, answer, signature, to.public_key, probe=probe)
+        return heard, "" if heard.fault else post.evidence(answer, signature)
 
     async def _again(self, letter: Letter, now: datetime) -> Letter:
         """Later; after a day of silence somebody must look."""

@@ -73,6 +73,7 @@ async def doctor(house: "House") -> list[Check]:
     found.append(await _try("log", _log_state(house), needed=False))
     found.append(await _try("catalogue", _catalogue_state(house), needed=False))
     found.append(await _triggers(house))
+    found.extend(await rights(house))
     for channel, wrong in house.channels.faults().items():
         name = house.channels.connectors[channel].name
         remedy = " ".join(fault.remedy for fault in wrong)
@@ -97,6 +98,38 @@ async def doctor(house: "House") -> list[Check]:
         )
     )
     return found
+
+
+async def rights(house: "House") -> list[Check]:
+    """Whether people are answered in time, processors answer us, and copies of keys go on their day."""
+    try:
+        standing, late = await house.rights.standing(), await house.rights.copies.overdue()
+        copies = await house.rights.copies.listed(standing=True)
+    except CandorError as fault:
+        return [Check("subject requests", ok=False, state=fault.message, remedy=fault.remedy)]
+    alarms = ", ".join(f"{count} at {alarm} %" for alarm, count in standing.by_alarm.items() if alarm)
+    known = f"{len(copies)} noted" + (f", the next goes on {copies[0].purge_on}" if copies else "")
+    return [
+        Check(
+            "subject requests",
+            not standing.overdue,
+            f"open: {sum(standing.by_alarm.values())}, past their day: {standing.overdue}"
+            + (f"; {alarms}" if alarms else ""),
+            "Answer them now: candor rights list.",
+        ),
+        Check(
+            "letters to processors",
+            not standing.escalated,
+            f"on their way: {sum(standing.letters.values())}, somebody must look at: {standing.escalated}",
+            "See what is wrong: candor processor letters.",
+        ),
+        Check(
+            "copies of keys",
+            not late,
+            known + (f"; not gone in time: {', '.join(one.id for one in late)}" if late else ""),
+            "Remove them, then `candor keys copy-gone ID`; or end them all: candor keys rotate kek --retire.",
+        ),
+    ]
 
 
 async def _triggers(house: "House") -> Check:

@@ -39,6 +39,11 @@ _age = metrics.gauge("candor_model_age_seconds", "Age of the model that ranks a 
 _explaining = metrics.gauge("candor_explanations_waiting", "Decisions that wait for their explanation.")
 _runs = metrics.gauge("candor_trigger_runs_open", "Runs of triggers that have not ended.", ["trigger"])
 _ringing = metrics.gauge("candor_trigger_age_seconds", "How long the oldest run has been due and not claimed; 0 with none.")  # fmt: skip
+_asked = metrics.gauge("candor_subject_requests_open", "Subject requests that are not closed, by the last alarm of their clock: 0, 50, 80 or 100 percent.", ["alarm"])  # fmt: skip
+_overdue = metrics.gauge("candor_subject_requests_overdue", "Subject requests past the day by which the law wants an answer.")  # fmt: skip
+_letters = metrics.gauge("candor_processor_letters", "Letters to processors that are not proven.", ["state"])
+_escalated = metrics.gauge("candor_processor_letters_escalated", "Letters to processors that somebody must look at: unanswered for a day, or the data was kept.")  # fmt: skip
+_copies = metrics.gauge("candor_key_copies_overdue", "Copies of the keys database that should be gone and are not.")
 _seconds = metrics.histogram("candor_scrape_seconds", "Time to gather what the stores say.")
 
 
@@ -82,6 +87,8 @@ class Watcher:
             ages = await house.learning.ages()
             runs, ringing = await house.triggers.waiting()
             _explaining.set(await house.explain.waiting())
+            standing = await house.rights.standing()
+            _copies.set(len(await house.rights.copies.overdue()))
         except CandorError:
             return  # candor_up says it; the figures of before stay
         _open.clear()
@@ -95,6 +102,12 @@ class Watcher:
         _runs.clear()
         for trigger, count in runs.items():
             _runs.labels(trigger).set(count)
+        for alarm in (0, 50, 80, 100):
+            _asked.labels(str(alarm)).set(standing.by_alarm.get(alarm, 0))
+        _overdue.set(standing.overdue)
+        for state in ("waiting", "acknowledged", "kept"):
+            _letters.labels(state).set(standing.letters.get(state, 0))
+        _escalated.set(standing.escalated)
         _age.clear()
         for placement, seconds in ages.items():
             _age.labels(placement).set(seconds)

@@ -22,6 +22,7 @@ PLAIN = {
     "consent/ledger.py": "a keyed hash once more, behind a salt",
     "consent/rights/bundle.py": "files of a package, listed inside the sealed package",
     "consent/rights/checks.py": "evidence behind a salt",
+    "consent/rights/copies.py": "copies of the keys database, in which everything is wrapped",
     "consent/rights/parcels.py": "sealed packages",
     "events/importer.py": "whole files",
     "events/ingest.py": "words, within the sealed record and under a keyed hash",

@@ -20,6 +20,7 @@ async def retention(house: "House") -> Facts:
         "held_back": sum(line.held for line in report.lines),
         "kinds_kept_for_ever": len(report.unruled),
     }
+    facts |= {key("on_their_day", what): count for what, count in report.on_their_day.items()}
     return facts | {key(line.kind, *filter(None, [line.purpose])): line.gone for line in report.lines if line.gone}
 
 

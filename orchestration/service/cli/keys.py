@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import keys_secrets, output
+from orchestration.service.cli import keys_copies, keys_secrets, output
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house, scopes_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ def register(app: Commands) -> None:
     app.add("rotate")(keys_secrets.rotate)
     app.add("retire")(keys_secrets.retire)
     app.add("shred")(keys_secrets.shred)
+    app.add("copy")(keys_copies.copy)
+    app.add("copies")(keys_copies.copies)
+    app.add("copy-gone")(keys_copies.copy_gone)
 
 
 def create(

@@ -154,11 +154,23 @@ def run(request: RequestId, as_json: Json = False) -> None:
     if done.handed is not None:
         handed = {"link": done.handed.link, "code": done.handed.code, "expires_at": done.handed.expires_at}
     if as_json:
-        output.emit_json({"request": done.request, "counts": done.counts, "package": handed, "removed": removed})
+        output.emit_json(
+            {
+                "request": done.request,
+                "counts": done.counts,
+                "package": handed,
+                "removed": removed,
+                "copies": done.copies,
+            }
+        )
         return
     output.table(f"{request} is {done.request.state}", ("room", "touched"), list(done.counts.items()))
     if removed.log is not None:
         output.say(keys_secrets.said(removed))
+    if done.copies is not None and done.copies.copies:
+        output.say(
+            f"{done.copies.copies} copies of the keys database hold her keys still; the last goes on {done.copies.until}."
+        )
     if handed is not None:
         output.facts("send link and code by different ways; the code is kept nowhere", list(handed.items()))
 

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from consent.errors import Replanned, RequestState
+from consent.errors import HeldBack, Replanned, RequestState
 from consent.holds import Ground
 from consent.ledger import Ledger
 from consent.rights.checks import Method
@@ -115,3 +115,21 @@ async def test_an_erasure_is_of_whoever_has_the_contact_that_asked(house: House)
     with pytest.raises(CandorError):
         async with house.kernel.db.reading() as conn:
             await house.identity.lookup(conn, "email:ben@example.org")
+
+
+async def test_a_hold_stays_on_what_was_hers_after_a_split(house: House) -> None:
+    await house.person("ada@example.org", "1")
+    await house.person("ben@example.org", "2")
+    await publish(house, [0, 0])
+    hold = await house.rights.holds.place("email:ada@example.org", Ground.LEGAL_CLAIM, actor="staff:c")
+    await publish(house, [0, 1])
+    for who in ("email:ada@example.org", "email:ben@example.org"):
+        request = await house.rights.open("erasure", who, actor="person")
+        await house.rights.approve(request.id, actor="staff:b")
+        with pytest.raises(HeldBack):
+            await house.rights.run(request.id, actor="staff:a")
+    async with house.kernel.db.reading() as conn:
+        held = await house.rights.holds.held(conn)
+    assert (len(held.records), held.reasons["hold"]) == (2, 2)
+    await house.rights.holds.lift(hold.id, actor="staff:c")
+    assert (await house.rights.run(request.id, actor="staff:a")).counts["keys"] > 0

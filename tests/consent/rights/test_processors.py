@@ -18,6 +18,7 @@ from kernel.letters import Pen, genuine
 from tests.consent.conftest import House
 
 pytestmark = pytest.mark.anyio
+REAL = httpx.AsyncClient
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Peer:
     keeps: bool = False
     down: bool = False
     forged: bool = False
+    more: dict = field(default_factory=dict)
     seen: list[dict] = field(default_factory=list)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
@@ -47,7 +49,7 @@ class Peer:
             said["result"] = "done"
             if letter["act"] == "erase" and not self.keeps:
                 self.held -= values
-        words = json.dumps(said).encode()
+        words = json.dumps(said | self.more).encode()
         pen = Pen.of(b"\x08" * 32) if self.forged else self.pen
         return httpx.Response(200, content=words, headers={SIGNATURE: f"{self.pen.id}:{pen.sign(words).hex()}"})
 
@@ -90,7 +92,7 @@ async def test_an_erasure_is_asked_for_acknowledged_under_signature_and_proven(h
     acked = await step(house)
     assert acked is not None
     assert (acked.state, acked.fault) == (State.ACKNOWLEDGED, None)
-    assert json.loads(acked.ack or "")["result"] == "done"
+    assert json.loads(json.loads(acked.ack or "")["answer"])["result"] == "done"
     assert await step(house, 1) is None  # not yet
     proven = await step(house, 24)
     assert proven is not None
@@ -184,3 +186,47 @@ async def test_letters_go_by_https_only(house: House) -> None:
         await house.rights.processors.add("x", "http://far.example", "https://far.example", b"k" * 32, actor="staff:a")
     with pytest.raises(ProcessorInvalid, match="32"):
         await house.rights.processors.add("x", "https://far.example", "https://far.example", b"k", actor="staff:a")
+
+
+async def test_what_is_kept_of_an_acknowledgement_can_be_verified_and_says_nothing_of_her(
+    house: House, peer: Peer
+) -> None:
+    await erased(house)
+    acked = await step(house)
+    kept = json.loads(acked.ack)
+    key, _, mark = kept["signature"].partition(":")
+    assert genuine(kept["answer"].encode(), bytes.fromhex(mark), peer.pen.public), key
+    for more in (
+        {"message": "done for ada@example.org"},
+        {"subjects": [{"value": "ada@example.org"}]},
+        {"at": "ada@example.org"},
+    ):
+        peer.more = more
+        await erased(house, f"ada{len(peer.seen)}@example.org")
+        acked = await step(house)
+        assert acked.state == State.ACKNOWLEDGED
+        assert json.loads(acked.ack)["answer"] is None
+        assert "ada@" not in acked.ack
+
+
+async def test_an_answer_to_another_letter_or_to_an_earlier_probe_is_none(
+    house: House, peer: Peer, monkeypatch
+) -> None:
+    await erased(house)
+    answer, old = peer.answer, []
+
+    def replayed(request: httpx.Request) -> httpx.Response:
+        old.append(answer(request))
+        return old[0]
+
+    monkeypatch.setattr(peer, "answer", replayed)
+    monkeypatch.setattr(processors.httpx, "AsyncClient", lambda **_: REAL(transport=httpx.MockTransport(replayed)))
+    assert (await step(house)).state == State.ACKNOWLEDGED
+    probed = await step(house, 25)
+    assert (probed.state, probed.fault) == (State.ACKNOWLEDGED, "another_letter")
+
+
+async def test_a_flood_is_not_read_to_its_end(house: House, peer: Peer) -> None:
+    await erased(house)
+    peer.more = {"v": "x" * 100_000}
+    assert (await step(house)).fault == "too_long"
