@@ -46,6 +46,7 @@ lock: $(STAMP) ## Resolve the requirements again and write the hash-locked files
 openapi: $(STAMP) ## Write the description of the HTTP API again, for tests and docs
 	$(BIN)/candor openapi --out tests/contracts/openapi.json
 	$(BIN)/python docs/make_http.py
+	$(BIN)/python docs/make_problems.py
 
 up: $(STAMP) ## Start Candor and serve it
 	$(BIN)/candor up

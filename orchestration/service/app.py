@@ -30,7 +30,7 @@ from orchestration.service.console import faults
 from orchestration.service.console.site import router as console
 from orchestration.service.console.throttle import Throttle
 from orchestration.service.middleware import Envelope
-from orchestration.service.reference import pages
+from orchestration.service.reference import codes, pages
 from orchestration.service.reference.document import Document, document
 
 if TYPE_CHECKING:
@@ -91,6 +91,6 @@ def description() -> Document:
 def _routed(more: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(title="Candor", docs_url=None, redoc_url=None)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
-    for router in (*ROUTERS, health, watching.router, console, pages.router, strays.router, *more):
+    for router in (*ROUTERS, health, watching.router, console, pages.router, codes.router, strays.router, *more):
         app.include_router(router)
     return app

@@ -49,6 +49,29 @@ REFUSALS = {
     405: "Expected a method that this route has, got another. /openapi.json lists them.",
 }
 
+# Codes that no class of ours has: the framework's refusals, and what nobody foresaw.
+NAMELESS: dict[str, dict[str, Any]] = {
+    "invalid_request": {
+        "status": 422, "title": InvalidInput.title, "means": "The body or a parameter has another shape than documented.",
+        "remedy": "Correct each place that `errors` names; /docs/api shows the shape.",
+    },
+    "too_large": {
+        "status": 413, "title": TITLES[413], "means": "The body is larger than this installation takes.",
+        "remedy": "Split the batch and send the parts.",
+    },
+    "unexpected": {
+        "status": 500, "title": "Unexpected error", "means": "Something broke on our side.",
+        "remedy": "Quote the request id when you report it; the log tells the cause under the same id.",
+    },
+    **{
+        f"http_{status}": {
+            "status": status, "title": TITLES.get(status, "The request was refused"), "means": words.partition(". ")[0] + ".",
+            "remedy": words.partition(". ")[2],
+        }
+        for status, words in REFUSALS.items()
+    },
+}  # fmt: skip
+
 _NAME = re.compile(r"[\w.$:@~\[\]*-]{0,80}")
 
 log = get_logger("http")

@@ -42,7 +42,7 @@ def install(app: FastAPI) -> None:
 async def start(request: Request) -> HTMLResponse:
     """Where somebody lands who cut the path off, and where staff start."""
     staff = '<p class="quiet">For staff: <a href="/console">the console</a>, <a href="/docs/api">the HTTP API</a>.</p>'
-    return _page(request, *_START, status=200, more=staff)
+    return page(request, *_START, status=200, more=staff)
 
 
 def person(request: Request) -> bool:
@@ -59,14 +59,15 @@ def _paged(told: Handler) -> Handler:
         status = problem["status"]
         title, words = _DOWN if status >= 500 or status == 429 else _CUT if status == 404 else _WRONG
         number = f'<p class="quiet">Number of this visit, for when you ask us: <code>{escape(problem["request_id"])}</code></p>'
-        page = _page(request, title, words, status=status, more=number)
-        page.headers.update({name: answer.headers[name] for name in _KEPT if name in answer.headers})
-        return page
+        told_page = page(request, title, words, status=status, more=number)
+        told_page.headers.update({name: answer.headers[name] for name in _KEPT if name in answer.headers})
+        return told_page
 
     return handler
 
 
-def _page(request: Request, title: str, words: str, *, status: int, more: str) -> HTMLResponse:
+def page(request: Request, title: str, words: str, *, status: int, more: str) -> HTMLResponse:
+    """A page in the look of public pages; `more` is HTML, the rest is text."""
     sender = request.app.state.house.consent.settings.controller
     text = _template()
     for slot, value in {"sender": escape(sender), "title": escape(title), "words": escape(words), "more": more}.items():

@@ -42,11 +42,21 @@ def test_the_committed_description_is_the_one_of_the_routes() -> None:
     assert made == COMMITTED.read_text(), RENEW
 
 
-def test_the_page_of_routes_is_the_one_of_the_routes() -> None:
-    spec = spec_from_file_location("make_http", ROOT / "docs" / "make_http.py")
+def written_by(name: str) -> str:
+    spec = spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.text() == (ROOT / "docs" / "http.md").read_text(), RENEW
+    return module.text()
+
+
+def test_the_page_of_routes_is_the_one_of_the_routes() -> None:
+    assert written_by("make_http") == (ROOT / "docs" / "http.md").read_text(), RENEW
+
+
+def test_the_codes_of_problems_are_those_of_the_code() -> None:
+    assert (
+        written_by("make_problems") == (ROOT / "orchestration" / "service" / "reference" / "problems.yaml").read_text()
+    ), RENEW
 
 
 def test_it_is_valid_openapi_3_1() -> None:

@@ -23,6 +23,8 @@ PUBLIC = {
     "GET /": "where a link lands that was cut off; names nobody",
     "GET /docs/api": "the same as a page; it holds nothing of this installation",
     "GET /docs/api/{name}": "its scripts and styles",
+    "GET /problems": "what the codes of refusals mean; it holds nothing of this installation",
+    "GET /problems/{code}": "the same for one code",
     "GET /console/login": "whoever has no session yet",
     "POST /console/login": "name and password are the right, and tries are counted",
     "GET /console/static/{version}/{name}": "the look of the console",

@@ -69,8 +69,24 @@ async def test_the_pages_can_be_read(house: House, browser: Browser, style: str)
     async with served(create_app(house)) as at:
         start = await look(browser, f"{at}/", "stray-start", style)
         cut = await look(browser, f"{at}/nowhere", "stray-cut", style)
-    assert (start.status, cut.status) == (200, 404)
-    assert start.faults + cut.faults == []
+        codes = await look(browser, f"{at}/problems", "problems", style)
+        code = await look(browser, f"{at}/problems/ambiguous_subject", "problem", style)
+    assert (start.status, cut.status, codes.status, code.status) == (200, 404, 200, 200)
+    assert start.faults + cut.faults + codes.faults + code.faults == []
     for seen in (start, cut):
         assert house.consent.settings.controller in seen.words[:300]
         assert "Open the message again and follow the whole link" in seen.words[:300]
+
+
+async def test_the_type_of_a_problem_leads_to_what_it_means(client: httpx.AsyncClient) -> None:
+    refused = (await client.get("/v1/nowhere")).json()
+    at = refused["type"].removeprefix(str(client.base_url))
+    told = await client.get(at)
+    assert told.json()["code"] == refused["code"]
+    read = await client.get(at, headers=BROWSER)
+    assert "What to do" in read.text
+    assert (await client.get("/problems/no_such_code", headers=BROWSER)).status_code == 404
+    is_problem(await client.get("/problems/no_such_code"), 404)
+    every = (await client.get("/problems")).json()
+    assert {"http_404", "invalid_request", "ambiguous_subject", "key_destroyed"} <= set(every)
+    assert all(one["means"] and one["remedy"] and 400 <= one["status"] <= 599 for one in every.values())
