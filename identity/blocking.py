@@ -21,7 +21,7 @@ BIGGEST_BLOCK = 400
 _ALONE = frozenset({"birth", "first", "last", "postcode", "street", "full"})
 
 # Atoms of a key; a key is skipped unless the table has them all.  A row without one of them takes no part.
-_RECIPES: tuple[tuple[str, ...], ...] = (
+RECIPES: tuple[tuple[str, ...], ...] = (
     ("first", "birth"), ("last", "birth"), ("birth",), ("first", "last"), ("names",), ("last",), ("first",),
     ("first~", "last~", "year"), ("first~", "last~", "monthday"), ("first1", "last~", "year"), ("last~", "yearmonth"),
     ("first~", "yearmonth"), ("last~", "monthday"), ("first~", "monthday"), ("first~", "last~"), ("names1", "parts"),
@@ -32,7 +32,7 @@ _RECIPES: tuple[tuple[str, ...], ...] = (
     ("street",), ("street", "first1"), ("full",), ("lead", "year"), ("tail", "year"),
     ("last~", "category", "first1"), ("year", "category", "first1"),
 )  # fmt: skip
-_IDENTIFIER_KINDS = ("email", "phone", "national_id", "login_id", "device_id", "customer_id")
+IDENTIFIER_KINDS = ("email", "phone", "national_id", "login_id", "device_id", "customer_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +65,40 @@ def keys(cleaned: Cleaned) -> dict[str, Codes]:
     """Every key as dense codes, -1 where a row takes no part."""
     atoms = _atoms(cleaned)
     found: dict[str, Codes] = {}
-    for item in cleaned.of(*_IDENTIFIER_KINDS):
+    for item in cleaned.of(*IDENTIFIER_KINDS):
         if not item.shared:
             found[item.name] = item.coded.codes
         if item.kind == "email":
             found[f"{item.name} local"] = item.coded.mapped(
                 lambda v: v.split("@")[0] if len(v.split("@")[0]) > 4 else None
             ).codes
-    for recipe in _RECIPES:
+    for recipe in RECIPES:
         if all(a in atoms for a in recipe):
             found["+".join(recipe)] = _combine([atoms[a] for a in recipe])
     return found
 
 
 def _atoms(cleaned: Cleaned) -> dict[str, Codes]:
-    atoms: dict[str, Codes] = {}
+    atoms = {name: coded.codes for name, coded in coded_atoms(cleaned).items()}
+    if "first" in cleaned.fields and "last" in cleaned.fields:
+        atoms["names"], atoms["names1"] = _unordered(cleaned.fields["first"].coded, cleaned.fields["last"].coded)
+    return atoms
+
+
+def coded_atoms(cleaned: Cleaned) -> dict[str, Coded]:
+    """The parts that keys are made of, with their values; of pairs of names in either order see `_unordered`."""
+    atoms: dict[str, Coded] = {}
 
     def add(name: str, source: str, change: Callable[[str], str | None] | None = None) -> None:
         if source in cleaned.fields:
             coded = cleaned.fields[source].coded
-            atoms[name] = (coded.mapped(change) if change else coded).codes
+            atoms[name] = coded.mapped(change) if change else coded
 
     for base in ("first", "last"):
         add(base, base, lambda v: v if len(v) > 1 else None)
         add(f"{base}~", base, lambda v: sound(v.split(" ")[0]) if len(v) > 1 else None)
         add(f"{base}1", base, lambda v: v[:1])
         add(f"{base}3", base, lambda v: v[:3] if len(v) > 2 else None)
-    if "first" in cleaned.fields and "last" in cleaned.fields:
-        atoms["names"], atoms["names1"] = _unordered(cleaned.fields["first"].coded, cleaned.fields["last"].coded)
     add("birth", "birth", lambda v: v if v[4:] != "0000" else None)
     add("year", "birth", lambda v: v[:4])
     add("yearmonth", "birth", lambda v: v[:6] if v[4:6] != "00" else None)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from identity.blocking import Pairs, block
 from identity.cleaning import Cleaned, clean
-from identity.comparisons import linkage_input
+from identity.comparisons import column_of, linkage_input
 from identity.conditions import Tree, tree
 from identity.junk import remove_junk
 from identity.kinds import Kinds
@@ -27,6 +27,9 @@ from kernel.errors import InvalidInput
 if TYPE_CHECKING:
     from splink import DuckDBAPI, Linker
 
+Rarities = Mapping[
+    str, NDArray[np.float64]
+]  # field -> share of rows, among those with a value, that bear each of its values
 QUANTUM = 1e-6
 PAIRS_AT_A_TIME = 2_000_000  # keeps a million records within the memory bar
 FAINTEST = -6.0  # log2 odds below which a pair is no edge at all
@@ -52,8 +55,8 @@ def predict(model: LinkageModel, table: pa.Table, kinds: Kinds) -> Edges:
     return predict_cleaned(model, cleaned, block(cleaned).pairs)
 
 
-def predict_cleaned(model: LinkageModel, cleaned: Cleaned, pairs: Pairs) -> Edges:
-    """Edges among the given pairs of cleaned rows."""
+def predict_cleaned(model: LinkageModel, cleaned: Cleaned, pairs: Pairs, rarities: Rarities | None = None) -> Edges:
+    """Edges among the given pairs of cleaned rows; `rarities` where these rows are a part of the table that values are rare in."""
     if not len(pairs):
         return Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     _refuse_other_fields(model.settings, cleaned)
@@ -64,7 +67,18 @@ def predict_cleaned(model: LinkageModel, cleaned: Cleaned, pairs: Pairs) -> Edge
     try:
         api = DuckDBAPI(connection)
         people = api.register(linkage_input(cleaned), dataset_display_name="people")
-        person, kin = (Linker(people, dict(s), log_level=None) for s in (model.settings, model.kin))
+        # Splink looks at its settings for a second; those of a part of a table were looked at when the whole of it was linked.
+        person, kin = (
+            Linker(people, dict(s), validate_settings=rarities is None, log_level=None)
+            for s in (model.settings, model.kin)
+        )
+        for name, shares in (rarities or {}).items():
+            column = column_of(name)
+            known = api.register(
+                pa.table({column: pa.array(cleaned.fields[name].coded.values, pa.string()), f"tf_{column}": shares})
+            )
+            for linker in (person, kin):
+                linker.table_management.register_term_frequency_lookup(known, column)
         for start in range(0, len(pairs), PAIRS_AT_A_TIME):
             likely = _weights(api, person, pairs[start : start + PAIRS_AT_A_TIME], cleaned.rows, FAINTEST)
             rivals = _weights(api, kin, likely.left * cleaned.rows + likely.right, cleaned.rows, None)

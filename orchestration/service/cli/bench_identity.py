@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from kernel.errors import InvalidInput
-from orchestration.service.cli import output
+from orchestration.service.cli import bench_incremental, output
 from orchestration.service.cli.bench_rooms import judged, report_of
 from orchestration.service.cli.runtime import Json
 
@@ -25,6 +25,7 @@ def identity(
     only: Annotated[str, typer.Option("--only", help="Of fake_1000, febrl3, febrl4, historical_50k, people: these alone.")] = "",
     generator: Annotated[Path | None, typer.Option("--generator", help="Program that makes people: ROWS OUT.parquet --seed N.", exists=True)] = None,
     people: Annotated[list[Path] | None, typer.Option("--people", help="A file that the generator wrote earlier.", exists=True)] = None,
+    incremental: Annotated[tuple[Path, Path] | None, typer.Option("--incremental", help="Instead: a file of records and a file of more of them, which are added.")] = None,
     splink: Annotated[bool, typer.Option(help="Measure plain Splink with connected components beside it.")] = True,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -34,6 +35,9 @@ def identity(
     """
     from orchestration.service.bench import identity as bench
 
+    if incremental is not None:
+        bench_incremental.shown(*incremental, as_json=as_json)
+        return
     plan = bench.Plan(
         shared=shared, sizes=_numbers(rows, "--rows"), seeds=_numbers(seeds, "--seeds"), generator=generator,
         made=people or (), only=tuple(filter(None, only.split(","))), splink=splink,

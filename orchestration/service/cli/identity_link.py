@@ -30,12 +30,19 @@ def link(
         Columns, typer.Option("--shared", help="Column that several people may share: weak evidence.")
     ] = None,
     one_to_one: Annotated[bool, typer.Option("--one-to-one", help="Every file holds a person once at most.")] = False,
+    add: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--add", help="More records of the same columns, added to what is linked instead of linking all of it anew."
+        ),
+    ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="Use this trained model.")] = None,
     save: Annotated[Path | None, typer.Option("--save-model", help="Write the trained model here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Find the people behind records: no labels, no tuning, no store."""
     from identity.files import write
+    from identity.increments import link_more
     from identity.kinds import Overrides
     from identity.link import LinkOptions, link_files, load_model, save_model
 
@@ -44,7 +51,7 @@ def link(
         one_to_one=one_to_one,
         model=load_model(model) if model else None,
     )
-    result = link_files(files, options, progress=_tell)
+    result = link_more(files, add, options, progress=_tell) if add else link_files(files, options, progress=_tell)
     write(result.table, out)
     if save:
         save_model(result.model, save)

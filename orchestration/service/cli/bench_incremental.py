@@ -1,0 +1,34 @@
+"""`candor bench identity --incremental`: new rows added to a linked table, as a table with the bars it is held to."""
+
+from pathlib import Path
+
+from orchestration.service.cli import output
+from orchestration.service.cli.bench_rooms import judged, report_of
+
+
+def shown(base: Path, more: Path, *, as_json: bool) -> None:
+    """Measure, print, and exit with 1 when a bar is missed."""
+    from orchestration.service.bench.incremental import run
+
+    report = run(base, more, told=output.say)
+    if as_json:
+        output.emit_json(report_of(report, report.bars))
+    else:
+        output.facts(
+            f"{report.added} rows added to {report.rows}",
+            [
+                ("everything linked before, s", report.full_seconds),
+                ("added, s", report.seconds),
+                ("of it processors, s", report.cpu),
+                ("ready for more, s", report.settle),
+                ("pairs, edges", f"{report.pairs}, {report.edges}"),
+                ("rows clustered again", report.touched),
+                ("rows moved, lines of the feed", f"{report.moved}, {report.changes}"),
+                ("needless changes of id", report.needless),
+                ("as after a full run", f"{report.equal:.6f}"),
+                ("pair F1, of a full run", f"{report.f1}, {report.full_f1}"),
+                ("MiB", report.mib),
+                ("load before", report.load),
+            ],
+        )
+    judged(report.bars, quiet=as_json)
