@@ -59,7 +59,7 @@ class Answer(BaseModel):
 @router.post("/resolve")
 async def resolve(request: Request, body: Subjects, _principal: Principal = needs("collect")) -> Answer:
     """Identifiers to person ids."""
-    kernel, identity = _rooms(request)
+    kernel, identity = rooms(request)
     region = identity.settings.default_region
     subjects = [
         [Identifier(named.kind, normalise(named.kind, named.value, region=region)) for named in subject]
@@ -73,12 +73,13 @@ async def resolve(request: Request, body: Subjects, _principal: Principal = need
 @router.get("/{person}/graph")
 async def graph(request: Request, person: str, _principal: Principal = needs("officer")) -> Json:
     """What the graph knows of a person, by ids, kinds and weights."""
-    kernel, identity = _rooms(request)
+    kernel, identity = rooms(request)
     async with kernel.db.reading() as conn:
         view = await identity.show(conn, await identity.lookup(conn, person))
     return view.as_json()
 
 
-def _rooms(request: Request) -> tuple[Kernel, Identity]:
+def rooms(request: Request) -> tuple[Kernel, Identity]:
+    """The house's kernel and this room."""
     house = request.app.state.house
     return cast("Kernel", house.kernel), cast("Identity", house.identity)

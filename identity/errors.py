@@ -59,6 +59,13 @@ class UnknownJudgement(NotFound):
     remedy = "List them: candor identity review --judgements PERSON."
 
 
+class WishIncomplete(InvalidInput):
+    """An act of staff that names too little, or too much."""
+
+    code = "act_incomplete"
+    remedy = "Name two people to merge; one to unmerge; one and records to split; one and a record to pin."
+
+
 class LinkageNotReady(NotFound):
     """A step of the linkage run that needs an earlier one."""
 

@@ -11,10 +11,13 @@ from dataclasses import replace
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from identity import evidence_store, graph_store, judged, judgement_store, store, undoing, unmerging
+from identity import evidence_store, feed_store, graph_store, judged, judgement_store, queue, store, undoing, unmerging
 from identity.errors import RecordNotFound, UnknownJudgement
+from identity.feed_store import Line
 from identity.hot_index import HotIndex
+from identity.impact import Impact
 from identity.judgements import Act, Judgement, Rulings, Verdict
+from identity.queue import Asked
 from identity.regrouping import Acted, By, Regrouping, Scene, Tell, no
 from identity.settings import IdentitySettings
 from identity.settling import settle, two_fold
@@ -29,6 +32,7 @@ class Judging:
 
     def __init__(self, clock: Clock, audit: Audit, settings: IdentitySettings, hot: HotIndex, tell: Tell) -> None:
         self._work = Regrouping(clock, audit, settings, hot, tell)
+        self.impact = Impact()
 
     # acts
 
@@ -178,6 +182,14 @@ class Judging:
         """What a linkage run must obey, by the rows of its table."""
         place = {record: row for row, record in enumerate(rows)}
         return (await judged.law(conn, place.keys())).rulings.through(place.get)
+
+    async def questions(self, conn: Conn, limit: int = 100) -> list[Asked]:
+        """What staff should look at, the dearest question first."""
+        return await queue.questions(conn, limit)
+
+    async def feed(self, conn: Conn, after: int = 0, limit: int = 1000) -> list[Line]:
+        """Moves of records between people after an offset, in order, each with its cause."""
+        return await feed_store.lines(conn, after, limit)
 
     async def about(self, conn: Conn, person: PersonId) -> list[Judgement]:
         """Every judgement that names a record of hers, the newest first; those that were taken back too."""

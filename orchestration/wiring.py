@@ -15,6 +15,7 @@ from audit.receipt import Receipt
 from audit.service import Audit, LineageEntry
 from audit.tags import Tag
 from channels.service import Channels
+from consent import impact as consent_impact
 from consent.requests import Rights
 from consent.retention import Retention
 from consent.service import Consent
@@ -142,6 +143,8 @@ def build(settings: Settings, kernel: Kernel) -> House:
         rights.register(holder)
     rights.all_registered()
     rights.correcting.dependants.append(channels)
+    counters = (consent_impact.Impact(identity), events, channels, explain, learning, decisions, triggers)
+    identity.judging.impact.counters |= {room.name: room for room in counters}
     retention = Retention(kernel, audit, identity, consent, rights)
     for room in (events, profiles, channels, explain, learning, decisions, triggers):
         retention.register(room.keeping)

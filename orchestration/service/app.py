@@ -20,6 +20,7 @@ import consent.endpoints
 import events.endpoints
 import explain.endpoints
 import identity.endpoints
+import identity.judging_endpoints
 import orchestration.decision.endpoints
 import orchestration.decision.placing_endpoints
 import orchestration.triggers.endpoints
@@ -42,6 +43,7 @@ ROUTERS = (  # a request walks them in this order: what is asked most comes firs
     orchestration.decision.placing_endpoints.router,
     channels.web.endpoints.router,
     identity.endpoints.router,
+    identity.judging_endpoints.router,
     profiles.endpoints.router,
     consent.endpoints.router,
     orchestration.triggers.endpoints.router,
