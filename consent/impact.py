@@ -4,7 +4,6 @@ Enters: people, live. Leaves: the number of acts on their records and identifier
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from consent import impact_store
 from identity.service import Identity
@@ -14,8 +13,6 @@ from kernel.ids import PersonId
 
 class Impact:
     """Implements `kernel.holders.ImpactCounter`."""
-
-    name: Final = "consent"
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity

@@ -56,7 +56,7 @@ class UnknownJudgement(NotFound):
     """No such judgement, or it was taken back."""
 
     code = "unknown_judgement"
-    remedy = "List them: candor identity review --judgements PERSON."
+    remedy = "List them: candor identity judgements PERSON."
 
 
 class WishIncomplete(InvalidInput):

@@ -17,16 +17,15 @@ from kernel.ids import PersonId
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What is held for one person: records, and things by room and name. ``person`` is None for somebody the act would make."""
+    """What is held for one person: records, and things by name. ``person`` is None for somebody the act would make."""
 
     person: PersonId | None
     records: int
-    things: Mapping[str, Mapping[str, int]]
+    things: Mapping[str, int]
 
     def as_json(self) -> dict[str, Json]:
         """For the command line, HTTP and the console."""
-        things: dict[str, Json] = {room: dict(held) for room, held in self.things.items()}
-        return {"person": self.person, "records": self.records, "holds": things}
+        return {"person": self.person, "records": self.records, "holds": dict(self.things)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,10 @@ class Preview:
 
 
 class Impact:
-    """Stands at ``Identity.judging.impact``. ``counters``: the rooms that hold things of people, by name (wiring registers them)."""
+    """Stands at ``Identity.judging.impact``. ``counters``: the rooms that hold things of people (wiring registers them)."""
 
     def __init__(self) -> None:
-        self.counters: dict[str, ImpactCounter] = {}
+        self.counters: list[ImpactCounter] = []
 
     async def preview(self, conn: Conn, act: Callable[[], Awaitable[Acted]]) -> Preview:
         """The figures of an act on this connection; it leaves no trace."""
@@ -76,6 +75,8 @@ class Impact:
         found = []
         for person in sorted(people):
             names = [person, *sorted(old for old, live in retired.items() if live == person)]
-            things = {room: dict(await counter.count(conn, names)) for room, counter in self.counters.items()}
+            things: dict[str, int] = {}
+            for counter in self.counters:
+                things |= await counter.count(conn, names)
             found.append(Holding(person, len(members.get(person, ())), things))
         return tuple(found)

@@ -143,8 +143,8 @@ def build(settings: Settings, kernel: Kernel) -> House:
         rights.register(holder)
     rights.all_registered()
     rights.correcting.dependants.append(channels)
-    counters = (consent_impact.Impact(identity), events, channels, explain, learning, decisions, triggers)
-    identity.judging.impact.counters |= {room.name: room for room in counters}
+    counted = (consent_impact.Impact(identity), events, channels, explain, learning, decisions, triggers)
+    identity.judging.impact.counters.extend(counted)
     retention = Retention(kernel, audit, identity, consent, rights)
     for room in (events, profiles, channels, explain, learning, decisions, triggers):
         retention.register(room.keeping)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output
+from orchestration.service.cli import identity_acts, output
 from orchestration.service.cli.identity_link import link, score
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
@@ -26,6 +26,7 @@ def register(app: Commands) -> None:
     app.add("why")(why)
     app.add("review")(review)
     app.add("export")(export)
+    identity_acts.register(app)
 
 
 def show(person: Person, as_json: Json = False) -> None:

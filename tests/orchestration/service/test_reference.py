@@ -108,6 +108,28 @@ async def ask(house: House, client: httpx.AsyncClient, asked: set[str]) -> Async
     assert not wrong, "\n".join(f"{name}  {fault}" for name, fault in wrong)
 
 
+async def _judged(house: House, ask: Ask) -> None:
+    """Two people are merged and parted, and somebody says what she thinks of their records."""
+    for name in "ab":
+        call = {"anonymousId": f"visitor-{name}", "messageId": name, "traits": {"email": f"{name}@example.net"}}
+        await ask("POST /v1/identify", json=call)
+    async with house.kernel.db.reading() as conn:
+        one, other = [await house.identity.lookup(conn, f"email:{name}@example.net") for name in "ab"]
+        held = await house.identity.owned(conn, [one, other])
+    act = {"act": "merge", "people": [one, other], "dry_run": False}
+    made = await ask("POST /v1/identity/acts", json=act)
+    await ask(
+        "POST /v1/identity/judgements/{judgement}/revoke",
+        f"/v1/identity/judgements/{made['judgement']}/revoke",
+        json={},
+    )
+    await ask("POST /v1/identity/acts", json={"act": "unmerge", "people": [other], "dry_run": False})
+    pair = {"a": held[one][0], "b": held[other][0]}
+    await ask("POST /v1/identity/answers", json={**pair, "verdict": "unsure"})
+    await ask("GET /v1/identity/changes")
+    await ask("GET /v1/identity/questions")
+
+
 async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, asked: set[str]) -> None:
     visitor = str(uuid.uuid4())
     for call, more in {
@@ -131,6 +153,10 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     )
     person = found["results"][0]["person"]
     await ask("GET /v1/people/{person}/graph", f"/v1/people/{person}/graph")
+    both = {"act": "merge", "people": [person, person]}
+    await ask("POST /v1/identity/acts", json=both)
+    await ask("POST /v1/identity/acts", json={**both, "dry_run": False})
+    await _judged(house, ask)
     words = {"version": "web-1", "text": "May we?", "lists": ["marketing.web", "marketing.personalize"]}
     await ask("POST /v1/notices", status=201, json=words)
     for purpose in ("marketing.email", "marketing.personalize"):
