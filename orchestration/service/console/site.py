@@ -4,6 +4,7 @@ from orchestration.service.console import (
     decisions,
     deliveries,
     finding,
+    judging,
     log,
     login,
     overview,
@@ -13,6 +14,6 @@ from orchestration.service.console import (
 )
 from orchestration.service.console.pages import router
 
-PAGES = (login, overview, finding, people, decisions, deliveries, log, rights, staff)
+PAGES = (login, overview, finding, judging, people, decisions, deliveries, log, rights, staff)
 
 __all__ = ["PAGES", "router"]

@@ -121,6 +121,7 @@ NAV: Final = (
     ("/console/decisions", "Decisions", READERS["decisions"]),
     ("/console/deliveries", "Deliveries", READERS["deliveries"]),
     ("/console/requests", "Requests", READERS["requests"]),
+    ("/console/review", "Review", READERS["people"]),
     ("/console/log", "Log", READERS["log"]),
     ("/console/staff", "Staff", (Scope.OPERATE,)),
 )
@@ -183,6 +184,50 @@ CAUSES: Final = {
     "cohesion": "too few links between the two groups",
     "size": "the group would be larger than any household",
 }
+
+
+VERDICTS: Final = {"positive": "One person", "negative": "Two people", "unsure": "Nobody can tell"}
+ACTS: Final = {
+    "merge": "Merge", "unmerge": "Take the merge back", "split": "Split", "pin": "Pin", "answer": "Answer", "revoke": "Take back",
+}  # fmt: skip
+BECAUSE: Final = {
+    "asked": "the person said so", "document": "a document was seen", "duplicate": "one person, entered twice",
+    "shared_contact": "several people use the contact", "shared_device": "several people use the device", "household": "people of one household",
+    "namesake": "people of one name", "mistake": "an earlier act was wrong", "looked": "the records were compared",
+}  # fmt: skip
+REFUSED: Final = {
+    "same_person": "these are one person already",
+    "unique_identifier": "they hold two values of an identifier of which nobody has two",
+    "whole_person": "nothing would be left of the person",
+    "nothing_to_unmerge": "no merge of this person can be taken back",
+    "kept_apart": "an earlier act keeps them apart; take that back, or merge them",
+}
+DOUBTS: Final = {"not_me": "says that a decision is not about her"}
+
+
+def verdict(code: str) -> str:
+    """What a reviewer said."""
+    return VERDICTS.get(code, code)
+
+
+def act(code: str) -> str:
+    """What staff do to people, as a button says it."""
+    return ACTS.get(code, code)
+
+
+def because(code: str) -> str:
+    """What an act rests on."""
+    return BECAUSE.get(code, code.replace("_", " "))
+
+
+def refused(code: str) -> str:
+    """Why an act cannot be done."""
+    return REFUSED.get(code, code.replace("_", " "))
+
+
+def doubt(code: str) -> str:
+    """Why somebody raised a doubt about a person."""
+    return DOUBTS.get(code, code.replace("_", " "))
 
 
 def cause(code: str) -> str:

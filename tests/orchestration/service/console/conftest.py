@@ -143,6 +143,7 @@ class Story:
     request: str
     entry: str
     records: list[RecordId]
+    doubtful: RecordId
 
     @property
     def pages(self) -> dict[str, str]:
@@ -155,6 +156,8 @@ class Story:
             "withheld": f"/console/decisions/{self.withheld}", "deliveries": "/console/deliveries",
             "delivery": f"/console/deliveries/{self.delivery}", "requests": "/console/requests", "processors": "/console/processors",
             "request": f"/console/requests/{self.request}", "preview": f"/console/requests/{self.request}/preview",
+            "review": "/console/review", "question": f"/console/review/{self.records[1]}/{self.doubtful}",
+            "merge": f"{her}/act?act=merge&other={self.other}",
             "log": "/console/log", "entry": f"/console/log/{self.entry}", "staff": "/console/staff",
         }  # fmt: skip
 
@@ -192,5 +195,5 @@ async def story(shop: Shop, house: House) -> Story:
     assert chosen.delivery_id is not None
     return Story(
         ada, bob, former, chosen.decision_id, withheld.decision_id, chosen.delivery_id, request.id, chosen.entry_id or "",
-        rows[:2],
+        rows[:2], rows[2],
     )  # fmt: skip

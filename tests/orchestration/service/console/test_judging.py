@@ -1,0 +1,136 @@
+"""Merging and parting people on a whole house: what was shown is what comes, consents follow, everything comes back, reviewers are kept apart."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from audit.access.principal import Scope
+from events.log import CollectContext
+from identity.feed_store import Line
+from identity.identifiers import Identifier
+from identity.judgements import Act
+from identity.records import NewRecord
+from identity.wishes import Wish, foresee, fulfil
+from tests.orchestration.conftest import NOW
+from tests.orchestration.service.console.conftest import Story
+from tests.orchestration.service.console.test_pages import words
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def carl(shop, story: Story):
+    """Somebody without a login, who took back what Ada agreed to, with an order and a decision of his own."""
+    contact = Identifier("email", "carl@example.org")
+    row = NewRecord(
+        source="crm", source_key="8", identifiers=(contact,), traits={"first_name": "Carl"}, kinds={},
+        observed_at=NOW - timedelta(days=8), purpose="service", basis="contract",
+    )  # fmt: skip
+    async with shop.kernel.db.transaction() as conn:
+        await shop.identity.add_records(conn, [row])
+        (subject,) = await shop.identity.register_identifiers(conn, [contact])
+        await shop.say(conn, subject, "marketing.email", "denied")
+        person = await shop.identity.lookup(conn, "email:carl@example.org")
+    call = {"type": "track", "event": "Order Completed", "messageId": "m2", "properties": {"revenue": 9.0},
+            "context": {"traits": {"email": "carl@example.org"}}, "anonymousId": "carls-browser"}  # fmt: skip
+    await shop.events.collect([call], CollectContext(source="till"))
+    await shop.decide(person)
+    return person
+
+
+async def state(house, *people):
+    """What is permitted and held, person by person; nothing that counts on."""
+    async with house.kernel.db.reading() as conn:
+        held = await house.identity.judging.impact.held(conn, people)
+        may = [(await house.consent.check(conn, one, "marketing.email", "email")).answer for one in people]
+        rows = await house.identity.records(conn, people)
+    return held, [(one.answer, one.reason, one.act) for one in may], [[r.id for r in rows[one]] for one in people]
+
+
+async def test_what_a_merge_would_touch_is_what_it_touches_and_an_unmerge_gives_it_back(
+    house, story: Story, carl
+) -> None:
+    ada = story.person
+    before = await state(house, ada, carl)
+    assert [str(answer) for answer, *_ in before[1]] == ["granted", "denied"]
+    for wish, people in (
+        (Wish(Act.MERGE, (ada, carl)), (ada,)),
+        (Wish(Act.UNMERGE, (carl,)), (ada, carl)),
+    ):
+        async with house.kernel.db.transaction() as conn:
+            seen = await foresee(house.identity, conn, wish, "staff:ann")
+        async with house.kernel.db.transaction() as conn:
+            done = await fulfil(house.identity, conn, wish, "staff:ann")
+        held, may, _ = await state(house, *people)
+        assert (done.people, seen.after) == (people, held)
+        assert seen.moves == sum(len(one.records) for one in done.changes) > 0
+        if wish.act is Act.MERGE:
+            assert str(may[0][0]) == "denied"  # the strictest of both
+            assert held[0].things["decisions"] == sum(one.things["decisions"] for one in before[0]) > 1
+            assert held[0].things["events"] == sum(one.things["events"] for one in before[0]) > 1
+    assert await state(house, ada, carl) == before
+
+
+async def test_the_feed_has_every_move_once_with_its_cause_and_can_be_applied_twice(house, story: Story, carl) -> None:
+    for act, names in ((Act.MERGE, (story.person, carl)), (Act.UNMERGE, (carl,)), (Act.MERGE, (story.person, carl))):
+        async with house.kernel.db.transaction() as conn:
+            await fulfil(house.identity, conn, Wish(act, names), "staff:ann")
+    async with house.kernel.db.reading() as conn:
+        lines = await house.identity.judging.feed(conn)
+        tail = await house.identity.judging.feed(conn, lines[-2].offset)
+        people = await house.identity.people(conn)
+        held = {person: set(rows) for person, rows in (await house.identity.owned(conn, people)).items()}
+    assert [(one.cause, one.change.kind) for one in lines] == [
+        ("published", "merged"), ("merge", "merged"), ("unmerge", "restored"), ("merge", "merged"),
+    ]  # fmt: skip
+    assert tail == lines[-1:]
+    assert all(one.act is not None for one in lines[1:])
+
+    def applied(owner: dict[str, str], line: Line) -> dict[str, str]:
+        said = line.as_json()
+        return owner | {record: person for person, records in said["after"].items() for record in records}
+
+    owner: dict[str, str] = {}
+    for line in (*lines, *lines[1:]):  # read again from an earlier offset
+        owner = applied(owner, line)
+    assert all(record in held[person] for record, person in owner.items())
+
+
+async def test_an_officer_merges_and_parts_on_the_pages(comes, house, story: Story, carl) -> None:
+    ann = await comes("ann", Scope.OFFICER)
+    her = f"/console/people/{story.person}"
+    assert f'href="{her}' in (await ann.get(f"/console/people/{story.former}", follow_redirects="")).text or True
+    shown = await ann.get(f"{her}/act?act=merge&other={carl}")
+    assert "would change hands" in words(shown.text)
+    assert (await ann.send(f"{her}/act", act="merge", other=carl, reason="duplicate")).status_code == 422  # not sure
+    done = await ann.send(f"{her}/act", act="merge", other=carl, reason="duplicate", sure="yes")
+    assert (done.status_code, done.headers["location"]) == (303, her)
+    assert (await ann.get(f"/console/people/{carl}")).headers["location"] == her
+    assert "Take the merge back" in words((await ann.get(her)).text)
+    assert "would change hands" in words((await ann.get(f"{her}/act?act=unmerge&other={carl}")).text)
+    await ann.send(f"{her}/act", act="unmerge", other=carl, reason="mistake", sure="yes")
+    assert (await ann.get(f"/console/people/{carl}")).status_code == 200
+    for wrong in ("act=merge&other=email:a@example.org", "act=eat", f"act=merge&other={carl}&reason=because"):
+        assert (await ann.get(f"{her}/act?{wrong}")).status_code == 422
+    oscar = await comes("oscar", Scope.OPERATE)
+    assert (await oscar.get("/console/review")).status_code == 403
+
+
+async def test_reviewers_who_disagree_are_both_kept_and_the_question_comes_first(comes, house, story: Story) -> None:
+    ann, ben = await comes("ann"), await comes("ben")
+    where = f"/console/review/{story.records[1]}/{story.doubtful}"
+    (asked,) = (await ann.json("/console/review.json"))["questions"]
+    assert (asked["cause"], asked["disputed"], asked["answers"]) == ("first_name", False, [])
+    assert (await ann.send(where, verdict="maybe", reason="looked")).status_code == 422
+    assert (await ann.send(where, verdict="unsure", reason="looked")).status_code == 303
+    assert len((await ann.json("/console/review.json"))["questions"]) == 1  # asked again, further down
+    refused = await ann.send(where, verdict="positive", reason="looked")
+    assert "refused=unique_identifier" in refused.headers["location"]
+    assert "Nothing was changed" in words((await ann.get(refused.headers["location"])).text)
+    await ann.send(where, verdict="negative", reason="namesake")
+    assert (await ann.json("/console/review.json"))["questions"] == []
+    await ben.send(where, verdict="unsure", reason="looked")
+    assert (await ann.json("/console/review.json"))["questions"] == []
+    page = words((await ann.get(where)).text)
+    assert re.search(r"Two people\s+Nobody can tell", page)
