@@ -93,8 +93,10 @@ async def foreseen(
     other: str = "",
     record: Annotated[list[str] | None, Query(max_length=_MOST)] = None,
     reason: str = Reason.LOOKED.value,
-) -> View:
+) -> View | Response:
     """What an act would touch; changes nothing."""
+    if not act:
+        return see(f"/console/people/{person}")
     wish = _wish(act, person, other, record or [], reason)
     async with desk.house.kernel.db.transaction() as conn:
         seen = (await foresee(desk.house.identity, conn, wish, desk.principal.actor)).as_json()

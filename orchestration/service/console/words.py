@@ -183,6 +183,7 @@ CAUSES: Final = {
     "ambiguous": "it could as well belong to somebody else, who is clearly not the same person",
     "cohesion": "too few links between the two groups",
     "size": "the group would be larger than any household",
+    "judgement": "staff found them to be different people",
 }
 
 
