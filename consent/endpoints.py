@@ -18,6 +18,7 @@ from audit.access.endpoints import needs
 from audit.access.principal import Principal
 from consent import (
     confirming_endpoints,
+    page_rights,
     receipts_endpoints,
     requests_endpoints,
     rules_endpoints,
@@ -26,12 +27,10 @@ from consent import (
 from consent.acts import Confirmation, Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
-from consent.lifecycle import Manner, Right
 from consent.page import Page
 from consent.pages_endpoints import House, form_of, same_origin
 from consent.rendering import STYLESHEET
 from consent.rights import agents_endpoints, package_endpoints
-from consent.rights.checks import Method
 from consent.signals import gpc
 from consent.staff import Desk, Word
 from consent.wording import Words
@@ -116,7 +115,7 @@ async def show_preferences(request: Request, token: str) -> HTMLResponse:
     if page is None:
         return house.message("gone", 404)
     if said.claims.get("history") is False:  # a link that may have been passed on: choices, not what was said before
-        page = replace(page, history=None)
+        page = replace(page, history=None, details=())
     word = _saved(request.query_params.get("saved", ""), request.query_params.get("by", ""), pages.say, page)
     receipt = f"{request.url.path}/receipt?lang={pages.say.language}"
     return house.html(pages.render("preferences.html", page=page, saved=word, receipt=receipt))
@@ -136,8 +135,9 @@ async def save_preferences(request: Request, token: str) -> Response:
     await _honour_signal(request, house, identifier)
     right = form.get("request")
     if isinstance(right, str) and right:
-        due = await _ask(house, identifier, right)
-        return house.back(saved="r", by=due.isoformat()) if due else house.back()
+        wrong, better = form.get("detail"), form.get("better")
+        told = (wrong, better) if isinstance(wrong, str) and isinstance(better, str) else None
+        return house.back(**await page_rights.ask(house, identifier, right, told))
     if form.get("again"):
         async with house.kernel.db.transaction() as conn:
             sent = await house.consent.confirmations.again(conn, identifier)
@@ -157,25 +157,12 @@ async def save_preferences(request: Request, token: str) -> Response:
     return house.back(saved="1")
 
 
-async def _ask(house: House, identifier: IdentifierId, right: str) -> date | None:
-    """Open a request for the person behind the link; no proof of identity is asked beyond the link. The day it is answered by."""
-    if right not in {Right.ACCESS, Right.ERASURE}:
-        return None
-    async with house.kernel.db.reading() as conn:
-        found = (await house.identity.subjects(conn, [identifier])).get(identifier)
-    if found is None or len(found.people) != 1:
-        return None
-    person = found.people[0]
-    opened = await house.rights.open(
-        right, person, actor="person", manner=Manner.PREFERENCE_PAGE, check=Method.CONTACT_LINK, seeds=[identifier]
-    )
-    return opened.due_on
-
-
 def _saved(what: str, by: str, say: Words, page: Page) -> str:
     """What the page says after a form was taken."""
     kept = "preferences.saved_waiting" if page.waiting else "preferences.saved_text"
-    plain = {"1": kept, "m": "preferences.mailed", "l": "preferences.not_mailed"}
+    plain = {
+        "1": kept, "m": "preferences.mailed", "l": "preferences.not_mailed", "d": "preferences.carried_out", "w": "preferences.say_what",
+    }  # fmt: skip
     if what in plain:
         return say(plain[what])
     if what != "r":

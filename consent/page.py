@@ -15,6 +15,7 @@ from consent import gate
 from consent.acts import ActView, Confirmation, NewAct, Notice, Status, pending
 from consent.confirming_store import Invitation
 from consent.gate import Answer, ConsentState, Permission
+from consent.offered import Offer, offers
 from consent.precedence import Rules
 from consent.purposes import RESERVED, SALE_SHARE, Purpose
 from consent.reasons import Reason
@@ -24,7 +25,7 @@ from consent.wording import Words
 from identity.service import Identity
 from kernel.clock import Clock
 from kernel.db import Conn
-from kernel.ids import ActId, IdentifierId, RecordId
+from kernel.ids import ActId, IdentifierId, PersonId, RecordId
 
 MECHANISM: Final = "preference_page"
 _OWN_KINDS: Final = frozenset(
@@ -72,6 +73,8 @@ class Page:
     history: Sequence[HistoryLine] | None
     fields: Sequence[str]
     waiting: Invitation | None = None  # the newest question that was mailed and is open
+    offers: Sequence[Offer] = ()  # rights that she may use
+    details: Sequence[str] = ()  # names of what her own rows say of her, which she may correct
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ class Preferences:
             history=list(reversed(history)),
             fields=[row.field for row in shown if not row.fixed],
             waiting=asked[0] if asked and any(row.waiting for row in shown) else None,
+            offers=offers(speaker.state, at),
+            details=await self._details(conn, speaker),
         )
 
     async def save(
@@ -168,6 +173,27 @@ class Preferences:
         if unsure:
             await self._consent.confirmations.invite(conn, identifier, unsure, language=say.language)
         return ids
+
+    async def offer(self, conn: Conn, identifier: IdentifierId, right: str) -> tuple[PersonId, Offer] | None:
+        """Who would use this right, and under which law; None where it is not offered to her."""
+        speaker = await self._speaker(conn, identifier)
+        if speaker is None or speaker.state.person is None:
+            return None
+        found = [one for one in offers(speaker.state, self._clock.now()) if one.right == right]
+        return (speaker.state.person, found[0]) if found else None
+
+    async def details(self, conn: Conn, identifier: IdentifierId) -> list[str]:
+        """Names of the details that may be corrected behind this link."""
+        speaker = await self._speaker(conn, identifier)
+        return [] if speaker is None else await self._details(conn, speaker)
+
+    async def _details(self, conn: Conn, speaker: _Speaker) -> list[str]:
+        """What the rows say that hold this very contact: of others, which may be somebody else's, not even the names."""
+        person, own = speaker.state.person, set(speaker.subjects)
+        if person is None:
+            return []
+        records = (await self._identity.records(conn, [person])).get(person, [])
+        return sorted({name for one in records if one.current and one.id in own for name in one.traits})
 
     def _grant(
         self, subject: IdentifierId | RecordId, row: Row, notice: Notice, at: datetime, sent_by: str | None

@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consent.errors import PurposesInvalid
+from consent.lifecycle import Right
 from consent.purposes import DEFAULT, EVERYTHING, SALE_SHARE, Basis, Purpose, PurposeTree, read
 from consent.reasons import Reason
 
@@ -56,6 +57,7 @@ class Pack(_Strict):
     source: Source
     rules: dict[Literal["directive_override", "unverified_import_permits"], Rule]
     bases: dict[Basis, Source]
+    rights: dict[Right, Source] = Field(default_factory=dict)  # what a person may ask for here
 
     def allows(self, name: str) -> bool:
         """Whether the named permission is given here; a name it lacks is a no."""

@@ -93,6 +93,8 @@ class Rulebook:
         for place, pack in self.rules.precedence.jurisdictions.items():
             for name, rule in sorted(pack.rules.items()):
                 yield Line(f"{_PACK}{place}", name, "allowed" if rule.allowed else "not allowed", rule.source)
+            for right, source in sorted(pack.rights.items()):
+                yield Line(f"{_PACK}{place}", f"right of {right}", "a person may ask for it", source)
         for purpose in self.rules.purposes.by_key.values():
             for place in self.rules.precedence.jurisdictions:
                 basis = purpose.basis_in(place)

@@ -94,7 +94,7 @@ async def test_a_no_takes_back_only_a_yes_that_counted(house: House, client: htt
     house.kernel.clock.advance(timedelta(hours=1))
     await house.record(house.grant(email, status="denied", notice=None))
     record = parse((await client.post(f"{link(house, email)}/receipt")).text).evidence["receipt"]
-    assert said(record) == {"marketing.email": ["dpv:ConsentUnknown", "dpv:ConsentRefused"]}
+    assert said(record) == {"marketing.email": ["dpv:ConsentStatusInvalidForProcessing", "dpv:ConsentRefused"]}
 
 
 async def test_a_changed_file_is_found_out(house: House, client: httpx.AsyncClient) -> None:

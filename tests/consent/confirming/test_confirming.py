@@ -139,7 +139,7 @@ async def test_a_question_ends_at_its_second_and_with_the_yes_it_is_about(
     invitation = box.letters[0].invitation
     async with house.kernel.db.transaction() as conn:  # past the token's own end: the question's own
         assert str(await house.consent.confirmations.confirm(conn, invitation)) == "expired"
-    assert await house.may(await person_of(house)) == "consent.unconfirmed"
+    assert await house.may(await person_of(house)) == "consent.expired"
 
 
 async def test_pressed_twice_at_once_it_is_one_act(house: House, client: httpx.AsyncClient, box: PostBox) -> None:
