@@ -45,6 +45,7 @@ class Pages:
             controller=self._controller,
             say=self.say,
             said=self._said,
+            named=self._named,
             others=self._others() if elsewhere else (),
             **values,
         )
@@ -53,6 +54,10 @@ class Pages:
         """A calm page with one thing to say: a key of ``message`` in the wording; perhaps with a way on."""
         title, text = self.say(f"message.{what}"), self.say(f"message.{what}_text")
         return self.render("message.html", elsewhere=False, title=title, words=text, link=link, link_words=link_words)
+
+    def _named(self, purpose: str) -> str:
+        """The title of a purpose in this language."""
+        return self.say.purpose(self._purposes, purpose)[0]
 
     def _others(self) -> Sequence[Other]:
         return [Other(one, words(one)("name")) for one in LANGUAGES if one != self.say.language]

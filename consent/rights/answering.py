@@ -11,6 +11,7 @@ from audit.tags import Tag
 from consent import lifecycle, schedule
 from consent import requests_store as rows
 from consent.lifecycle import Request, Right
+from consent.page import Preferences
 from consent.rendering import STYLESHEET, Pages
 from consent.rights import bundle, gathering, package, portable
 from consent.rights.noting import note
@@ -18,7 +19,7 @@ from consent.rights.package import Matter, Package, Possible, Recipient
 from consent.rights.parcels import HandedOut, Parcels
 from consent.rights.processors import Processors
 from consent.service import Consent
-from consent.wording import words
+from consent.wording import wanted, words
 from identity.identifiers import Identifier
 from identity.records import SourceRecord
 from identity.service import Identity
@@ -54,7 +55,7 @@ class Answering:
         self._audit = audit
         self._identity = identity
         self._consent = consent
-        self._pages = Pages(consent.rules.purposes, consent.settings.controller, words("en"))
+        self._preferences = Preferences(consent, identity, kernel.clock)
 
     async def know(
         self, conn: Conn, request: Request, holders: Sequence[PersonalDataHolder], actor: str
@@ -99,9 +100,18 @@ class Answering:
                 possible=possible,
             )
         )
-        page = self._pages.render("access_package.html", elsewhere=False, package=made, style=STYLESHEET.decode())
+        pages = await self._pages(conn, request)
+        page = pages.render("access_package.html", elsewhere=False, package=made, style=STYLESHEET.decode())
         more = portable.files(gathered.holdings, records, strange) if request.right is Right.PORTABILITY else {}
         return Answer(made, bundle.pack(made, page, more))
+
+    async def _pages(self, conn: Conn, request: Request) -> Pages:
+        """In the language that her sources say she reads, else in English."""
+        held = (await self._identity.identifiers(conn, [request.person])).get(request.person, [])
+        by = [*request.seeds, *(one.id for one in held)][:1]
+        own = [one for name in by for one in await self._preferences.languages(conn, name)]
+        rules = self._consent.rules
+        return Pages(rules.purposes, self._consent.settings.controller, words(wanted(own=own)))
 
     async def _strangers(
         self, conn: Conn, request: Request, records: Sequence[SourceRecord]

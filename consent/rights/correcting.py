@@ -4,7 +4,7 @@ What enters: what is wrong and what is right, sealed until it is done. What leav
 when the source sends the same row again), and, found through the log's lineage, the decisions that rested on them: messages of theirs that wait are called off.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -35,6 +35,20 @@ class Correction:
 
     traits: Mapping[str, TraitValue] = field(default_factory=dict, repr=False)
     contacts: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def parse_correction(said: Iterable[tuple[str, str]]) -> Correction:
+    """From pairs as staff write them: a detail's name and what is right; ``kind:value`` of a wrong contact and the right one, with its kind or without."""
+    pairs = list(said)
+    return Correction(
+        traits={wrong: right for wrong, right in pairs if ":" not in wrong},
+        contacts={
+            wrong: right if right.startswith(f"{kind}:") else f"{kind}:{right}"
+            for wrong, right in pairs
+            for kind in [wrong.partition(":")[0]]
+            if ":" in wrong
+        },
+    )
 
 
 class Correcting:

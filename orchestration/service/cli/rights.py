@@ -300,15 +300,12 @@ def _word(words: type[_Word], given: str, option: str) -> _Word:
 
 
 def _correction(given: list[str]) -> "Correction":
-    from consent.rights.correcting import Correction
+    from consent.rights.correcting import parse_correction
 
     pairs = [one.partition("=") for one in given]
     if any(not sign or not name for name, sign, _ in pairs):
         raise typer.BadParameter("expected name=value or kind:wrong=kind:right", param_hint="--correct")
-    return Correction(
-        traits={name: value for name, _, value in pairs if ":" not in name},
-        contacts={name: value for name, _, value in pairs if ":" in name},
-    )
+    return parse_correction((name, value) for name, _, value in pairs)
 
 
 def _print(request: "Request", *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 Enters: a person's id or a retired id of hers. Leaves: her words, to this scope alone.
 """
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Query
 from fastapi.responses import Response
@@ -29,7 +29,8 @@ async def person(desk: AtDesk, person: str) -> View | Response:
             return see(desk.request.url.path.replace(person, her))
         await desk.note({"person": her}, "records")
         graph = await people.graph(desk.house, conn, her)
-        return {**await people.records(desk.house, conn, her), "graph": graph, "tab": "records"}
+        held = await people.records(desk.house, conn, her)
+        return {**held, "graph": graph, "tab": "records", "correctable": _correctable(held)}
 
 
 @page("/people/{person}/consents", "person_consents.html", Scope.OFFICER, api="/v1/people/{person}/consents")
@@ -98,3 +99,15 @@ async def _live(desk: Desk, conn: Conn, person: str) -> PersonId:
     if not is_id(person, "per"):
         raise NotFound("expected a person's id (per_…), got something else", remedy="Look for people by the form Find.")
     return await desk.house.identity.lookup(conn, person)
+
+
+def _correctable(held: View) -> list[Json]:
+    """What a correction may be about: contacts by kind and value, details of the rows that count by name; each once."""
+    found: dict[str, Json] = {}
+    for one in cast("list[dict[str, Json]]", held["identifiers"]):
+        key = f"{one['kind']}:{one['value']}"
+        found[key] = {"key": key, "kind": one["kind"], "value": one["value"], "contact": True}
+    for record in cast("list[dict[str, Json]]", held["records"]):
+        for name, value in cast("dict[str, Json]", record["traits"]).items() if record["current"] else ():
+            found.setdefault(name, {"key": name, "kind": name, "value": value, "contact": False})
+    return list(found.values())

@@ -7,6 +7,7 @@ from typing import Annotated, Final, cast
 
 from fastapi import Query
 from fastapi.responses import Response
+from starlette.datastructures import FormData
 
 from audit.access.principal import Scope
 from consent.lifecycle import Denial, Request, Right, State
@@ -14,6 +15,7 @@ from consent.requests_endpoints import shown
 from consent.rights import checks, plans
 from consent.rights.checks import Method
 from consent.rights.clockwork import dates
+from consent.rights.correcting import Correction, parse_correction
 from consent.rights.processors import troubled
 from consent.rights.processors_store import Letter
 from kernel import paging
@@ -23,6 +25,7 @@ from orchestration.service.console.errors import FormIncomplete
 from orchestration.service.console.guard import AtDesk
 from orchestration.service.console.pages import View, act, answer, page, see
 
+_LONGEST: Final = 1000  # letters of a row of a correction
 _METHODS: Final = tuple(one.value for one in Method if one not in {Method.SECOND_OFFICER, Method.AGENT})
 
 
@@ -108,10 +111,13 @@ async def opened(desk: AtDesk) -> Response:
     if not is_id(person, "per"):
         raise FormIncomplete("expected a person's id (per_…), got something else")
     right = await desk.field("right")
-    if right not in set(Right) - {Right.RECTIFICATION}:
+    if right not in set(Right):
         raise FormIncomplete("expected one of the rights of the form, got another")
-    suppress = (await desk.form()).get("suppress") == "1"
-    made = await desk.house.rights.open(right, person, actor=desk.principal.actor, suppress=suppress)
+    form = await desk.form()
+    made = await desk.house.rights.open(
+        right, person, actor=desk.principal.actor, suppress=form.get("suppress") == "1",
+        correction=_correction(form) if right == Right.RECTIFICATION else None,
+    )  # fmt: skip
     return see(f"/console/requests/{made.id}")
 
 
@@ -202,6 +208,15 @@ async def partners(desk: AtDesk) -> View:
         "letters": [one for one in letters if one["trouble"]][:100],
         "on_their_way": sum(1 for one in letters if one["state"] != "proven"),
     }  # fmt: skip
+
+
+def _correction(form: FormData) -> Correction:
+    """What is wrong and what is right, row by row; a row that is left empty says nothing."""
+    rows = list(zip(form.getlist("wrong"), form.getlist("correct"), strict=False))
+    said = [(str(wrong).strip(), str(right).strip()) for wrong, right in rows if str(wrong).strip()]
+    if not said or any(not right or len(wrong) + len(right) > _LONGEST for wrong, right in said):
+        raise FormIncomplete("expected for each detail that is wrong what is right, got none")
+    return parse_correction(said)
 
 
 def _letter(one: Letter) -> dict[str, Json]:

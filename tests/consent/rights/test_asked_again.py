@@ -3,10 +3,12 @@
 from datetime import UTC, date, datetime
 
 import numpy as np
+import psycopg
 import pytest
 
 from consent.errors import CheckFailed
 from consent.rights.checks import Method
+from consent.rights.correcting import Correction
 from identity.clusters import Clusters
 from identity.identifiers import Identifier
 from identity.records import NewRecord
@@ -87,3 +89,40 @@ async def test_a_failed_check_is_not_overruled_by_an_approval(house: House) -> N
     await house.rights.check(request.id, Method.DOCUMENT, actor="staff:a", passed=False)
     with pytest.raises(CheckFailed):
         await house.rights.approve(request.id, actor="staff:b")
+
+
+async def test_who_wanted_silence_has_it_after_a_restore_too(house: House) -> None:
+    """The dump is older than the list of silenced contacts; the ledger is not."""
+    person, _, _ = await house.person("ada@example.org", "1")
+    house.rights.ledger.write("req_of_the_future", [person], house.kernel.clock.now(), silent=True)  # type: ignore[arg-type]
+    assert await house.rights.replay() == [person]
+    back, _, email = await house.person("ada@example.org", "2")
+    await house.record(house.grant(email))
+    assert await house.may(back) == "withdrawn.channel"
+
+
+async def test_what_staff_wrote_and_what_waits_to_be_corrected_goes_with_her(house: House, addresses) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    fix = await house.rights.open("rectification", person, actor="person", correction=Correction({"first_name": "Ada"}))
+    await house.rights.clock.extend(fix.id, actor="staff:a", reason="because Ada Lovelace was on holiday")
+    request = await house.rights.open("erasure", person, actor="person")
+    await house.rights.approve(request.id, actor="staff:b")
+    with psycopg.connect(addresses.owner) as conn:
+        ((key,),) = conn.execute("SELECT words_key FROM consent.requests WHERE words IS NOT NULL").fetchall()
+        await house.rights.run(request.id, actor="staff:a")
+        rows = conn.execute("SELECT words, extension_reason FROM consent.requests WHERE id = %s", (fix.id,)).fetchall()
+    assert rows == [(None, "")]
+    assert await house.kernel.vault.unwrap([key]) == {}
+
+
+async def test_two_corrections_each_keep_their_words_until_they_are_done(house: House) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    both = [
+        await house.rights.open("rectification", person, actor="person", correction=one, check=Method.LOGIN)
+        for one in (
+            Correction({"first_name": "Ada"}),
+            Correction({}, {"email:ada@example.org": "email:ada.l@example.org"}),
+        )
+    ]
+    for one in both:
+        assert (await house.rights.run(one.id, actor="staff:a")).counts["records"] == 1

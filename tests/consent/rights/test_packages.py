@@ -17,7 +17,9 @@ from consent.rights.checks import Method, recognises
 from consent.rights.package import Package
 from consent.rights.parcels import MOST_TRIES
 from identity.clusters import Clusters
+from identity.identifiers import Identifier
 from identity.linkage import Edges
+from identity.records import NewRecord
 from kernel.errors import Unavailable
 from kernel.parcel import ParcelClosed, unseal
 from tests.consent.conftest import House
@@ -66,6 +68,21 @@ async def test_a_package_says_what_why_from_where_for_whom_how_long_and_follows_
     assert "ada@example.org" in files["index.html"].decode()
     assert b"<script" not in files["index.html"]
     assert outcome.request.response == "in full"
+
+
+async def test_the_page_of_a_package_is_in_her_language(house: House) -> None:
+    new = NewRecord(
+        source="shop", source_key="1", identifiers=(Identifier("email", "ada@example.org"),), purpose="service",
+        traits={"first_name": "Ada", "locale": "de_CH"}, kinds={"first_name": "first_name"},
+        observed_at=house.kernel.clock.now(), basis="contract",
+    )  # fmt: skip
+    async with house.kernel.db.transaction() as conn:
+        await house.identity.add_records(conn, [new])
+    page = opened(await know(house, "email:ada@example.org"))["index.html"].decode()
+    assert '<html lang="de">' in page
+    for words in ("Was wir über Sie gespeichert haben", "Rechtsgrundlage", "sich bei einer Aufsichtsbehörde zu beschweren", "abgeschlossene Anfragen"):  # fmt: skip
+        assert words in page
+    assert "What we" not in page
 
 
 async def test_categories_show_kinds_and_no_single_piece(house: House) -> None:
@@ -148,6 +165,23 @@ async def test_a_link_opens_with_its_code_until_its_days_are_over(house: House) 
     house.kernel.clock.advance(timedelta(days=15))
     assert not await parcels.stands(token)
     assert await parcels.tidy() == 1
+
+
+async def test_an_erasure_takes_the_package_along_and_one_link_opens_one_package(house: House) -> None:
+    ada, _, _ = await house.person("ada@example.org", "1")
+    ben, _, _ = await house.person("ben@example.org", "2")
+    (one, other) = [(await know(house, who)).handed for who in (ada, ben)]
+    assert one is not None
+    assert other is not None
+    tokens = [handed.link.rsplit("/", 1)[1] for handed in (one, other)]
+    assert (await house.rights.parcels.open(tokens[1], one.code)).bundle is None  # her code at his link
+    assert (await house.rights.parcels.open(tokens[0], one.code)).bundle is not None
+    request = await house.rights.open("erasure", ada, actor="person")
+    await house.rights.approve(request.id, actor="staff:b")
+    await house.rights.run(request.id, actor="staff:a")
+    assert not await house.rights.parcels.stands(tokens[0])
+    assert (await house.rights.parcels.open(tokens[0], one.code)).bundle is None
+    assert await house.rights.parcels.stands(tokens[1])
 
 
 async def test_the_tenth_wrong_code_destroys_the_package(house: House) -> None:

@@ -69,6 +69,29 @@ async def test_a_copy_is_handed_out_as_a_file_and_the_request_is_done(comes, sto
     assert (await ann.json(f"{path}.json"))["state"] == "fulfilled"
 
 
+async def test_what_a_person_says_is_wrong_is_corrected(comes, story: Story) -> None:
+    ann = await comes("ann", Scope.OFFICER)
+    page = (await ann.get(f"/console/people/{story.person}")).text
+    assert '<option value="email:ada@example.org">' in page
+    half = await ann.send(
+        "/console/requests", person=story.person, right="rectification", wrong="email:ada@example.org", correct=""
+    )
+    assert half.status_code == 422
+    opened = await ann.send(
+        "/console/requests",
+        person=story.person,
+        right="rectification",
+        wrong="email:ada@example.org",
+        correct="ada.l@example.org",
+    )
+    path = opened.headers["location"]
+    assert "ada.l@" not in (await ann.get(path)).text  # sealed until it is done
+    await ann.send(f"{path}/check", method="document", passed="yes")
+    assert (await ann.send(f"{path}/run", sure="yes")).headers["location"] == path
+    assert "Done" in words((await ann.get(path)).text)
+    assert "ada.l@example.org" in words((await ann.get(f"/console/people/{story.person}")).text)
+
+
 async def test_a_refusal_has_one_of_the_reasons(comes, story: Story) -> None:
     ann = await comes("ann", Scope.OFFICER)
     path = f"/console/requests/{story.request}"
