@@ -123,6 +123,15 @@ def wanted(cleaned: Cleaned, hashed: Hashed) -> dict[tuple[str, bytes], str]:
     }
 
 
+def borne(cleaned: Cleaned, hashed: Hashed) -> dict[tuple[str, bytes], int]:
+    """How many of a few records bear each value."""
+    return {
+        (name, hashed(name, value)): count
+        for name, field in cleaned.fields.items()
+        for value, count in zip(field.coded.values, field.coded.counts().tolist(), strict=True)
+    }
+
+
 def without_junk(cleaned: Cleaned, known: Bearers, hashed: Hashed) -> Cleaned:
     """The same without values that the run found to be junk."""
     import numpy as np

@@ -14,7 +14,7 @@ from identity.building import Building, build
 from identity.errors import PersonNotFound, RecordNotFound
 from identity.graph import strongest_path
 from identity.people import Edge
-from identity.records import Row, unpack
+from identity.records import Row, SourceRecord, unpack
 from identity.run_store import Run
 from identity.sealing import open_bodies, open_identifiers
 from identity.settings import IdentitySettings
@@ -46,7 +46,7 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happened to a person in a graph version: records came from, or went to, somebody."""
+    """What happened to a person: records arrived, or came from or went to somebody in a graph version."""
 
     version: GraphVersion
     at: datetime
@@ -176,6 +176,25 @@ class Reasons:
         steps = [Step(*one) for one in await reasons_store.steps(conn, person)]
         building = build(records, edges, told[0].threshold if told else 0.0)
         return History(person, records, tuple(steps), building, run.card.model if run else None)
+
+    async def forget(self, conn: Conn, records: Sequence[SourceRecord]) -> int:
+        """Somebody is about to be erased, with these records: what the run kept of her values, by keyed hash, goes where nobody else bears it."""
+        run = await run_store.live(conn)
+        told = await self._parameters(conn, run.card.model) if run else None
+        if run is None or told is None:
+            return 0
+        from identity.parameters import borne
+
+        read_at = datetime.fromisoformat(run.card.read_at)
+        rows: dict[tuple[str, str], Row] = {}
+        for one in sorted(records, key=lambda r: r.version):  # of each row the version that the run read
+            if one.recorded_at <= read_at:
+                rows[one.source, one.source_key] = (one.id, one.traits, one.kinds, one.identifiers)
+        return (
+            await parameters_store.leave_out(conn, run.card.model, borne(told[0].read(rows.values()), self._hashed))
+            if rows
+            else 0
+        )
 
     async def parameters(self, conn: Conn) -> "Parameters | None":
         """Of the run whose graph is live; None before the first."""

@@ -57,18 +57,18 @@ async def judged_apart(conn: Conn, a: RecordId, b: RecordId) -> bool:
 
 
 async def steps(conn: Conn, person: PersonId) -> list[_Step]:
-    """The lines of the change feed that name a person, in order, with the cause of their graph version."""
+    """What happened to a person, in order: records that came to her when they were collected, and the lines of the change feed that name her."""
     cursor = await conn.execute(
-        "SELECT c.version, c.made_at, v.cause, c.kind, c.person_id, c.other_id, c.records FROM ("
-        "  SELECT * FROM identity.changes WHERE person_id = %(person)b"
-        "  UNION SELECT * FROM identity.changes WHERE other_id = %(person)b) AS c"
-        " JOIN identity.graph_versions v ON v.version = c.version ORDER BY c.seq",
+        "WITH held AS (SELECT record_id, valid_from FROM identity.members WHERE person_id = %(person)b"
+        "  UNION ALL SELECT record_id, valid_from FROM identity.past_members WHERE person_id = %(person)b)"
+        " SELECT h.valid_from AS version, r.recorded_at AS at, 'collected' AS cause, 'arrived' AS kind, NULL AS other,"
+        "  array_agg(h.record_id ORDER BY h.record_id) AS records, 0 AS seq"
+        " FROM held h JOIN identity.records r ON r.record_id = h.record_id WHERE NOT EXISTS (SELECT FROM identity.past_members e"
+        "  WHERE e.record_id = h.record_id AND e.valid_from < h.valid_from) GROUP BY 1, 2"
+        " UNION ALL SELECT c.version, c.made_at, v.cause, c.kind,"
+        "  CASE WHEN c.person_id = %(person)b THEN c.other_id ELSE c.person_id END, c.records, c.seq FROM identity.changes c"
+        " JOIN identity.graph_versions v ON v.version = c.version WHERE c.person_id = %(person)b OR c.other_id = %(person)b"
+        " ORDER BY at, version, seq",
         {"person": person},
     )
-    return [
-        (
-            r["version"], r["made_at"], r["cause"], r["kind"],
-            r["other_id"] if r["person_id"] == person else r["person_id"], tuple(r["records"]),
-        )
-        async for r in cursor
-    ]  # fmt: skip
+    return [(r["version"], r["at"], r["cause"], r["kind"], r["other"], tuple(r["records"])) async for r in cursor]

@@ -8,13 +8,13 @@ parameters and nothing else. Staff may overrule the objections of the newest run
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
 from identity import parameters_store, run_store
+from identity.because import Because
 from identity.errors import RunNotFound, RunNotHeld
 from identity.run_card import Card, Reasons, objections, summary
 from identity.run_store import Run, Verdict
@@ -41,15 +41,6 @@ class Written:
     card: Card
     parameters: "Parameters"
     bearers: dict[tuple[str, bytes], int]
-
-
-class Because(StrEnum):
-    """Why staff overrule the gate, as one of these words: free words would hold personal ones sooner or later."""
-
-    LOOKED = "looked"  # the figures and some of the people were looked at
-    NEW_SOURCE = "new_source"  # a source came or went
-    RULES_CHANGED = "rules_changed"  # kinds, policy or cleaning were changed on purpose
-    URGENT = "urgent"  # an older graph is worse
 
 
 class _HeldError(Exception):

@@ -345,6 +345,7 @@ class Identity:
         identifier are told, because who may be the same has changed.
         """
         await review_store.forget(conn, (await self.former(conn, [person]))[person])
+        await self.reasons.forget(conn, (await self.records(conn, [person])).get(person, ()))
         erased = await holding.erase(conn, person, self._kernel.clock.now(), self.settings.loose_limit)
         await asyncio.to_thread(self.linkage.without, erased.records)
         if erased.neighbours:

@@ -21,6 +21,7 @@ import events.endpoints
 import explain.endpoints
 import identity.endpoints
 import identity.judging_endpoints
+import identity.reasons_endpoints
 import orchestration.decision.endpoints
 import orchestration.decision.placing_endpoints
 import orchestration.triggers.endpoints
@@ -44,6 +45,7 @@ ROUTERS = (  # a request walks them in this order: what is asked most comes firs
     channels.web.endpoints.router,
     identity.endpoints.router,
     identity.judging_endpoints.router,
+    identity.reasons_endpoints.router,
     profiles.endpoints.router,
     consent.endpoints.router,
     orchestration.triggers.endpoints.router,

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from audit.tags import Tag
+from identity import parameters_store
+from identity.because import Because
 from identity.errors import RunNotHeld
 from identity.run_card import Card, Hands, drift, objections, stability
-from identity.runs import Because
 from identity.service import Identity
 from identity.settings import IdentitySettings
 from tests.identity.running import run, shop, take
@@ -74,3 +75,29 @@ def test_drift_is_nothing_between_equals_and_grows_with_the_difference() -> None
     assert stability([10, 20], [100, 200]) == 0
     assert stability([10, 20], [20, 10]) == pytest.approx(0.462, abs=1e-3)
     assert 0 < stability([10, 20], [11, 19]) < stability([10, 20], [15, 15])
+
+
+async def test_what_a_run_kept_of_somebody_goes_with_her_unless_others_bear_it_too(kernel, identity, record) -> None:
+    rows = shop(12)
+    mine = record("1", ("email", "both@example.org"), first_name="Zenobia", last_name="Quark", birth_date="1911-11-11")
+    other = record("2", ("email", "both@example.org"), first_name="Zenobia", last_name="Quark", birth_date="1911-11-12")
+    third = record("3", first_name="Zenobia", last_name="Else", birth_date="1977-01-01")
+    fourth = record("4", first_name="Zenobia", last_name="Ning", birth_date="1988-02-02")
+    await take(kernel, identity, [*rows, mine, other, third, fourth])
+    made = await run(kernel, identity)
+
+    async def kept(field: str, value: str) -> bool:
+        async with kernel.db.reading() as conn:
+            key = field, identity.runs.hashed(field, value)
+            return key in await parameters_store.bearers(conn, made.card.model, [key])
+
+    assert await kept("email", "both@example.org")
+    assert await kept("last", "quark")
+    assert await kept("first", "zenobia")
+    async with kernel.db.transaction() as conn:
+        her = await identity.lookup(conn, "email:both@example.org")
+        assert len((await identity.members(conn, [her]))[her].records) == 2
+        await identity.erase(conn, her)
+    assert not await kept("email", "both@example.org")
+    assert not await kept("last", "quark")
+    assert await kept("first", "zenobia")

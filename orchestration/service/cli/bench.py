@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import bench_consent, bench_erasure, bench_identity, bench_kill, bench_rooms, output
+from orchestration.service.cli import (
+    bench_churn,
+    bench_consent,
+    bench_erasure,
+    bench_identity,
+    bench_kill,
+    bench_rooms,
+    output,
+)
 from orchestration.service.cli.runtime import Commands, Json
 
 if TYPE_CHECKING:
@@ -36,6 +44,7 @@ def register(app: Commands) -> None:
     app.callback()(_group)
     app.add("decide")(decide)
     app.add("ingest")(bench_rooms.ingest)
+    app.add("churn")(bench_churn.churn)
     app.add("consent")(bench_consent.consent)
     app.add("identity")(bench_identity.identity)
     app.add("resolve")(bench_rooms.resolve)

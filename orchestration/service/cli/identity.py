@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import identity_acts, output
+from orchestration.service.cli import identity_acts, identity_why, output
 from orchestration.service.cli.identity_link import link, score
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
@@ -23,7 +23,11 @@ def register(app: Commands) -> None:
     app.add("link")(link)
     app.add("score")(score)
     app.add("show")(show)
-    app.add("why")(why)
+    app.add("why")(identity_why.why)
+    app.add("why-not")(identity_why.why_not)
+    app.add("how")(identity_why.how)
+    app.add("runs")(identity_why.runs)
+    app.add("run")(identity_why.run)
     app.add("review")(review)
     app.add("export")(export)
     identity_acts.register(app)
@@ -62,28 +66,6 @@ async def _show(house: "House", person: str) -> "PersonView":
             conn, [NewEntry(Tag.READ_PERSONAL, {"person": found}, {"what": "graph"}, actor=actor())]
         )
         return await house.identity.show(conn, found)
-
-
-def why(
-    left: Annotated[str, typer.Argument(help="A record (rec_…).")],
-    right: Annotated[str, typer.Argument(help="Another record.")],
-    as_json: Json = False,
-) -> None:
-    """Why two records are one person, or are not.
-
-    The edge between them, or the strongest path.
-    """
-    from kernel.ids import RecordId
-
-    async def read(house: "House") -> object:
-        async with house.kernel.db.reading() as conn:
-            return await house.identity.why(conn, RecordId(left), RecordId(right))
-
-    found = in_house(read)
-    if as_json:
-        output.emit_json(found)
-    else:
-        output.facts("Why", output.plain(found).items())
 
 
 def review(
