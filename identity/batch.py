@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from identity.blocking import Pairs, block
+from identity.blocking import Pairs, distinct, gathered, key, keys
+from identity.choosing import FEW, Part, choose, fair_sample, pairs_of, parts, tried
 from identity.cleaning import Cleaned, Codes, clean
 from identity.clusters import Clusters, Policy, guarded
 from identity.column_values import texts
@@ -34,7 +35,11 @@ def silent(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A table cleaned, ordered and blocked. `order[i]` is the table's row of ordered row i."""
+    """A table cleaned, ordered and blocked. `order[i]` is the table's row of ordered row i.
+
+    `pairs` are all pairs of records worth comparing; where they are too many, a fair sample of them, of which each stands for `stand_for` pairs,
+    and `parts` says where all of them are.
+    """
 
     order: NDArray[np.int64]
     cleaned: Cleaned
@@ -42,15 +47,30 @@ class Prepared:
     sources: Codes | None
     remarks: list[str] = field(default_factory=list)
     keys: dict[str, dict[str, int]] = field(default_factory=dict)  # by blocking key: pairs found, rows left out
+    stand_for: NDArray[np.float64] | None = None
+    parts: tuple[Part, ...] = ()
 
     def train(self, seed: int = 0) -> LinkageModel:
         """What agreement is worth in this table, learned without labels."""
-        return train_cleaned(self.cleaned, self.pairs, seed, sources=self.sources)
+        return train_cleaned(self.cleaned, self.pairs, seed, sources=self.sources, stand_for=self.stand_for)
 
     def edges(self, model: LinkageModel) -> Edges:
         """Pairs that may be one person, by the table's row numbers."""
-        found = predict_cleaned(model, self.cleaned, self.pairs)
+        found = predict_cleaned(model, self.cleaned, self._worth(model))
         return Edges(self.order[found.left], self.order[found.right], found.weight)
+
+    def _worth(self, model: LinkageModel) -> Pairs:
+        """The pairs to weigh: all, or those of the keys that find people whom no better key finds."""
+        if not self.parts:
+            return self.pairs
+        rows = self.cleaned.rows
+        some = tried(self.parts, rows, self.sources, np.random.default_rng(0))
+        every = distinct(some)
+        weighed = predict_cleaned(model, self.cleaned, every)
+        chance = np.zeros(len(every))
+        chance[np.searchsorted(every, weighed.left * rows + weighed.right)] = 1 / (1 + np.exp2(-weighed.weight))
+        chosen = choose(self.parts, some, [chance[np.searchsorted(every, p)] for p in some], rows)
+        return pairs_of(chosen, rows, self.sources)
 
     def cluster(
         self, edges: Edges, model: LinkageModel, policy: Policy | None = None, rulings: Rulings[int] | None = None
@@ -90,14 +110,20 @@ def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, note
         f"{name}: {rows} rows bear values shared by many unlike names; those are ignored" for name, rows in lost.items()
     )
     ordered = None if sources is None else sources[order]
-    blocked = block(cleaned, sources=ordered)
+    made = [key(name, codes) for name, codes in keys(cleaned).items()]
     remarks.extend(
-        f"blocking by {n}: {r} rows are in blocks too large to pair"
-        for n, r in blocked.left_out.items()
-        if r > MUCH * cleaned.rows
+        f"blocking by {one.name}: {one.left_out} rows are in blocks too large to pair"
+        for one in made
+        if one.left_out > MUCH * cleaned.rows
     )
-    keys = {n: {"pairs": found, "left_out": blocked.left_out.get(n, 0)} for n, found in blocked.found.items()}
-    return Prepared(order, cleaned, blocked.pairs, ordered, remarks, keys)
+    if sum(one.count() for one in made) > FEW:
+        counts = {one.name: {"pairs": one.count(), "left_out": one.left_out} for one in made}
+        cut = parts(made, np.random.default_rng(0))
+        pairs, stand_for = fair_sample(cut, cleaned.rows, ordered)
+        return Prepared(order, cleaned, pairs, ordered, remarks, counts, stand_for, tuple(cut))
+    blocked = gathered(made, ordered, cleaned.rows)
+    counts = {n: {"pairs": found, "left_out": blocked.left_out.get(n, 0)} for n, found in blocked.found.items()}
+    return Prepared(order, cleaned, blocked.pairs, ordered, remarks, counts)
 
 
 def record_order(table: pa.Table, kinds: Kinds, notes: list[str]) -> NDArray[np.int64]:

@@ -2,10 +2,11 @@
 
 Enters: cleaned fields.  Leaves: pairs of row numbers (left < right), found by many keys: identifiers, names with parts of
 birth dates, sound keys, addresses, swapped names.  Each key takes its smallest blocks first and stops at its budget of
-pairs, so one value on a fifth of all rows costs nothing (spec identity I37); what a key leaves out is reported.
+pairs, so one value on a fifth of all rows costs nothing (spec identity I37); what a key leaves out is reported.  Which keys
+are worth their pairs in a large table, choosing.py finds out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,6 +37,46 @@ IDENTIFIER_KINDS = ("email", "phone", "national_id", "login_id", "device_id", "c
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """One key: a code a row (-1: takes no part), rows per code, and the largest block that its budget of pairs allows."""
+
+    name: str
+    codes: Codes
+    sizes: NDArray[np.int64]
+    limit: int
+
+    def pairs(self, above: int = 1, most: int | None = None) -> Pairs:
+        """Pairs of rows in blocks of more than `above` and at most `most` rows; `left * rows + right`, in no order."""
+        rows, most = len(self.codes), self.limit if most is None else min(most, self.limit)
+        wanted = (self.sizes > above) & (self.sizes <= most)
+        members = np.flatnonzero(np.append(wanted, False)[self.codes])
+        if not len(members):
+            return np.empty(0, np.int64)
+        codes = self.codes[members]
+        order = members[np.argsort(codes, kind="stable")]
+        sizes = self.sizes[wanted]
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        found = []
+        for size in np.unique(sizes).tolist():
+            block_ = order[starts[sizes == size][:, None] + np.arange(size)]
+            left, right = np.triu_indices(size, 1)
+            found.append((block_[:, left] * rows + block_[:, right]).ravel())  # members ascend, so left < right
+        return np.concatenate(found)
+
+    def count(self, above: int = 1, most: int | None = None) -> int:
+        """How many pairs `pairs` gives."""
+        sizes = self.sizes[
+            (self.sizes > above) & (self.sizes <= (self.limit if most is None else min(most, self.limit)))
+        ]
+        return int((sizes * (sizes - 1) // 2).sum())
+
+    @property
+    def left_out(self) -> int:
+        """Rows in blocks beyond the limit."""
+        return int(self.sizes[self.sizes > max(self.limit, 1)].sum())
+
+
+@dataclass(frozen=True, slots=True)
 class Blocked:
     """Distinct pairs in ascending order, the rows that each key left out, and the pairs that each key found."""
 
@@ -46,19 +87,37 @@ class Blocked:
 
 def block(cleaned: Cleaned, *, sources: Codes | None = None, pairs_a_row: int = PAIRS_A_ROW) -> Blocked:
     """All pairs; with `sources`, only pairs of rows from different sources."""
-    left_out: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    found: list[Pairs] = [np.empty(0, np.int64)]
-    for name, codes in keys(cleaned).items():
-        alone = "+" not in name and name in _ALONE
-        pairs, skipped = pairs_of_key(codes, max(20_000, (ALONE_PAIRS_A_ROW if alone else pairs_a_row) * cleaned.rows))
-        if sources is not None:
-            pairs = pairs[sources[pairs // cleaned.rows] != sources[pairs % cleaned.rows]]
-        found.append(pairs)
-        counts[name] = len(pairs)
-        if skipped:
-            left_out[name] = skipped
-    return Blocked(np.unique(np.concatenate(found)), left_out, counts)
+    made = [key(name, codes, pairs_a_row) for name, codes in keys(cleaned).items()]
+    return gathered(made, sources, cleaned.rows)
+
+
+def gathered(made: Sequence[Key], sources: Codes | None, rows: int) -> Blocked:
+    """All pairs of these keys."""
+    found = {one.name: across(one.pairs(), sources, rows) for one in made}
+    left_out = {one.name: one.left_out for one in made if one.left_out}
+    return Blocked(distinct(list(found.values())), left_out, {name: len(pairs) for name, pairs in found.items()})
+
+
+def key(name: str, codes: Codes, pairs_a_row: int = PAIRS_A_ROW) -> Key:
+    """A key with its budget.  Size classes are taken whole: the choice never depends on the order of rows."""
+    alone = "+" not in name and name in _ALONE
+    budget = max(20_000, (ALONE_PAIRS_A_ROW if alone else pairs_a_row) * len(codes))
+    sizes = np.bincount(codes[codes >= 0]).astype(np.int64)
+    size = np.arange(BIGGEST_BLOCK + 1, dtype=np.int64)
+    cost = np.cumsum(np.bincount(sizes, minlength=BIGGEST_BLOCK + 1)[: BIGGEST_BLOCK + 1] * (size * (size - 1) // 2))
+    return Key(name, codes, sizes, int(np.searchsorted(cost, budget, side="right")) - 1)
+
+
+def across(pairs: Pairs, sources: Codes | None, rows: int) -> Pairs:
+    """The pairs whose rows come from different sources; all of them without sources."""
+    return pairs if sources is None else pairs[sources[pairs // rows] != sources[pairs % rows]]
+
+
+def distinct(found: Sequence[Pairs]) -> Pairs:
+    """All pairs once, ascending.  Sorting whole numbers is several times quicker than numpy's `unique`."""
+    every = np.concatenate([np.empty(0, np.int64), *found])
+    every.sort()
+    return every[np.flatnonzero(np.diff(every, prepend=np.int64(-1)))]
 
 
 def keys(cleaned: Cleaned) -> dict[str, Codes]:
@@ -131,8 +190,13 @@ def _unordered(first: Coded, last: Coded) -> tuple[Codes, Codes]:
 
 
 def _dense(codes: NDArray[np.int64]) -> Codes:
-    _, dense = np.unique(codes, return_inverse=True)
-    return np.where(codes < 0, -1, dense).astype(np.int32)
+    """Codes renumbered from 0 without gaps, in their order; negative ones become -1."""
+    taking = np.flatnonzero(codes >= 0)
+    order = taking[np.argsort(codes[taking], kind="stable")]
+    dense = np.full(len(codes), -1, np.int32)
+    if len(order):
+        dense[order] = np.cumsum(np.diff(codes[order], prepend=codes[order[0]]) > 0)
+    return dense
 
 
 def _combine(parts: list[Codes]) -> Codes:
@@ -142,27 +206,3 @@ def _combine(parts: list[Codes]) -> Codes:
         codes = np.where((codes < 0) | (part < 0), -1, codes * width + part)
         codes = _dense(codes).astype(np.int64)
     return codes.astype(np.int32)
-
-
-def pairs_of_key(codes: Codes, budget: int) -> tuple[Pairs, int]:
-    """Pairs of equal codes, smallest blocks first within the budget, and the number of rows in blocks left out."""
-    rows = len(codes)
-    order = np.argsort(codes, kind="stable").astype(np.int64)
-    order = order[np.searchsorted(codes[order], 0) :]
-    if not len(order):
-        return np.empty(0, np.int64), 0
-    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0])
-    sizes = np.diff(np.r_[starts, len(order)])
-    tally = np.bincount(sizes, minlength=BIGGEST_BLOCK + 1).astype(np.int64)
-    size = np.arange(len(tally), dtype=np.int64)
-    cost = np.cumsum(tally * (size * (size - 1) // 2))
-    # Size classes are taken whole: the choice never depends on the order of rows.
-    limit = min(BIGGEST_BLOCK, int(np.searchsorted(cost, budget, side="right")) - 1)
-    found = []
-    for s in np.unique(sizes[(sizes > 1) & (sizes <= limit)]):
-        members = order[starts[sizes == s][:, None] + np.arange(s)]
-        left, right = np.triu_indices(s, 1)
-        a, b = members[:, left].ravel(), members[:, right].ravel()
-        found.append(np.minimum(a, b) * rows + np.maximum(a, b))
-    pairs = np.concatenate(found) if found else np.empty(0, np.int64)
-    return pairs, int(sizes[sizes > max(limit, 1)].sum())

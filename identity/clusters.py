@@ -2,27 +2,34 @@
 
 Enters: edges, what is known of every row (`Evidence`) and a `Policy`.  Leaves: `Clusters`, a person label for every row
 and every bridge that was refused, with its cause.  Edges are taken heaviest first, ties by row number (rows are in record
-order), as in Kruskal's forest; but two groups become one only if nothing speaks against it: conflicting unique
-identifiers, clearly different first names or birth dates, too little agreement between the groups as wholes, or size.
-Splink's own clustering takes every edge; one mistaken bridge then joins two people for good (spec identity I11, I15-I17).
-What staff decided (`Rulings` over rows) holds: sides that must stay apart do, whatever bridges them later (I25), and
-groups that must be together are in the end, unless that puts two unique identifiers into one person.
+order), as in Kruskal's forest (J. B. Kruskal, 1956); but two groups become one only if nothing speaks against it (spec
+identity I11, I15-I17): see groups.py.  Splink's own clustering takes every edge; one mistaken bridge then joins two people
+for good.  Constraints that forbid a merge follow Davidson and Ravi (2005, "cannot-link"); judging groups by the mean of all
+pairs between them, average linkage (Sokal and Michener, 1958), is what single linkage lacks.
+
+Components in which no pair of records contradicts another cannot have a refusal: they are settled at once, in numpy; only the
+others are walked edge by edge.  What staff decided (`Rulings` over rows) holds: sides that must stay apart do, whatever bridges
+them later (I25), and groups that must be together are in the end, unless that puts two unique identifiers into one person.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from identity.facts import Evidence
+from identity.facts import Evidence, unlike, within
 from identity.judgements import Rulings
 from identity.linkage import Edges
 
-Cause = Literal["unique_identifier", "first_name", "birth_date", "cohesion", "size", "judgement"]
-_Tally = dict[int, int]
+Cause = Literal[
+    "unique_identifier", "first_name", "birth_date", "contact", "ambiguous", "cohesion", "size", "judgement"
+]
+Rows = NDArray[np.int64]
+SEEN_WHOLE = 24  # components of more records are walked without looking at all their pairs first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,9 @@ class Policy:
         0.5  # share of contradicting pairs of names (or dates) from which two groups contradict each other
     )
     most_clashes: int = 4  # a contradiction counts once a record on the smaller side, up to this often
+    certain: float = 50.0  # from here on an edge was declared, not weighed: its weight has counted no contradiction
+    namesake: float = 8.0  # this much above the threshold, name and household outweigh different contacts
+    tie: float = 0.5  # two bridges this close are equally good
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +79,69 @@ def guarded(
     edges: Edges, evidence: Evidence, policy: Policy | None = None, rulings: Rulings[int] | None = None
 ) -> Clusters:
     """Cluster the rows. ``rulings``: what staff decided, by row."""
-    state = _Groups(edges, evidence, policy or Policy())
-    if rulings:
-        state.keep_apart(rulings)
-    order = np.lexsort((edges.right, edges.left, -edges.weight))
-    order = order[edges.weight[order] >= state.policy.threshold]
-    refused: dict[tuple[int, int], tuple[float, Cause]] = {}
-    for left, right, weight in zip(
-        edges.left[order].tolist(), edges.right[order].tolist(), edges.weight[order].tolist(), strict=True
-    ):
-        a, b = state.find(left), state.find(right)
-        if a == b:
-            continue
-        cause = state.objection(a, b, left, right, weight)
-        if cause is None:
-            state.merge(a, b)
-        elif cause != "judgement":  # what was decided is no open question
-            refused[left, right] = (weight, cause)
-    if rulings:
-        state.bring_together(rulings)
-    person = state.labels()
+    from identity.groups import walk
+
+    rules = policy or Policy()
+    decided: Rulings[int] = rulings or Rulings()
+    person = _smallest(_components(edges.above(rules.threshold), evidence.rows))
+    disputed = _disputed(person, edges, evidence, rules)
+    named = np.array(sorted(decided.members()), dtype=np.int64)
+    disputed |= np.isin(person, person[named])
+    if not disputed.any():
+        return Clusters(person, ())
+    rows = np.flatnonzero(disputed)
+    inner = disputed[edges.left] & (person[edges.left] == person[edges.right])
+    some = Edges(edges.left[inner], edges.right[inner], edges.weight[inner])
+    person[rows], refused = walk(rows, some, evidence, rules, decided)
     return Clusters(person, _open_questions(person, refused))
 
 
-def _open_questions(
-    person: NDArray[np.int64], refused: dict[tuple[int, int], tuple[float, Cause]]
-) -> tuple[Refusal, ...]:
+def _components(edges: Edges, rows: int) -> Rows:
+    graph = coo_array((np.ones(len(edges.left), np.int8), (edges.left, edges.right)), shape=(rows, rows))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _smallest(labels: Rows) -> Rows:
+    """Every group named by its smallest row."""
+    _, first, place = np.unique(labels, return_index=True, return_inverse=True)
+    return np.asarray(first[place], dtype=np.int64)
+
+
+def _disputed(person: Rows, edges: Edges, evidence: Evidence, policy: Policy) -> NDArray[np.bool_]:
+    """Rows of components in which a refusal is thinkable: two of its records contradict each other, or its size or sparseness may."""
+    size = np.bincount(person, minlength=len(person))  # by label
+    bad = size > min(policy.max_cluster, policy.crowd, SEEN_WHOLE)
+    left, right = within(person, np.where(bad, 0, size))
+    first, birth = evidence.codes(evidence.first_names), evidence.codes(evidence.births)
+    wrong = unlike(first, left, right, evidence.names_agree) | unlike(birth, left, right, evidence.births_agree)
+    for codes in evidence.uniques:
+        wrong |= (codes[left] >= 0) & (codes[right] >= 0) & (codes[left] != codes[right])
+    wrong |= _apart(evidence, left, right)
+    bad[person[left[wrong]]] = True
+    # Groups of two or more against each other need four records; where every pair has a good weight no mean can be bad.
+    dense = edges.weight >= max(policy.cohesion, policy.threshold if policy.tie < 0 else policy.cohesion)
+    inner = dense & (person[edges.left] == person[edges.right])
+    good = np.bincount(person[edges.left[inner]], minlength=len(person))
+    bad |= (size > 3) & (good < size * (size - 1) // 2)
+    return np.asarray(bad[person] & (size[person] > 1))
+
+
+def _apart(evidence: Evidence, left: Rows, right: Rows) -> NDArray[np.bool_]:
+    """Pairs with a contact on both sides that differs, while no contact and no birth date agrees."""
+    differs, agrees = np.zeros(len(left), bool), np.zeros(len(left), bool)
+    for which, held in enumerate(evidence.contacts):
+        both = (held.codes[left] >= 0) & (held.codes[right] >= 0)
+        other = unlike(held.codes, left, right, partial(evidence.contacts_agree, which))
+        differs |= other
+        common = np.append(evidence.common(which), False)
+        agrees |= both & ~other & ~common[held.codes[left]] & ~common[held.codes[right]]
+    birth = evidence.codes(evidence.births)
+    both = (birth[left] >= 0) & (birth[right] >= 0)
+    agrees |= both & ~unlike(birth, left, right, evidence.births_agree)
+    return np.asarray(differs & ~agrees)
+
+
+def _open_questions(person: Rows, refused: dict[tuple[int, int], tuple[float, Cause]]) -> tuple[Refusal, ...]:
     """The heaviest refused bridge between each two people that stayed apart."""
     kept: dict[tuple[int, int], Refusal] = {}
     for (left, right), (weight, cause) in refused.items():
@@ -102,160 +149,3 @@ def _open_questions(
         if a != b:
             kept.setdefault((a, b), Refusal(left, right, weight, cause))
     return tuple(kept.values())
-
-
-class _Groups:
-    """Union-find whose roots carry the evidence of their members and the summed weights to other groups."""
-
-    def __init__(self, edges: Edges, evidence: Evidence, policy: Policy) -> None:
-        self.policy, self.evidence = policy, evidence
-        self.parent = list(range(evidence.rows))
-        self.size = [1] * evidence.rows
-        self.uniques = [_singles(codes.tolist()) for codes in evidence.uniques]
-        self.first, self.birth = evidence.codes(evidence.first_names), evidence.codes(evidence.births)
-        self.firsts, self.births = _singles(self.first), _singles(self.birth)
-        self.lasts = _singles(evidence.codes(evidence.last_names))
-        self.foes: dict[int, set[int]] = {}
-        self.links: list[dict[int, tuple[float, int]] | None] = [None] * evidence.rows
-        weights = np.clip(edges.weight, -policy.ceiling, policy.ceiling)
-        for a, b, w in zip(edges.left.tolist(), edges.right.tolist(), weights.tolist(), strict=True):
-            for one, other in ((a, b), (b, a)):
-                held = self.links[one]
-                if held is None:
-                    held = self.links[one] = {}
-                held[other] = (w, 1)
-
-    def keep_apart(self, rulings: Rulings[int]) -> None:
-        """Note whom staff found to be different people."""
-        for left, right in rulings.apart:
-            for one in left:
-                self.foes.setdefault(one, set()).update(right)
-            for one in right:
-                self.foes.setdefault(one, set()).update(left)
-
-    def bring_together(self, rulings: Rulings[int]) -> None:
-        """Make one whom staff found to be one person, the groups of the oldest rows first; last, so that no such group weighs on the evidence."""
-        for group in rulings.together:
-            kept: list[int] = []
-            for row in sorted(group):
-                if not any(self._join(one, row) for one in kept):
-                    kept.append(row)
-
-    def _join(self, left: int, right: int) -> bool:
-        a, b = self.find(left), self.find(right)
-        if a != b:
-            if b in self.foes.get(a, ()) or self._two_fold(a, b):
-                return False
-            self.merge(a, b)
-        return True
-
-    def _two_fold(self, a: int, b: int) -> bool:
-        return any(len({*(held[a] or ()), *(held[b] or ())}) > 1 for held in self.uniques)
-
-    def find(self, row: int) -> int:
-        parent = self.parent
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    def objection(self, a: int, b: int, left: int, right: int, weight: float) -> Cause | None:
-        """Why two groups, bridged by the edge (left, right), may not become one."""
-        if self._two_fold(a, b):
-            return "unique_identifier"
-        if self.size[a] + self.size[b] > self.policy.max_cluster:
-            return "size"
-        known, spare = self.evidence, weight - self.policy.threshold
-        names = self._clash(self.firsts[a], self.firsts[b], known.names_agree, self.first, left, right)
-        if names and not self._swapped(a, b):
-            spare += names * known.first_weight
-            if spare < 0:
-                return "first_name"
-        dates = self._clash(self.births[a], self.births[b], known.births_agree, self.birth, left, right)
-        if dates and spare + dates * known.birth_weight < 0:
-            return "birth_date"
-        if min(self.size[a], self.size[b]) > 1:
-            total, count = (self.links[a] or {}).get(b, (0.0, 0))
-            pairs = self.size[a] * self.size[b]
-            crowding = (
-                max(0.0, math.log2((self.size[a] + self.size[b]) / self.policy.crowd)) * self.policy.crowd_cohesion
-            )
-            if (total + (pairs - count) * self.policy.unseen) / pairs < self.policy.cohesion + crowding:
-                return "cohesion"
-        # Asked last: a doubt that the evidence raises stays a doubt, and an opt-out still reaches across it.
-        return "judgement" if b in self.foes.get(a, ()) else None
-
-    def _clash(
-        self,
-        a: _Tally | None,
-        b: _Tally | None,
-        agree: Callable[[int, int], bool],
-        codes: list[int],
-        left: int,
-        right: int,
-    ) -> int:
-        """How often two groups contradict each other beyond what the bridge itself shows (its weight counted that already)."""
-        if not a or not b:
-            return 0
-        against = sum(n * m for x, n in a.items() for y, m in b.items() if not agree(x, y))
-        if against <= self.policy.clash_share * sum(a.values()) * sum(b.values()):
-            return 0
-        x, y = codes[left], codes[right]
-        shown = x >= 0 and y >= 0 and not agree(x, y)
-        return min(max(a.values()), max(b.values()), self.policy.most_clashes) - shown
-
-    def _swapped(self, a: int, b: int) -> bool:
-        """First and last names in each other's place are no clash."""
-        one, other = self._meet(self.firsts[a], self.lasts[b]), self._meet(self.firsts[b], self.lasts[a])
-        return (one and (other or not self.lasts[a])) or (other and not self.lasts[b])
-
-    def _meet(self, firsts: _Tally | None, lasts: _Tally | None) -> bool:
-        return bool(firsts and lasts) and any(
-            self.evidence.first_is_last(x, y) for x in firsts or () for y in lasts or ()
-        )
-
-    def merge(self, a: int, b: int) -> None:
-        """The larger group keeps its root, ties the smaller row."""
-        if (self.size[a], -a) < (self.size[b], -b):
-            a, b = b, a
-        self.parent[b] = a
-        self.size[a] += self.size[b]
-        for held in (*self.uniques, self.firsts, self.lasts, self.births):
-            other = held[b]
-            if other:
-                mine = held[a]
-                if mine is None:
-                    held[a] = other
-                else:
-                    for code, count in other.items():
-                        mine[code] = mine.get(code, 0) + count
-                held[b] = None
-        mine_links, other_links = self.links[a] or {}, self.links[b] or {}
-        mine_links.pop(b, None)
-        for neighbour, (total, count) in other_links.items():
-            if neighbour == a:
-                continue
-            before = mine_links.get(neighbour, (0.0, 0))
-            joined = (before[0] + total, before[1] + count)
-            mine_links[neighbour] = joined
-            theirs = self.links[neighbour]
-            assert theirs is not None
-            theirs.pop(b, None)
-            theirs[a] = joined
-        self.links[a], self.links[b] = mine_links, None
-        for foe in (others := self.foes.pop(b, set())):
-            self.foes[foe].discard(b)
-            self.foes[foe].add(a)
-        if others:
-            self.foes.setdefault(a, set()).update(others)
-
-    def labels(self) -> NDArray[np.int64]:
-        """Smallest row of the group, for every row."""
-        roots = np.array([self.find(r) for r in range(len(self.parent))], dtype=np.int64)
-        smallest = np.full(len(roots), len(roots), dtype=np.int64)
-        np.minimum.at(smallest, roots, np.arange(len(roots)))
-        return smallest[roots]
-
-
-def _singles(codes: list[int]) -> list[_Tally | None]:
-    return [{c: 1} if c >= 0 else None for c in codes]

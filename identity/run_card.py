@@ -102,7 +102,7 @@ def card(prepared: "Prepared", told: "Parameters", edges: "Edges", clusters: "Cl
         records=len(clusters.person),
         people=len(clusters.sizes),
         largest=int(clusters.sizes.max(initial=0)),
-        pairs=len(prepared.pairs),
+        pairs=int(told.model.trained["pairs"]),
         keys={name: dict(counts) for name, counts in prepared.keys.items()},
         prior=float(settings["probability_two_random_records_match"]),
         fields=[_field(one, told) for one in settings["comparisons"]],

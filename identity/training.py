@@ -107,28 +107,39 @@ def train(table: pa.Table, kinds: Kinds, seed: int = 0) -> LinkageModel:
     return train_cleaned(cleaned, block(cleaned).pairs, seed)
 
 
-def train_cleaned(cleaned: Cleaned, pairs: Pairs, seed: int = 0, *, sources: Codes | None = None) -> LinkageModel:
-    """Train on cleaned fields and the pairs that blocking found among them."""
+def train_cleaned(
+    cleaned: Cleaned,
+    pairs: Pairs,
+    seed: int = 0,
+    *,
+    sources: Codes | None = None,
+    stand_for: Floats | None = None,
+) -> LinkageModel:
+    """Train on cleaned fields and the pairs that blocking found among them (or a sample, each of which stands for so many)."""
     made = comparisons(cleaned)
     total = _total_pairs(cleaned.rows, sources)
     rng = np.random.default_rng(seed)
     random = random_pairs(cleaned.rows, rng, sources)
-    sample = pairs if len(pairs) <= TRAINING_PAIRS else np.sort(rng.choice(pairs, TRAINING_PAIRS, replace=False))
+    every = float(len(pairs)) if stand_for is None else float(stand_for.sum())
+    drawn = np.arange(len(pairs))
+    if len(pairs) > TRAINING_PAIRS:
+        drawn = np.sort(rng.choice(drawn, TRAINING_PAIRS, replace=False))
+    counts = None if stand_for is None else stand_for[drawn]
     connection = duckdb.connect(":memory:")
     try:
         connection.register("people", linkage_input(cleaned))
         seen = patterns(connection, made, random, cleaned.rows)
-        found = patterns(connection, made, sample, cleaned.rows)
+        found = patterns(connection, made, pairs[drawn], cleaned.rows, counts)
     finally:
         connection.close()
-    found = Patterns(found.levels, found.counts * (len(pairs) / max(1, len(sample))))
+    found = Patterns(found.levels, found.counts * (every / max(1.0, float(found.counts.sum()))))
     fit = maximise(made, seen, found, total)
     return LinkageModel(
         settings=settings(made, fit.person, fit.strangers, fit.share, cleaned.rows),
         kin=settings(made, fit.kin, fit.strangers, fit.kin_share, cleaned.rows),
         trained={
             "rows": cleaned.rows,
-            "pairs": len(pairs),
+            "pairs": round(every),
             "rounds": fit.rounds,
             "seed": seed,
             "expected_matches": round(fit.share * total, 3),
@@ -158,11 +169,20 @@ def random_pairs(rows: int, rng: np.random.Generator, sources: Codes | None) -> 
     return np.unique(left[keep].astype(np.int64) * rows + right[keep])
 
 
-def patterns(connection: duckdb.DuckDBPyConnection, made: tuple[Comparison, ...], pairs: Pairs, rows: int) -> Patterns:
-    """Count the agreement patterns of pairs, levels evaluated by the same SQL that Splink gets."""
+def patterns(
+    connection: duckdb.DuckDBPyConnection,
+    made: tuple[Comparison, ...],
+    pairs: Pairs,
+    rows: int,
+    stand_for: Floats | None = None,
+) -> Patterns:
+    """Count the agreement patterns of pairs (each for as many as it stands for), levels evaluated by the same SQL that Splink gets."""
     if not len(pairs):
         return Patterns(np.empty((0, len(made)), np.int8), np.empty(0))
-    connection.register("pairs", pa.table({"a": pairs // rows, "b": pairs % rows}))
+    connection.register(
+        "pairs",
+        pa.table({"a": pairs // rows, "b": pairs % rows, "n": np.ones(len(pairs)) if stand_for is None else stand_for}),
+    )
     names = [d[0] for d in connection.execute("select * from people limit 0").description or []]
     columns = ", ".join(f"{side}.{n} as {n}_{side}" for side in "lr" for n in names)
     cases = []
@@ -171,7 +191,7 @@ def patterns(connection: duckdb.DuckDBPyConnection, made: tuple[Comparison, ...]
         cases.append(f"case when {comparison.absent} then -1{whens} else {len(comparison.levels) - 1} end")
     chosen = ", ".join(f"({case})::tinyint as c{i}" for i, case in enumerate(cases))
     counted = connection.sql(
-        f"select {chosen}, count(*) as n from (select {columns} from pairs p join people l on l.row = p.a join people r on r.row = p.b) group by all order by all"
+        f"select {chosen}, sum(n) as n from (select p.n, {columns} from pairs p join people l on l.row = p.a join people r on r.row = p.b) group by all order by all"
     ).to_arrow_table()
     levels = np.column_stack([counted.column(f"c{i}").to_numpy() for i in range(len(made))])
     return Patterns(levels.astype(np.int8), counted.column("n").to_numpy().astype(float))

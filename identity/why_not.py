@@ -33,7 +33,10 @@ class Cause(StrEnum):
     SINCE_THE_RUN = "since_the_run", "One of them came after the last run read its table; the next run compares it."
     JUDGEMENT = "judgement", "Staff decided that they are not one person."
     NO_SHARED_KEY = "no_shared_key", "They share no key by which pairs are found, so they were never compared."
-    BLOCK_TOO_LARGE = "block_too_large", "They share only keys that so many records bear that these are not paired."
+    BLOCK_LEFT_OUT = (
+        "block_left_out",
+        "The keys they share are not paired: too many records bear them, or too few pairs of them match.",
+    )
     BELOW_THRESHOLD = "below_threshold", "They were compared and weigh less than the threshold."
     UNIQUE_IDENTIFIER = (
         "unique_identifier",
@@ -41,6 +44,8 @@ class Cause(StrEnum):
     )
     FIRST_NAME = "first_name", "Their groups have clearly different first names."
     BIRTH_DATE = "birth_date", "Their groups have clearly different birth dates."
+    CONTACT = "contact", "Their groups have the same name and household but different contacts: namesakes."
+    AMBIGUOUS = "ambiguous", "One of them fits two groups equally well."
     COHESION = "cohesion", "One strong pair joins two groups that as wholes agree too little."
     SIZE = "size", "Together they would be larger than the policy allows."
     OTHER = "other", "They weigh enough and no refusal is on record: the next run decides anew."
@@ -106,6 +111,8 @@ _REFUSALS: Mapping[str, Cause] = {
         Cause.UNIQUE_IDENTIFIER,
         Cause.FIRST_NAME,
         Cause.BIRTH_DATE,
+        Cause.CONTACT,
+        Cause.AMBIGUOUS,
         Cause.COHESION,
         Cause.SIZE,
         Cause.JUDGEMENT,
@@ -130,7 +137,7 @@ def judge(pair: Pair) -> Cause:
             return Cause.NO_SHARED_KEY
         # Whatever weighs this much and was compared has an edge.
         if pair.weight is not None and pair.weight >= pair.faintest:
-            return Cause.BLOCK_TOO_LARGE
+            return Cause.BLOCK_LEFT_OUT
     weight = pair.edge if pair.edge is not None else pair.weight
     if weight is None or weight < pair.threshold:
         return Cause.BELOW_THRESHOLD

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from rapidfuzz.distance import JaroWinkler
 
 from identity.cleaning import Coded, coded_from
 from identity.clusters import Policy, guarded
-from identity.facts import Evidence, same_birth_date, same_first_name
+from identity.facts import Evidence, held_in_common, same_birth_date, same_contact, same_first_name
 from identity.linkage import Edges
 
 
@@ -27,9 +28,11 @@ def edges(*triples: tuple[int, int, float]) -> Edges:
     )
 
 
-def evidence(rows: int, *, first=None, last=None, birth=None, uniques=()) -> Evidence:
+def evidence(rows: int, *, first=None, last=None, birth=None, uniques=(), contacts=()) -> Evidence:
     given_fields = {n: coded(v) for n, v in (("first_names", first), ("last_names", last), ("births", birth)) if v}
-    return Evidence(rows, tuple(np.array(u, np.int32) for u in uniques), **given_fields)
+    held = tuple(coded(c) for c in contacts)
+    known = Evidence(rows, tuple(np.array(u, np.int32) for u in uniques), contacts=held, **given_fields)
+    return replace(known, in_common=tuple(held_in_common(known, one) for one in held))
 
 
 def test_plain_edges_join():
@@ -104,6 +107,50 @@ def test_names_and_dates_that_one_person_may_bear():
     assert not same_birth_date("19500101", "19760304")
 
 
+def test_a_namesake_of_the_same_household_stays_apart_until_something_of_her_own_agrees():
+    # Same name, same address, different mail: 3 has a mail of 1's group that nobody else uses.
+    names = {"first": ["pat"] * 4, "last": ["ray"] * 4}
+    listed = edges((0, 1, 4.0), (0, 2, 4.5), (1, 2, 4.0), (1, 3, 9.0), (0, 3, 3.0), (2, 3, 1.0))
+    found = guarded(listed, evidence(4, **names, contacts=[["pr@x.org", None, "pat1990@x.org", "pr@x.org"]]))
+    assert found.person.tolist() == [0, 0, 2, 0]
+    assert {r.cause for r in found.ambiguous} == {"contact"}
+    born = ["19800101", None, "19800101", None]
+    agreed = evidence(4, **names, birth=born, contacts=[["pr@x.org", None, "pat1990@x.org", "pr@x.org"]])
+    assert guarded(listed, agreed).person.tolist() == [0, 0, 0, 0]
+    assert guarded(
+        edges((0, 2, 9.5)), evidence(4, **names, contacts=[["pr@x.org", None, "q@x.org", None]])
+    ).person.tolist() == [0, 1, 0, 3]
+
+
+def test_what_two_clearly_different_people_use_is_nobodys_own():
+    rows = evidence(
+        4, first=["pat"] * 4, birth=["19500101", "19760304", None, None],
+        contacts=[["ray@x.org"] * 3 + [None], ["55501", "55722", "55833", "55501"]],
+    )  # fmt: skip
+    assert rows.in_common[0].tolist() == [True]
+    found = guarded(edges((0, 2, 7.0), (0, 3, 8.0)), rows)
+    assert found.person.tolist() == [0, 1, 2, 0]
+    assert [r.cause for r in found.ambiguous] == ["contact"]
+
+
+def test_pat_smith_may_be_patrick_or_patricia_and_becomes_neither():
+    known = evidence(3, first=["patrick", "patricia", "pat"], birth=["19900112", "19940504", None])
+    found = guarded(edges((0, 1, -3.0), (0, 2, 5.0), (1, 2, 4.8)), known)
+    assert found.person.tolist() == [0, 1, 2]
+    assert [(r.left, r.right, r.cause) for r in found.ambiguous] == [(0, 2, "ambiguous"), (1, 2, "ambiguous")]
+    clearer = guarded(edges((0, 1, -3.0), (0, 2, 7.0), (1, 2, 4.8)), known)
+    assert clearer.person.tolist() == [0, 1, 0]
+
+
+def test_a_declared_edge_does_not_join_another_name_and_another_birth():
+    both = {"first": ["maria", "peter"], "birth": ["19500101", "19760304"]}
+    found = guarded(edges((0, 1, 60.0)), evidence(2, **both))
+    assert found.person.tolist() == [0, 1]
+    assert found.ambiguous[0].cause == "birth_date"
+    for kept, value in both.items():  # one contradiction alone may be a mistake
+        assert guarded(edges((0, 1, 60.0)), evidence(2, **{kept: value})).person.tolist() == [0, 0]
+
+
 NAMES = ["ann", "anne", "beth", "j", "john", "peter", None]
 BIRTHS = ["19500101", "19500110", "19760304", "19760403", "19881224", None]
 
@@ -113,7 +160,7 @@ def worlds(draw):
     rows = draw(st.integers(2, 14))
     pairs = draw(st.lists(st.tuples(st.integers(0, rows - 1), st.integers(0, rows - 1)), max_size=40))
     distinct = sorted({(min(p), max(p)) for p in pairs if p[0] != p[1]})
-    weight = st.sampled_from([-5.0, -1.0, 0.5, 1.0, 1.5, 2.0, 4.0, 7.0, 12.0])
+    weight = st.sampled_from([-5.0, -1.0, 0.5, 1.0, 1.5, 2.0, 4.0, 7.0, 12.0, 60.0])
     listed = [(a, b, draw(weight)) for a, b in distinct]
     column = lambda values: draw(st.lists(st.sampled_from(values), min_size=rows, max_size=rows))  # noqa: E731
     known = evidence(
@@ -122,6 +169,7 @@ def worlds(draw):
         last=column(["ray", "john", None]),
         birth=column(BIRTHS),
         uniques=[column([-1, -1, 1, 2])],
+        contacts=[column(["a@x.org", "ab@x.org", "zed@x.org", None, None]), column(["5551234", "7778888", None, None])],
     )
     policy = Policy(
         max_cluster=draw(st.sampled_from([3, 5, 100])),
@@ -142,22 +190,69 @@ def naive(
     def text(field: Coded, row: int) -> str | None:
         return field.values[field.codes[row]] if len(field.codes) and field.codes[row] >= 0 else None
 
-    def contradictions(field, same, a, b, left, right):
+    def contradictions(field, same, a, b, shown=None):
         xs, ys = ([v for v in (text(field, r) for r in g) if v is not None] for g in (a, b))
         pairs = [(x, y) for x in xs for y in ys]
         if not pairs or sum(not same(x, y) for x, y in pairs) <= policy.clash_share * len(pairs):
             return 0
-        x, y = text(field, left), text(field, right)
-        shown = x is not None and y is not None and not same(x, y)
-        return min(max(xs.count(v) for v in xs), max(ys.count(v) for v in ys), policy.most_clashes) - shown
+        told = False
+        if shown:
+            x, y = (text(field, r) for r in shown)
+            told = x is not None and y is not None and not same(x, y)
+        return min(max(xs.count(v) for v in xs), max(ys.count(v) for v in ys), policy.most_clashes) - told
 
-    def swapped(a, b):
+    def several_use(field, value):
+        holders = [r for r in range(known.rows) if text(field, r) == value]
+        for p, q in itertools.combinations(holders, 2):
+            dates, names = ([text(f, r) for r in (p, q)] for f in (known.births, known.first_names))
+            if all(dates) and not same_birth_date(*dates):
+                return True
+            if all(names) and not same_first_name(*names) and not swapped([p], [q], either=True):
+                return True
+        return False
+
+    def namesakes(a, b):
+        differs = False
+        for field in known.contacts:
+            xs, ys = ([v for v in (text(field, r) for r in g) if v is not None] for g in (a, b))
+            alike = [(x, y) for x in xs for y in ys if same_contact(x, y)]
+            if any(not several_use(field, x) and not several_use(field, y) for x, y in alike):
+                return False
+            differs = differs or bool(xs and ys and not alike)
+        born = [
+            (x, y) for x in (text(known.births, r) for r in a) for y in (text(known.births, r) for r in b) if x and y
+        ]
+        numbered = any(any(u[r] >= 0 for r in a) and any(u[r] >= 0 for r in b) for u in known.uniques)
+        return differs and not numbered and not any(same_birth_date(x, y) for x, y in born)
+
+    def exclude(a, b):
+        return (
+            any(len({int(u[r]) for r in a + b if u[r] >= 0}) > 1 for u in known.uniques)
+            or (not swapped(a, b) and contradictions(known.first_names, same_first_name, a, b) > 0)
+            or contradictions(known.births, same_birth_date, a, b) > 0
+        )
+
+    def torn(a, b, weight):
+        if len(a) > 1 or weight >= policy.certain:
+            return False
+        for other in groups:
+            if other is a or other is b:
+                continue
+            best = max((weight_of.get((min(a[0], r), max(a[0], r)), -99) for r in other), default=-99)
+            near = max(policy.threshold, weight - policy.tie) <= best <= weight + policy.tie
+            if near and exclude(b, other):
+                return True
+        return False
+
+    def swapped(a, b, *, either=False):
         near = lambda x, y: x and y and JaroWinkler.similarity(x, y) >= 0.9  # noqa: E731
         first, last = (
             lambda g, f=f: [t for t in (text(f, r) for r in g) if t] for f in (known.first_names, known.last_names)
         )
         there = any(near(x, y) for x in first(a) for y in last(b))
         back = any(near(x, y) for x in first(b) for y in last(a))
+        if either:
+            return there or back
         return (there or not last(b)) and (back or not last(a)) and (there or back)
 
     def allowed(a, b, left, right, weight):
@@ -168,11 +263,17 @@ def naive(
         ):
             return False
         spare = weight - policy.threshold
-        name = 0 if swapped(a, b) else contradictions(known.first_names, same_first_name, a, b, left, right)
-        date = contradictions(known.births, same_birth_date, a, b, left, right)
+        declared = weight >= policy.certain
+        shown = None if declared else (left, right)
+        name = 0 if swapped(a, b) else contradictions(known.first_names, same_first_name, a, b, shown)
+        date = contradictions(known.births, same_birth_date, a, b, shown)
         if (name and spare + name * known.first_weight < 0) or (
-            date and spare + name * known.first_weight + date * known.birth_weight < 0
+            date and (spare + name * known.first_weight + date * known.birth_weight < 0 or (declared and name))
         ):
+            return False
+        if spare < policy.namesake and namesakes(a, b):
+            return False
+        if torn(a, b, weight) or torn(b, a, weight):
             return False
         if min(len(a), len(b)) > 1:
             across = [weight_of.get((min(x, y), max(x, y))) for x in a for y in b]
@@ -200,7 +301,7 @@ def naive(
     return labels, {(a, b) for a, b in refused if labels[a] != labels[b]}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds())
 def test_equal_to_a_naive_solver(world):
     listed, known, policy = world
@@ -212,7 +313,7 @@ def test_equal_to_a_naive_solver(world):
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(worlds())
 def test_invariants_hold_whatever_the_edges(world):
     listed, known, policy = world

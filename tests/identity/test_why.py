@@ -192,11 +192,11 @@ FINE = Pair(
         ({"run": False}, Cause.NO_RUN),
         ({"in_run": False}, Cause.SINCE_THE_RUN),
         ({"edge": None, "keys": ()}, Cause.NO_SHARED_KEY),
-        ({"edge": None}, Cause.BLOCK_TOO_LARGE),
+        ({"edge": None}, Cause.BLOCK_LEFT_OUT),
         ({"edge": None, "weight": -3.0}, Cause.BELOW_THRESHOLD),
         ({"edge": 0.5}, Cause.BELOW_THRESHOLD),
         ({}, Cause.OTHER),
-        *(({"refused": Refused(RecordId("a"), RecordId("b"), 5.0, one)}, Cause(one)) for one in ("unique_identifier", "first_name", "birth_date", "cohesion", "size", "judgement")),
+        *(({"refused": Refused(RecordId("a"), RecordId("b"), 5.0, one)}, Cause(one)) for one in ("unique_identifier", "first_name", "birth_date", "contact", "ambiguous", "cohesion", "size", "judgement")),
     ],
 )  # fmt: skip
 def test_the_first_stage_that_stood_in_the_way_is_the_cause(change: dict[str, object], cause: Cause) -> None:

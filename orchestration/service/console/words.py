@@ -179,6 +179,8 @@ CAUSES: Final = {
     "unique_identifier": "both hold a number of their own that only one person can have",
     "first_name": "the first names clearly differ",
     "birth_date": "the birth dates clearly differ",
+    "contact": "same name, but everything they are reached by differs: perhaps a namesake of one household",
+    "ambiguous": "it could as well belong to somebody else, who is clearly not the same person",
     "cohesion": "too few links between the two groups",
     "size": "the group would be larger than any household",
     "judgement": "staff found them to be different people",

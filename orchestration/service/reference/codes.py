@@ -25,11 +25,11 @@ async def every(request: Request) -> Response:
     if not strays.person(request):
         return JSONResponse(codes())
     rows = "".join(
-        f'<tr><td><a href="/problems/{escape(code)}"><code>{escape(code)}</code></a></td><td>{one["status"]}</td><td>{escape(one["means"])}</td></tr>'
+        f'<dt><a href="/problems/{escape(code)}"><code>{_breakable(code)}</code></a> <span class="quiet">HTTP {one["status"]}</span></dt>'
+        f"<dd>{escape(one['means'])}</dd>"
         for code, one in codes().items()
     )
-    table = f'<div class="scroll" tabindex="0" role="region" aria-label="Problem codes"><table><thead><tr><th scope="col">Code</th><th scope="col">Status</th><th scope="col">What it means</th></tr></thead><tbody>{rows}</tbody></table></div>'
-    return strays.page(request, "Problem codes", _LEAD, status=200, more=table)
+    return strays.page(request, "Problem codes", _LEAD, status=200, more=f"<dl>{rows}</dl>")
 
 
 @router.get("/problems/{code}")
@@ -50,6 +50,11 @@ async def single(request: Request, code: str) -> Response:
 def codes() -> dict[str, dict[str, Any]]:
     """Status, title, meaning and remedy by code."""
     return dict(read_yaml(files(__package__).joinpath("problems.yaml").read_text(encoding="utf-8")))
+
+
+def _breakable(code: str) -> str:
+    """A code that a narrow column breaks between its words."""
+    return escape(code).replace("_", "_<wbr>").replace(".", ".<wbr>")
 
 
 def _marked(text: str) -> str:
