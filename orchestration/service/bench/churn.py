@@ -4,7 +4,6 @@ Enters: a file of records and one of further ones, or the program that makes the
 store uses (`identity.graph.assign`).  Every linkage is a process of its own.
 """
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from identity.graph import Assignment, assign
+from kernel.canonical import digest
 from kernel.errors import InvalidInput
 from kernel.ids import PersonId, RecordId
 from orchestration.service.bench.churn_job import Job
@@ -150,11 +150,8 @@ def _members(groups: Groups) -> dict[str, list[RecordId]]:
 
 
 def partition_hash(groups: Groups) -> str:
-    """SHA-256 over (record, smallest record of its group) in the order of records."""
-    whole = hashlib.sha256()
-    for record in sorted(groups):
-        whole.update(f"{record}\0{groups[record]}\n".encode())
-    return whole.hexdigest()
+    """Digest of (record, smallest record of its group) in the order of records."""
+    return digest([[record, groups[record]] for record in sorted(groups)])
 
 
 def bars(reruns: Sequence[Rerun]) -> list[Bar]:

@@ -46,7 +46,7 @@ def churn(
         output.emit_json(report_of(report, report.bars))
     else:
         output.table(
-            f"{report.records} records, {report.people} people, partition {report.partition[:16]}",
+            f"{report.records} records, {report.people} people, partition {report.partition[:23]}",
             ("re-run", "records", "people", "same partition", "ids changed", "redirected", "needless", "unchanged that kept their id", "seconds"),
             [
                 (r.name, r.records, r.people, r.same_partition, r.changed, r.merged_into_others, r.needless, f"{r.kept:.6f}", r.seconds)
