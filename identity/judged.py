@@ -4,7 +4,6 @@ Enters: a connection and the records of a partition. Leaves: the law that binds 
 """
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from itertools import pairwise
 
 from identity import judgement_store
 from identity.judgements import Judgement, Law, Rulings, weigh
@@ -47,6 +46,6 @@ async def exclusive(conn: Conn, records: Collection[RecordId], kinds: Sequence[s
     }
 
 
-def ties(rulings: Rulings[RecordId]) -> list[Edge]:
+def ties(held: Law) -> list[Edge]:
     """Edges that stand for "these are one person", for asking how sure a person is."""
-    return [Edge(a, b, OWNED) for group in rulings.together for a, b in pairwise(group)]
+    return [Edge(a, b, OWNED) for a, b in held.ties if a != b]

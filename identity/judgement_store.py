@@ -90,9 +90,23 @@ async def about(conn: Conn, records: Sequence[RecordId], limit: int = 1_000) -> 
 
 async def how_sure(conn: Conn, version: GraphVersion) -> dict[PersonId, float]:
     """How sure people were before the act that made this graph version; empty when no act of staff did."""
-    cursor = await conn.execute("SELECT sure FROM identity.judgements WHERE version = %s LIMIT 1", (version,))
+    cursor = await conn.execute(
+        "SELECT j.sure FROM identity.judgements j JOIN identity.graph_versions v USING (version)"
+        " WHERE version = %s AND v.facts->>'act' = j.act_id LIMIT 1",
+        (version,),
+    )
     row = await cursor.fetchone()
     return {} if row is None else {PersonId(person): float(sure) for person, sure in row["sure"].items()}
+
+
+async def made_in(conn: Conn, version: GraphVersion) -> set[str]:
+    """The judgements of the act that made this graph version; none when no act of staff did."""
+    cursor = await conn.execute(
+        "SELECT judgement_id FROM identity.judgements j JOIN identity.graph_versions v USING (version)"
+        " WHERE version = %s AND v.facts->>'act' = j.act_id",
+        (version,),
+    )
+    return {r["judgement_id"] async for r in cursor}
 
 
 async def current_of(conn: Conn, records: Iterable[RecordId]) -> dict[RecordId, RecordId]:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from kernel.ids import RecordId
 
+_MOST_TIES: Final = 400  # pairs of one judgement; of more, those of one record say enough
 T = TypeVar("T", bound=Hashable)
 U = TypeVar("U", bound=Hashable)
 
@@ -126,15 +127,17 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """Standing judgements, weighed: what holds, and what is in dispute."""
+    """Standing judgements, weighed: what holds, and what is in dispute. ``ties``: pairs across the sides of what holds together."""
 
     rulings: Rulings[RecordId] = field(default_factory=Rulings)
+    ties: tuple[tuple[RecordId, RecordId], ...] = ()
     disputes: tuple[Dispute, ...] = ()
 
 
 def weigh(standing: Sequence[Judgement], now: Mapping[RecordId, RecordId]) -> Law:
     """What standing judgements (oldest first) mean. ``now``: the record that stands for each today; an erased one has none."""
     together: list[tuple[RecordId, ...]] = []
+    ties: list[tuple[RecordId, RecordId]] = []
     apart: list[tuple[tuple[RecordId, ...], tuple[RecordId, ...]]] = []
     answers: dict[tuple[RecordId, RecordId], dict[str, Judgement]] = defaultdict(dict)
     for one in standing:
@@ -142,6 +145,8 @@ def weigh(standing: Sequence[Judgement], now: Mapping[RecordId, RecordId]) -> La
             answers[one.pair][one.actor] = one
         elif one.verdict is Verdict.POSITIVE:
             together.append((*one.left, *one.right))
+            left = one.left if len(one.left) * len(one.right) <= _MOST_TIES else one.left[:1]
+            ties += [(a, b) for a in left for b in one.right]
         elif one.verdict is Verdict.NEGATIVE:
             apart.append((one.left, one.right))
     disputes = []
@@ -152,6 +157,8 @@ def weigh(standing: Sequence[Judgement], now: Mapping[RecordId, RecordId]) -> La
             disputes.append(Dispute(pair, tuple(definite)))
         elif said == {Verdict.POSITIVE}:
             together.append(pair)
+            ties.append(pair)
         elif said == {Verdict.NEGATIVE}:
             apart.append(((pair[0],), (pair[1],)))
-    return Law(Rulings(tuple(together), tuple(apart)).through(now.get), tuple(disputes))
+    tied = tuple((now[a], now[b]) for a, b in ties if a in now and b in now)
+    return Law(Rulings(tuple(together), tuple(apart)).through(now.get), tied, tuple(disputes))

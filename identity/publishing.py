@@ -53,7 +53,8 @@ async def publish(
     followers = await graph_store.earlier_versions(conn)
     labels = _labels(clusters, records, old)
     links, refused = _evidence(clusters, records, edges, old)
-    rulings = (await judged.law(conn, labels)).rulings
+    law = await judged.law(conn, labels)
+    rulings = law.rulings
     if rulings:  # whatever the run knew of them when it clustered
         claims = await judged.claims(conn, labels, rulings, exclusive)
         labels |= settle(labels, rulings, links, claims)
@@ -67,7 +68,7 @@ async def publish(
     await graph_store.new_version(conn, number, "published", facts, at)
     await move(conn, outcome, number, at)
     await evidence_store.replace_evidence(conn, links, refused, number)
-    unsure = await graph_store.set_sure(conn, surety(outcome.person_of, [*links, *judged.ties(rulings)]))
+    unsure = await graph_store.set_sure(conn, surety(outcome.person_of, [*links, *judged.ties(law)]))
     await graph_store.add_changes(conn, outcome.changes, number, at)
     await audit.append(
         conn, [NewEntry(Tag.GRAPH_PUBLISHED, {"graph": f"graph:{number}"}, facts), *entries(outcome.changes, number)]

@@ -60,7 +60,7 @@ async def questions(conn: Conn, limit: int = 100) -> list[Asked]:
     people = {*await question_store.unsure(conn), *await question_store.holders(conn, sorted(named))}
     groups = await question_store.current(conn, sorted(people))
     edges, _ = await evidence_store.evidence(conn, sorted(groups))
-    known = [(e.a, e.b, e.weight) for e in (*edges, *judged.ties(law.rulings)) if e.a in groups and e.b in groups]
+    known = [(e.a, e.b, e.weight) for e in (*edges, *judged.ties(law)) if e.a in groups and e.b in groups]
     doubts = [one for one in doubts if one.a in groups and one.b in groups]
     answers: dict[tuple[RecordId, RecordId], list[Judgement]] = defaultdict(list)
     for one in standing:

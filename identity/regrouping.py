@@ -15,7 +15,7 @@ from audit.tags import Tag
 from identity import evidence_store, graph_store, judged, judgement_store, publishing, store, undoing_store
 from identity.graph import Assignment, assign, surety
 from identity.hot_index import HotIndex
-from identity.judgements import Act, Judgement, Reason, Rulings, Verdict
+from identity.judgements import Act, Judgement, Law, Reason, Verdict
 from identity.people import Change
 from identity.settings import IdentitySettings
 from kernel.canonical import Json, digest
@@ -127,7 +127,7 @@ class Regrouping:
         *,
         leads: Mapping[PersonId, PersonId | None] | None = None,
         sure: Mapping[PersonId, float] | None = None,
-        unbound: Rulings[RecordId] | None = None,
+        unbound: Law | None = None,
     ) -> Acted:
         """Make it so. ``leads``: where ids lead from now on, where that is not the assignment's to say; ``sure``: figures that are known."""
         act, act_id, at = made[0].act, made[0].act_id, self.clock.now()
@@ -153,7 +153,7 @@ class Regrouping:
             await judgement_store.revoke(conn, revoked, act_id, by.actor, by.reason, at)
         people = tuple(sorted(set(outcome.person_of.values())))
         if changes:
-            held = unbound if unbound is not None else (await judged.law(conn)).rulings
+            held = unbound if unbound is not None else await judged.law(conn)
             now = await self._sure(conn, whose, outcome.person_of, was, held)
             await undoing_store.raise_sure(conn, {**now, **(sure or {})})
             await graph_store.add_changes(conn, changes, number, at)
@@ -169,11 +169,11 @@ class Regrouping:
         whose: Mapping[RecordId, PersonId],
         person_of: Mapping[RecordId, PersonId],
         was: Mapping[PersonId, float],
-        rulings: Rulings[RecordId],
+        law: Law,
     ) -> dict[PersonId, float]:
         """By the edges that are known, and no surer than those whom a mere contact made unsure."""
         edges, _ = await evidence_store.evidence(conn, list(whose))
-        edges += judged.ties(rulings)
+        edges += judged.ties(law)
         then, now = surety(whose, edges), surety(person_of, edges)
         most = {p: sure if sure < then.get(p, 1.0) - 1e-9 else 1.0 for p, sure in was.items()}
         found = {p: now.get(p, 1.0) for p in person_of.values()}

@@ -7,11 +7,11 @@ merge is in that one's block: its side is decided by evidence too, never by the 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from identity.graph import Assignment, assign
 from identity.people import Edge
+from identity.undoing_store import Held
 from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId
 
 ONE_ROW: Final = 1e9  # versions of one row are never parted by evidence
@@ -21,29 +21,20 @@ SHARED: Final = 5.0
 _PAIRED: Final = 30  # carriers of one identifier that are compared each with each
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """From this graph version on, ``person`` held the records of the merge."""
-
-    person: PersonId
-    since: GraphVersion
-
-
 def blocks(
     records: Sequence[RecordId],
-    path: Sequence[Step],
     before: Mapping[RecordId, PersonId],
     first: Mapping[RecordId, tuple[PersonId, GraphVersion]],
+    merged: Sequence[Held],
 ) -> dict[RecordId, PersonId]:
-    """Whose each record was just before the merge, or with whom it came to it later; absent: it came to the merged person."""
-    merged = {step.person: step.since for step in path}
+    """Whose each record was just before the merge, or with whom it came later; absent: it came to somebody who held what was merged."""
     found: dict[RecordId, PersonId] = {}
     for record in records:
         if record in before:
             found[record] = before[record]
             continue
-        came, version = first[record]
-        if came not in merged or version < merged[came]:
+        came, at = first[record]
+        if not any(one.person == came and one.since <= at and (one.until is None or at < one.until) for one in merged):
             found[record] = came
     return found
 

@@ -12,6 +12,15 @@ from kernel.ids import GraphVersion, PersonId, RecordId
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A person held something from a graph version on, up to another one that is not counted; None: still."""
+
+    person: PersonId
+    since: GraphVersion
+    until: GraphVersion | None
+
+
+@dataclass(frozen=True, slots=True)
 class Merged:
     """A line of the change feed: ``person`` was retired into ``into``."""
 
@@ -43,6 +52,20 @@ async def held_before(conn: Conn, records: Sequence[RecordId], version: GraphVer
     return {r["record_id"]: r["person_id"] async for r in cursor}
 
 
+async def had(conn: Conn, people: Sequence[PersonId], version: GraphVersion) -> dict[PersonId, set[RecordId]]:
+    """Every record that these people held in the graph before this version."""
+    found: dict[PersonId, set[RecordId]] = {}
+    cursor = await conn.execute(
+        "SELECT record_id, person_id FROM identity.members WHERE person_id = ANY(%(people)s) AND valid_from < %(version)s"
+        " UNION ALL SELECT record_id, person_id FROM identity.past_members WHERE person_id = ANY(%(people)s)"
+        " AND valid_from < %(version)s AND valid_to >= %(version)s",
+        {"people": list(people), "version": version},
+    )
+    async for r in cursor:
+        found.setdefault(r["person_id"], set()).add(r["record_id"])
+    return found
+
+
 async def first_held(conn: Conn, records: Sequence[RecordId]) -> dict[RecordId, tuple[PersonId, GraphVersion]]:
     """With whom each record came, and in which graph version."""
     cursor = await conn.execute(
@@ -53,6 +76,17 @@ async def first_held(conn: Conn, records: Sequence[RecordId]) -> dict[RecordId, 
         {"records": list(records)},
     )
     return {r["record_id"]: (r["person_id"], r["valid_from"]) async for r in cursor}
+
+
+async def held_since(conn: Conn, records: Sequence[RecordId], version: GraphVersion) -> list[Held]:
+    """Who held any of these records in this graph version and later, and when."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT person_id, valid_from, NULL::bigint AS valid_to FROM identity.members WHERE record_id = ANY(%(records)s)"
+        " UNION SELECT person_id, valid_from, valid_to FROM identity.past_members WHERE record_id = ANY(%(records)s)"
+        " AND valid_to > %(version)s",
+        {"records": list(records), "version": version},
+    )
+    return [Held(r["person_id"], r["valid_from"], r["valid_to"]) async for r in cursor]
 
 
 async def last_held(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, list[RecordId]]:
