@@ -16,7 +16,7 @@ def exported(features: FeatureSet, profile: UnifiedProfile, at: datetime) -> dic
     """What one purpose may see of the person, as of ``at``."""
     found = features.evaluate(profile, at)
     origins = {one.feature: one for one in found.origins}
-    rests: dict[str, list[Json]] = {name: _records(one, profile) for name, one in origins.items()}
+    rests: dict[str, list[Json]] = {name: _records(one) for name, one in origins.items()}
     told: list[Json] = []
     for name, value in zip(features.names, found.row.tolist(), strict=True):
         if math.isnan(value):
@@ -34,8 +34,6 @@ def exported(features: FeatureSet, profile: UnifiedProfile, at: datetime) -> dic
     return {"permitted": profile.permission.granted, "features": told, "segments": segments}
 
 
-def _records(origin: Origin, profile: UnifiedProfile) -> list[Json]:
-    """The record of a trait; of events every record that has one of that name."""
-    if origin.trait in profile.traits:
-        return [origin.record_id]
-    return [*sorted({one.record_id for one in profile.events if one.name == origin.trait})]
+def _records(origin: Origin) -> list[Json]:
+    """Every record that had a part in it."""
+    return [one for one in (origin.record_id, *origin.also) if one is not None]

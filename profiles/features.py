@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from events.log import Event
 from kernel.ids import ActId, RecordId
 from profiles.behaviour import UNKNOWN_CATEGORY, number, of_events, of_moment
-from profiles.declarations import Declared, Feature, load
+from profiles.declarations import ANY, Declared, Feature, load
 from profiles.errors import OutOfTime
 from profiles.profile import UnifiedProfile
 
@@ -33,7 +33,9 @@ _FALSE: Final = frozenset({"false", "no", "n", "0", "f"})
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where one feature came from: ids, names and times, never the value. For events: the newest one, and how many."""
+    """Where one feature came from: ids, names and times, never the value. For events: the newest one, how many, and every other record
+    whose events had a part in it: a count over two records rests on both.
+    """
 
     feature: str
     trait: str
@@ -43,6 +45,7 @@ class Origin:
     record_id: RecordId | None = None
     act: ActId | None = None
     count: int = 1
+    also: tuple[RecordId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +168,16 @@ def _origin(feature: Feature, events: Sequence[Event], profile: UnifiedProfile) 
         newest.record_id,
         profile.permission.act,
         len(events),
+        _others(feature, events, profile, newest.record_id),
     )
+
+
+def _others(
+    feature: Feature, events: Sequence[Event], profile: UnifiedProfile, newest: RecordId
+) -> tuple[RecordId, ...]:
+    """Records beside the newest event's: of the events themselves, and of those that they were measured against."""
+    against = {feature.of, *(kind.event for kind in feature.events)} - {None, feature.event}
+    found = {event.record_id for event in events}
+    for name in against:
+        found |= {one.record_id for one in (profile.events if name == ANY else profile.by_name.get(name or "", ()))}
+    return tuple(sorted(found - {newest}))

@@ -22,7 +22,7 @@ from profiles.features import Origin
 from profiles.interests import Interest
 from profiles.profile import UnifiedProfile
 
-FORM: Final = 4  # raised when older bytes can no longer be read; what has another form is cold
+FORM: Final = 5  # raised when older bytes can no longer be read; what has another form is cold
 _VERSION_BYTES: Final = 6  # fits a JSON number, which holds 53 bits exactly
 
 
@@ -87,7 +87,17 @@ def pack(hot: HotProfile) -> bytes:
             "declined": sorted(hot.declined),
             "interests": [[i.kind, i.code, i.weight.hex(), i.deed] for i in hot.interests],
             "origins": [
-                [o.feature, o.trait, o.source, o.observed_at.isoformat(), o.purpose, o.record_id, o.act, o.count]
+                [
+                    o.feature,
+                    o.trait,
+                    o.source,
+                    o.observed_at.isoformat(),
+                    o.purpose,
+                    o.record_id,
+                    o.act,
+                    o.count,
+                    o.also,
+                ]
                 for o in hot.origins
             ],
         },
@@ -119,8 +129,8 @@ def unpack(words: bytes) -> HotProfile | None:
         sure=float.fromhex(form["sure"]),
         segments=frozenset(form["segments"]),
         origins=tuple(
-            Origin(feature, trait, source, datetime.fromisoformat(seen), purpose, record, act, count)
-            for feature, trait, source, seen, purpose, record, act, count in form["origins"]
+            Origin(feature, trait, source, datetime.fromisoformat(seen), purpose, record, act, count, tuple(also))
+            for feature, trait, source, seen, purpose, record, act, count, also in form["origins"]
         ),
         declined=frozenset(form["declined"]),
         interests=tuple(Interest(kind, code, float.fromhex(w), deed) for kind, code, w, deed in form["interests"]),

@@ -57,7 +57,7 @@ def entry(record: Record, *, key_id: KeyId | None, actor: str) -> NewEntry:
         refs["content"] = made.arm.variant
     if acts := sorted({permit.act for permit in state.permits.values() if permit.act} & _acts_used(record)):
         refs["act"] = acts
-    if records := sorted({one.record_id for one in state.origins if one.record_id}):
+    if records := sorted({name for one in state.origins for name in (one.record_id, *one.also) if name}):
         refs["record"] = records
     facts: Mapping[str, Json] = {
         "decision": record.digest,

@@ -180,7 +180,7 @@ class Gatherer:
             features=tuple(float(one) for one in hot.features),
             origins=tuple(
                 Origin(feature=o.feature, trait=o.trait, source=o.source, observed_at=o.observed_at.isoformat(),
-                       purpose=o.purpose, record_id=o.record_id, act=o.act)
+                       purpose=o.purpose, record_id=o.record_id, act=o.act, also=o.also)
                 for o in hot.origins
             ),
             blocked=next((_BLOCKING[one.reason] for one in permits.values() if one.reason in _BLOCKING), None),

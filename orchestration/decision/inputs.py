@@ -126,6 +126,8 @@ class Origin:
     purpose: str
     record_id: str | None = None
     act: str | None = None
+    also: tuple[str, ...] = ()
+    """Further records that had a part in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +214,8 @@ class Inputs:
             "features": [value.hex() for value in self.features],
             "origins": [
                 {"feature": o.feature, "trait": o.trait, "source": o.source, "observed_at": o.observed_at,
-                 "purpose": o.purpose, "record_id": o.record_id, "act": o.act}
+                 "purpose": o.purpose, "record_id": o.record_id, "act": o.act,
+                 **({"also": list(o.also)} if o.also else {})}
                 for o in self.origins
             ],
             "blocked": self.blocked,
@@ -301,7 +304,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         origins=tuple(
             Origin(feature=o.text("feature"), trait=o.text("trait"), source=o.text("source"),
                    observed_at=o.text("observed_at"), purpose=o.text("purpose"), record_id=o.maybe("record_id"),
-                   act=o.maybe("act"))
+                   act=o.maybe("act"), also=o.names("also"))
             for o in part.each("origins")
         ),
         blocked=part.maybe("blocked"),

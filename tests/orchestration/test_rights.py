@@ -1,11 +1,14 @@
 """Requests of people whose id was merged into another between the asking and the doing; files that nobody noted."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
 from consent.errors import Replanned
 from consent.requests import Rights
 from consent.rights.checks import Method
+from events.log import CollectContext, Source
 from identity.clusters import Clusters
 from identity.linkage import Edges
 
@@ -72,6 +75,36 @@ async def test_an_export_holds_what_was_decided_before_the_merge(shop, rights):
     package = (await rights.run(request.id, actor="staff:a")).package
     assert [one.decision for one in package.decisions] == [made.decision_id]
     assert len(package.holdings["identity"]["records"]) == 2
+
+
+async def test_a_count_over_somebody_elses_events_and_what_was_decided_on_it_is_left_out(shop, rights):
+    """A false merge: Ada ordered last, Bea before her; what counts both is told of neither (consent.D6)."""
+    young = max(await shop.person("ada"), await shop.person("bea"))
+    async with shop.kernel.db.transaction() as conn:
+        await shop.events.register_source(conn, Source("web", "marketing.personalize", "consent"))
+    for name in ("bea", "ada"):
+        shop.clock.advance(timedelta(days=1))
+        at = shop.clock.now().isoformat()
+        call = {
+            "type": "track",
+            "userId": name,
+            "event": "Order Completed",
+            "messageId": name,
+            "timestamp": at,
+            "properties": {},
+        }
+        (answer,) = await shop.events.collect([call], CollectContext("web"))
+        assert answer.status == "accepted", answer
+    await merged(shop)
+    person = (await shop.rows("SELECT DISTINCT person_id FROM identity.members"))[0]["person_id"]
+    made = await shop.decide(person)
+    request = await rights.open("access", "email:ada@example.org", actor="person", check=Method.LOGIN)
+    package = (await rights.run(request.id, actor="staff:a")).package
+    assert made.decision_id not in {one.decision for one in package.decisions}
+    derived = package.holdings["profiles"]["derived"]
+    told = {one["feature"] for part in derived.values() for one in part["features"]}
+    assert told.isdisjoint({"orders", "days_since_order"})
+    assert young not in package.model_dump_json()
 
 
 async def test_a_training_set_of_nobody_stops_no_erasure(shop, rights):

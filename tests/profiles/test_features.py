@@ -127,6 +127,22 @@ def test_what_each_kind_takes():
     assert next(o for o in found.origins if o.feature == "age").record_id == "rec_1"
 
 
+def test_what_is_made_of_events_names_every_record_that_had_a_part():
+    """A false merge: the older order, and what it is measured against, are somebody else's (consent.D6)."""
+    theirs = [
+        dataclasses.replace(one, record_id="rec_2")
+        for one in (event("Order Completed", 5, revenue=3), event("Product Viewed", 4))
+    ]
+    found = evaluate(raw([record(1, {"age": 3})], [event("Order Completed", 1, n=1, revenue=5), *theirs]))
+    rests = {one.feature: {one.record_id, *one.also} for one in found.origins}
+    for name in ("orders_30d", "spend", "mean_order", "days_since_order", "recency", "rate", "likes", "faded"):
+        if name in rests:
+            assert rests[name] == {"rec_1", "rec_2"}, name
+    assert {"orders_30d", "spend", "rate"} <= rests.keys()
+    assert rests["age"] == {"rec_1"}
+    assert rests["views"] == {"rec_2"}
+
+
 @pytest.mark.parametrize(
     ("trait", "value", "feature", "number", "why"),
     [

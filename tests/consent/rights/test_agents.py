@@ -118,6 +118,18 @@ async def test_somebody_whom_nobody_is_gets_a_request_that_is_kept_and_denied(ho
     assert sorted(tags) == ["request.opened", "request.refused"]
 
 
+async def test_what_she_asked_herself_is_not_the_agents_to_take_back(house: House, token: str, client) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    hers = await house.rights.open("opt_out", person, actor="person", regime="us-ca")
+    mine = {"Authorization": f"Bearer {token}"}
+    asked = (await client.post("/v1/data-rights-request", content=signed(said(house)), headers=mine)).json()
+    assert asked["request_id"] == hers.id
+    path = f"/v1/data-rights-request/{hers.id}"
+    assert (await client.get(path, headers=mine)).json()["status"] == "open"
+    assert (await client.request("DELETE", path, headers=mine, content=signed({}))).status_code == 403
+    assert (await house.rights.show(hers.id)).state is State.OPEN
+
+
 async def test_an_asking_is_known_after_the_erasure_that_it_was(house: House, token: str, client) -> None:
     await house.person("ada@example.org")
     mine = {"Authorization": f"Bearer {token}"}

@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from consent import retention_store
 from consent.errors import HeldBack, Replanned, RequestState
 from consent.holds import Ground
 from consent.ledger import Ledger
@@ -54,16 +55,38 @@ async def test_one_whose_approval_fell_since_it_was_read_is_not_done(house: Hous
     assert house.rights.ledger.lines() == []
 
 
-async def test_a_hold_and_an_erasure_at_once_never_both_come_through(house: House) -> None:
-    for number in range(4):
-        person, _, _ = await house.person(f"ada{number}@example.org", str(number))
-        request = await approved(house, person)
-        ran, held = await asyncio.gather(
-            house.rights.run(request, actor="staff:a"),
-            house.rights.holds.place(person, Ground.LEGAL_CLAIM, actor="staff:c"),
-            return_exceptions=True,
+async def test_an_erasure_waits_for_a_hold_that_is_being_placed(house: House, monkeypatch) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    request = await approved(house, person)
+    insert, begun, go = retention_store.insert_hold, asyncio.Event(), asyncio.Event()
+
+    async def slowly(conn, hold):
+        begun.set()
+        await go.wait()
+        await insert(conn, hold)
+
+    monkeypatch.setattr(retention_store, "insert_hold", slowly)
+    placing = asyncio.create_task(house.rights.holds.place(person, Ground.LEGAL_CLAIM, actor="staff:c"))
+    await begun.wait()
+    running = asyncio.create_task(house.rights.run(request, actor="staff:a"))
+    for _ in range(200):
+        if running.done() or await waits_for_a_lock(house):
+            break
+        await asyncio.sleep(0.01)
+    go.set()
+    await placing
+    with pytest.raises(HeldBack):
+        await running
+    assert house.rights.ledger.lines() == []
+
+
+async def waits_for_a_lock(house: House) -> bool:
+    async with house.kernel.db.reading() as conn:
+        got = await conn.execute(
+            "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE l.locktype = 'advisory' AND NOT l.granted"
+            " AND d.datname = current_database()"
         )
-        assert isinstance(ran, CandorError) != isinstance(held, CandorError), (ran, held)
+        return await got.fetchone() is not None
 
 
 async def test_two_erasures_at_once_each_leave_their_line(house: House, tmp_path) -> None:
