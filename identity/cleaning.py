@@ -195,7 +195,7 @@ def clean(table: pa.Table, kinds: Kinds, like: Reading | None = None) -> Cleaned
     for column in kinds.columns:
         if column.kind in _CHANGE:
             base = _BASE.get(column.kind, column.kind)
-            free = next(n for n in (base, *(f"{base}_{i}" for i in range(2, 1000))) if n not in fields)
+            free = next(n for i in range(1, 1000) if (n := base if i == 1 else f"{base}_{i}") not in fields)
             coded = encode(table.column(column.name)).mapped(_CHANGE[column.kind])
             fields[free] = Field(free, column.kind, coded, column.unique, column.shared)
     reading = _add_full_names(table, kinds, fields, like)

@@ -157,6 +157,11 @@ def same_contact(a: str, b: str) -> bool:
     return x == y or DamerauLevenshtein.distance(x, y, score_cutoff=1) <= 1
 
 
+def contact_fields(cleaned: Cleaned, model: LinkageModel) -> list[str]:
+    """Fields whose values are a person's own, in the order of `Evidence.contacts`."""
+    return [f.name for f in cleaned.of(*CONTACTS) if not f.shared and model.weight(f.name, "different") <= STEADY]
+
+
 def gather(cleaned: Cleaned, model: LinkageModel, extra_uniques: tuple[Codes, ...] = ()) -> Evidence:
     """Evidence of a cleaned table; `extra_uniques` are codes of which a person may have one only."""
     named = {n: cleaned.fields[n].coded for n in ("first", "last", "birth") if n in cleaned.fields}
@@ -166,9 +171,7 @@ def gather(cleaned: Cleaned, model: LinkageModel, extra_uniques: tuple[Codes, ..
         first_names=named.get("first", _NONE),
         last_names=named.get("last", _NONE),
         births=named.get("birth", _NONE),
-        contacts=tuple(
-            f.coded for f in cleaned.of(*CONTACTS) if not f.shared and model.weight(f.name, "different") <= STEADY
-        ),
+        contacts=tuple(cleaned.fields[name].coded for name in contact_fields(cleaned, model)),
         first_weight=min(0.0, model.weight("first", "different")),
         birth_weight=min(0.0, model.weight("birth", "different")),
     )

@@ -136,6 +136,31 @@ class KeyIndex:
         both = both[np.flatnonzero(np.diff(both, prepend=np.int64(-1)))]
         return both // width, both % width
 
+    def ranked(self, keys: Mapping[str, Words], most: int) -> Rows:
+        """Rows that share a key with the one row of `keys`, those that share most keys first, older rows first among equals; at most so many."""
+        found: list[NDArray[np.int32]] = []
+        for name, hashes in keys.items():
+            if not hashes[0] or name not in self._levels:
+                continue
+            wanted = hashes[0]
+            spans = [
+                (np.searchsorted(x.hashes, wanted), np.searchsorted(x.hashes, wanted, "right"), x.rows)
+                for x in self._levels[name]
+            ]
+            if sum(int(end - begin) for begin, end, _ in spans) < self._limits[name] and not self._is_full(
+                name, wanted
+            ):
+                found += [rows[begin:end] for begin, end, rows in spans if end > begin]
+        if not found:
+            return np.empty(0, np.int64)
+        rows, shared = np.unique(np.concatenate(found), return_counts=True)
+        return rows[np.argsort(-shared, kind="stable")[:most]].astype(np.int64)
+
+    def _is_full(self, name: str, wanted: np.uint64) -> bool:
+        full = self._full[name]
+        place = int(np.searchsorted(full, wanted))
+        return place < len(full) and bool(full[place] == wanted)
+
 
 def _limit(sizes: Rows, budget: int) -> int:
     """The largest size of block such that all blocks up to it stay within the budget of pairs."""

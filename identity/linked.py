@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from identity.batch import Prepared
 from identity.cleaning import Cleaned, Coded, Field, clean
 from identity.clusters import Clusters, Policy, Refusal, guarded
-from identity.facts import gather
+from identity.facts import Evidence, contact_fields, gather
 from identity.keying import KeyIndex, row_keys
 from identity.kinds import Kinds
 from identity.linkage import Edges, Rarities, predict_cleaned
@@ -58,13 +58,14 @@ class Linked:
     ) -> None:
         self.model, self.policy = model, policy or Policy()
         self.person = person
-        self._cleaned = cleaned
+        self.cleaned = cleaned
         self._sorted = {name: field.coded.values for name, field in cleaned.fields.items()}
         self._more: dict[str, dict[str, int]] = {name: {} for name in cleaned.fields}
-        self._counts = {name: field.coded.counts() for name, field in cleaned.fields.items()}
-        self._secret = secrets.token_bytes(32)  # the keys are compared with one another only
-        self._keys = KeyIndex(PAIRS_A_ROW)
-        self._keys.add(row_keys(cleaned, self._secret))
+        self.counts = {name: field.coded.counts() for name, field in cleaned.fields.items()}
+        self.secret = secrets.token_bytes(32)  # the keys are compared with one another only
+        self.keys = KeyIndex(PAIRS_A_ROW)
+        self.keys.add(row_keys(cleaned, self.secret))
+        self._common = self._in_common()
         self._arrange(edges)
 
     @classmethod
@@ -81,7 +82,49 @@ class Linked:
     @property
     def rows(self) -> int:
         """How many rows are linked."""
-        return self._cleaned.rows
+        return self.cleaned.rows
+
+    def _in_common(self) -> dict[str, NDArray[np.bool_]]:
+        found = gather(self.cleaned, self.model).in_common
+        return dict(zip(contact_fields(self.cleaned, self.model), found, strict=True))
+
+    def evidence(self, part: Cleaned, codes: Mapping[str, Rows]) -> Evidence:
+        """What speaks against rows of a part being one person; `codes`: which value of the whole table (-1: of none) each value of a field is.
+
+        Whether a contact is used by people who are clearly not one is known of the whole table, not of the part.
+        """
+        found = gather(part, self.model)
+        shared = []
+        for name, own in zip(contact_fields(part, self.model), found.in_common, strict=True):
+            known = np.append(self._common[name], False)
+            shared.append(own | known[np.where(codes[name] < len(known) - 1, codes[name], -1)])
+        return replace(found, in_common=tuple(shared))
+
+    def code(self, name: str, value: str) -> int:
+        """The code of a value of a field; -1 for one that no row bears, or that is junk."""
+        known = self._sorted[name]
+        at = bisect_left(known, value)
+        if at == len(known) or known[at] != value:
+            at = self._more[name].get(value, -1)
+        return at if at >= 0 and at < len(self.counts[name]) and self.counts[name][at] else -1
+
+    def is_junk(self, name: str, value: str) -> bool:
+        """Whether the value was found to say nothing about who somebody is."""
+        known = self._sorted[name]
+        at = bisect_left(known, value)
+        return at < len(known) and known[at] == value and not self.counts[name][at]
+
+    def among(self, rows: Rows) -> Edges:
+        """Edges between these rows, which ascend and of which every component is whole or has its edges within."""
+        places = self.edges_of.members(np.unique(self._component[rows]))
+        left, right = self._edges.left[places], self._edges.right[places]
+        inside = np.isin(left, rows) & np.isin(right, rows)
+        return Edges(left[inside], right[inside], self._edges.weight[places][inside])
+
+    def together(self, people: Rows) -> Rows:
+        """The rows of these groups, each named by its smallest row; ascending."""
+        near = self._rows_of.members(np.unique(self._component[people]))
+        return np.sort(near[np.isin(self.person[near], people)])
 
     @property
     def edges(self) -> Edges:
@@ -90,7 +133,7 @@ class Linked:
 
     def _arrange(self, edges: Edges) -> None:
         """Components of edges that can join, their rows and their edges side by side."""
-        rows = self._cleaned.rows
+        rows = self.cleaned.rows
         strong = edges.weight >= self.policy.threshold
         graph = coo_array(
             (np.ones(int(strong.sum()), np.int8), (edges.left[strong], edges.right[strong])), shape=(rows, rows)
@@ -100,7 +143,7 @@ class Linked:
         within = self._component[edges.left] == self._component[edges.right]
         self._rows_of = _Grouped.of(self._component, int(count))
         kept = Edges(edges.left[within], edges.right[within], edges.weight[within])
-        self._edges_of = _Grouped.of(self._component[kept.left], int(count))
+        self.edges_of = _Grouped.of(self._component[kept.left], int(count))
         self._edges = kept
         self._between = Edges(edges.left[~within], edges.right[~within], edges.weight[~within])
 
@@ -109,26 +152,27 @@ class Linked:
         for column in kinds.columns:
             if column.name not in table.column_names:
                 table = table.append_column(column.name, pa.nulls(table.num_rows, pa.string()))
-        first, fresh = self.rows, self._coded(clean(table, kinds))
-        new = Cleaned(fresh.rows, fresh.fields)
-        keys = row_keys(_compact(new), self._secret)
-        whole = _joined(self._cleaned, new)
+        first, fresh = self.rows, self._coded(clean(table, kinds, self.cleaned.reading))
+        new = fresh
+        keys = row_keys(_compact(new), self.secret)
+        whole = _joined(self.cleaned, new)
         counts = {name: self._counted(name, field.coded) for name, field in whole.fields.items()}
-        mine, theirs = self._keys.near(keys)
-        self._keys.add(keys, first)
-        among = self._keys.near(keys)
+        mine, theirs = self.keys.near(keys)
+        self.keys.add(keys, first)
+        among = self.keys.near(keys)
         own = (among[1] >= first) & (among[0] + first < among[1])
         left = np.concatenate([theirs, among[0][own] + first])
         right = np.concatenate([mine + first, among[1][own]])
         edges = self._weighed(whole, counts, left, right)
         found = self._clustered(whole, edges, first)
-        self._cleaned, self._counts = whole, counts
+        self.cleaned, self.counts = whole, counts
         return replace(found, pairs=len(left))
 
     def settle(self, increment: Increment) -> None:
         """Make the increment part of what later ones are compared with."""
         self.person = np.append(self.person, np.arange(increment.first, increment.first + increment.added))
         self.person[increment.rows] = increment.person
+        self._common = self._in_common()
         parts = (self._edges, self._between, increment.edges)
         self._arrange(
             Edges(*(np.concatenate([getattr(one, side) for one in parts]) for side in ("left", "right", "weight")))
@@ -137,7 +181,7 @@ class Linked:
     def _coded(self, fresh: Cleaned) -> Cleaned:
         """The new rows in the codes of the table; what was found to be junk there is junk here."""
         fields: dict[str, Field] = {}
-        for name, field in self._cleaned.fields.items():
+        for name, field in self.cleaned.fields.items():
             if name not in fresh.fields:
                 fields[name] = replace(field, coded=Coded(np.full(fresh.rows, -1, np.int32), field.coded.values))
                 continue
@@ -145,7 +189,7 @@ class Linked:
                 fresh.fields[name].coded,
                 self._more[name],
                 self._sorted[name],
-                self._counts[name],
+                self.counts[name],
             )
             places = []
             for value in coded.values:
@@ -159,12 +203,12 @@ class Linked:
             values = field.coded.values
             values += tuple(more)[len(values) - len(known) :]
             fields[name] = replace(field, coded=Coded(codes, values))
-        return Cleaned(fresh.rows, fields)
+        return Cleaned(fresh.rows, fields, self.cleaned.reading)
 
     def _counted(self, name: str, coded: Coded) -> NDArray[np.int64]:
         counts = np.zeros(len(coded.values), np.int64)
-        counts[: len(self._counts[name])] = self._counts[name]
-        new = coded.codes[self._cleaned.rows :]
+        counts[: len(self.counts[name])] = self.counts[name]
+        new = coded.codes[self.cleaned.rows :]
         np.add.at(counts, new[new >= 0], 1)
         return counts
 
@@ -184,15 +228,15 @@ class Linked:
         touched = np.unique(self._component[ends[ends < first]])
         old = np.sort(self._rows_of.members(touched))
         rows = np.concatenate([old, np.arange(first, whole.rows)])
-        places = self._edges_of.members(touched)
+        places = self.edges_of.members(touched)
         near = Edges(self._edges.left[places], self._edges.right[places], self._edges.weight[places])
         both = _both(near, edges)
         inside = np.isin(both.left, rows) & np.isin(both.right, rows)
-        part, _ = _taken(whole, rows)
+        part, kept = _taken(whole, rows)
         a, b = np.searchsorted(rows, both.left[inside]), np.searchsorted(rows, both.right[inside])
         order = np.lexsort((b, a))
         local = Edges(a[order], b[order], both.weight[inside][order])
-        found = guarded(local, gather(part, self.model), self.policy)
+        found = guarded(local, self.evidence(part, kept), self.policy)
         refused = tuple(Refusal(int(rows[r.left]), int(rows[r.right]), r.weight, r.cause) for r in found.ambiguous)
         before = np.append(self.person[old], np.arange(first, whole.rows))
         return Increment(first, whole.rows - first, edges, rows, before, rows[found.person], refused, 0)
@@ -236,7 +280,7 @@ def _taken(cleaned: Cleaned, rows: Rows) -> tuple[Cleaned, dict[str, Rows]]:
         placed[bearing] = dense
         fields[name] = replace(field, coded=Coded(placed, tuple(field.coded.values[i] for i in used.tolist())))
         kept[name] = used.astype(np.int64)
-    return Cleaned(len(rows), fields), kept
+    return Cleaned(len(rows), fields, cleaned.reading), kept
 
 
 def _both(one: Edges, other: Edges) -> Edges:
@@ -261,4 +305,4 @@ def _joined(old: Cleaned, new: Cleaned) -> Cleaned:
         )
         for name, field in old.fields.items()
     }
-    return Cleaned(old.rows + new.rows, fields)
+    return Cleaned(old.rows + new.rows, fields, old.reading)

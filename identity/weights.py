@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import exp2, log1p, log2
 from typing import Any, Final
 
+from identity.comparisons import column_of
 from identity.conditions import Condition, Row, compiled
 from kernel.errors import InvalidInput
 
@@ -99,6 +100,38 @@ class Weights:
             _field(one, other, readings) for one, other in zip(person["comparisons"], kin["comparisons"], strict=True)
         )
 
+        # What each field looks at of a row; lists that go with a text are told by the text.
+        self.columns: tuple[tuple[str, ...], ...] = tuple(
+            tuple(sorted(_looked_at(comparison, readings))) for comparison in person["comparisons"]
+        )
+
+    def of_field(self, place: int, left: Row, right: Row, rarity: Rarity) -> tuple[float, float]:
+        """What one field says for one person and for relatives."""
+        level = _reached(self._fields[place], left, right)
+        if level is None:
+            return 0.0, 0.0
+        adjusted = _adjustment(level, left, right, rarity)
+        return level.person + adjusted[0], level.kin + adjusted[1]
+
+    def bounds(self, left: Row, rarity: Rarity, rarest: float) -> list[tuple[float, float]]:
+        """The least and the most that each field can say for one person, whatever row is compared with this one; (0, 0) where it says nothing.
+
+        A pair is as rare as the commoner of its two values, so never rarer than this row's.
+        """
+        found = []
+        for field in self._fields:
+            value = left.get(column_of(field.name))
+            if value is None:  # every condition of absence begins with that
+                found.append((0.0, 0.0))
+                continue
+            share = (rarity(column_of(field.name), value) if isinstance(value, str) else None) or rarest
+            most = [
+                x.person + (max(0.0, x.rarity[1] * (x.rarity[2] - log2(share))) if x.rarity else 0.0)
+                for x in field.levels
+            ]
+            found.append((min(0.0, *(x.person for x in field.levels)), max(0.0, *most)))
+        return found
+
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the compared fields, in order."""
@@ -130,6 +163,36 @@ class Weights:
                 one += level.person + adjusted[0]
                 other += level.kin + adjusted[1]
         return round((one - _log2_of_one_and(other)) / QUANTUM) * QUANTUM
+
+
+class Against:
+    """One row against many: a field is judged once for each set of values that it looks at, and no field of a pair that cannot get there any more."""
+
+    def __init__(self, weights: Weights, left: Row, rarity: Rarity, rarest: float) -> None:
+        """``rarest``: the share of rows that bears a value of one row; nothing is rarer."""
+        self._weights, self._left, self._rarity = weights, left, rarity
+        bounds = weights.bounds(left, rarity, rarest)
+        # What speaks against most comes first: most candidates are out after a field or two.
+        self._order = sorted(
+            (place for place in range(len(bounds)) if bounds[place] != (0.0, 0.0)), key=lambda i: bounds[i][0]
+        )
+        self._rest = [sum(bounds[place][1] for place in self._order[start:]) for start in range(len(self._order))]
+        self._known: list[dict[tuple[object, ...], tuple[float, float]]] = [{} for _ in bounds]
+
+    def weight(self, right: Row, least: float) -> float | None:
+        """As ``Weights.weight``; None for a pair that stays below ``least``."""
+        one, other = self._weights.priors
+        for place, rest in zip(self._order, self._rest, strict=True):
+            if one + rest < least:
+                return None
+            key = tuple([right.get(column) for column in self._weights.columns[place]])
+            told = self._known[place].get(key)
+            if told is None:
+                told = self._known[place][key] = self._weights.of_field(place, self._left, right, self._rarity)
+            one += told[0]
+            other += told[1]
+        found = round((one - _log2_of_one_and(other)) / QUANTUM) * QUANTUM
+        return found if found >= least else None
 
 
 def _reached(field: _Field, left: Row, right: Row) -> _Level | None:
@@ -193,6 +256,24 @@ def _field(person: Mapping[str, Any], kin: Mapping[str, Any], readings: Mapping[
             code="identity.bad_model",
         )
     return _Field(name, absent, tuple(levels))
+
+
+def _looked_at(comparison: Mapping[str, Any], readings: Mapping[str, Sequence[Any]]) -> set[str]:
+    found: set[str] = set()
+    waiting: list[Any] = [
+        readings[x["sql_condition"]] for x in comparison["comparison_levels"] if x["sql_condition"] != "ELSE"
+    ]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, (list, tuple)) and one:
+            if one[0] in {"l", "r"} and len(one) == 2:
+                found.add(_TOLD_BY.get(str(one[1]), str(one[1])))
+            else:
+                waiting.extend(one[1:])
+    return found | {x["tf_adjustment_column"] for x in comparison["comparison_levels"] if x.get("tf_adjustment_column")}
+
+
+_TOLD_BY: Final = {"x_first_family": "x_first", "x_rest_words": "x_rest"}
 
 
 def _bayes(level: Mapping[str, Any]) -> float:

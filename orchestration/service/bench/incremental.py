@@ -1,11 +1,12 @@
 """`candor bench identity --incremental`: new rows added to a linked table, beside linking everything anew (spec identity I19, I34).
 
-Enters: a file of records and a file of more of them, with truth or without. Leaves: a `Report`: what adding took (linking, clustering, ids and ledger), how many records it left elsewhere than a
+Enters: a file of records and a file of more of them, with truth or without. Leaves: a `Report`: how soon and how rightly a lone new row was told its person (I30), what adding took (linking, clustering, ids and ledger), how many records it left elsewhere than a
 full run, and how many old records got another person though everybody they were with stayed with them.
 """
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +20,20 @@ from numpy.typing import NDArray
 
 from identity import files
 from identity.batch import prepare
+from identity.first_answer import Answer, FirstAnswers
 from identity.graph import Assignment, assign
-from identity.kinds import Overrides, infer
+from identity.kinds import Kinds, Overrides, infer
+from identity.linkage import Edges
 from identity.linked import Increment, Linked
 from identity.score import score
 from kernel.canonical import digest
 from kernel.ids import PersonId, RecordId, new_id
-from orchestration.service.bench.figures import Bar
+from orchestration.service.bench.figures import Bar, Spread, spread
 
 BAR_SECONDS: Final = 2.0  # ten thousand rows on a million
+BAR_ASK_MS: Final = 5.0  # the 99th percentile
+BAR_ASK_RIGHT: Final = 0.95
+ASKED: Final = 2_000  # new rows that ask alone
 BAR_EQUAL: Final = 0.9995
 TRUTH: Final = ("cluster", "household", "tag")  # columns of made people that say who is who: never shown to the linkage
 
@@ -38,12 +44,18 @@ Rows = NDArray[np.int64]
 class Report:
     """``seconds`` is everything that adding takes, ``cpu`` what of it the processors worked; ``settle`` makes it ready for the next batch.
 
-    ``equal`` is the share of records that are with the same others as after a full run; ``needless`` counts old records with a new person though
-    those they were with are still with them.
+    ``equal`` is the share of records that are with the same others as after a full run, ``equal_edges`` as after the guard over all rows and the same edges:
+    what lies between them is what a full run chooses to compare otherwise on one row in a hundred more. ``needless`` counts old records with a new person though
+    those they were with are still with them. ``asked``: one new row alone, before any was added; ``candidates`` is the most that one was compared with;
+    ``asked_right`` the share that was told the right person, or rightly nobody.
     """
 
     rows: int
     added: int
+    asked: Spread
+    asked_cpu: Spread
+    candidates: int
+    asked_right: float | None
     full_seconds: float
     seconds: float
     cpu: float
@@ -55,6 +67,7 @@ class Report:
     needless: int
     changes: int
     equal: float
+    equal_edges: float
     f1: float | None
     full_f1: float | None
     mib: float
@@ -67,6 +80,9 @@ class Report:
             Bar("records as after a full run", BAR_EQUAL, round(self.equal, 6), least=True),
             Bar("old records whose person changed needlessly", 0, self.needless),
         ]
+        if self.asked_right is not None:
+            found.append(Bar("an unseen row, told rightly", BAR_ASK_RIGHT, round(self.asked_right, 4), least=True))
+        found.append(Bar("an unseen row, p99, ms", BAR_ASK_MS, self.asked.p99))
         if self.rows >= 1_000_000:
             found.insert(0, Bar("adding, s", BAR_SECONDS, self.seconds))
         return tuple(found)
@@ -87,7 +103,9 @@ def run(base: Path, more: Path, told: Callable[[str], None] = lambda _: None) ->
     edges = prepared.edges(model)
     linked = Linked.of(prepared, model, edges, prepared.cluster(edges, model))
     first_seconds = time.perf_counter() - begin
-    old = _people(linked.person)
+    old, old_groups = _people(linked.person), linked.person.copy()
+    told("new records ask one by one")
+    answers, asked, asked_cpu = _ask(linked, new, kinds)
     told(f"{new.num_rows} records added")
     begin, cpu = time.perf_counter(), time.process_time()
     increment = linked.add(new, kinds)
@@ -102,14 +120,48 @@ def run(base: Path, more: Path, told: Callable[[str], None] = lambda _: None) ->
     full = again.cluster(again.edges(model), model).person
     mine = np.empty(whole.num_rows, np.int64)
     mine[np.concatenate([prepared.order, np.arange(table.num_rows, whole.num_rows)])] = linked.person
+    kept = linked.edges
+    place = np.concatenate([prepared.order, np.arange(table.num_rows, whole.num_rows)])
+    guard = again.cluster(Edges(place[kept.left], place[kept.right], kept.weight), model).person
     return Report(
-        rows=table.num_rows, added=new.num_rows, full_seconds=round(first_seconds, 2), seconds=round(seconds, 3), cpu=round(cpu, 3),
+        rows=table.num_rows, added=new.num_rows, asked=spread(asked), asked_cpu=spread(asked_cpu),
+        candidates=max((one.candidates for one in answers.values()), default=0),
+        asked_right=None if truth is None else _right(answers, old_groups, truth[prepared.order], truth[table.num_rows :]), full_seconds=round(first_seconds, 2), seconds=round(seconds, 3), cpu=round(cpu, 3),
         settle=round(settle, 3), pairs=increment.pairs, edges=len(increment.edges.weight), touched=len(increment.rows),
         moved=sum(len(change.records) for change in outcome.changes), needless=_needless(increment, outcome, old), changes=changes,
-        equal=1 - _apart(mine, full) / len(full), f1=_f1(mine, truth),
+        equal=1 - _apart(mine, full) / len(full), equal_edges=1 - _apart(mine, guard) / len(full), f1=_f1(mine, truth),
         full_f1=_f1(full, truth),
         mib=round(psutil.Process().memory_info().rss / 2**20), load=round(load, 2),
     )  # fmt: skip
+
+
+def _ask(linked: Linked, new: pa.Table, kinds: Kinds) -> tuple[dict[int, Answer], list[float], list[float]]:
+    """Every new row (a sample of many) asks alone; answers by row, seconds, seconds of the processor."""
+    first = FirstAnswers(linked)
+    wanted = np.random.default_rng(0).permutation(new.num_rows)[:ASKED].tolist()
+    answers, took, cpu = {}, [], []
+    first.ask(new.slice(wanted[0], 1), kinds)
+    for row in wanted:
+        profile = new.slice(row, 1)
+        begin, used = time.perf_counter(), time.thread_time()
+        answers[row] = first.ask(profile, kinds)
+        took.append(time.perf_counter() - begin)
+        cpu.append(time.thread_time() - used)
+    return answers, took, cpu
+
+
+def _right(answers: dict[int, Answer], groups: Rows, old: NDArray[Any], new: NDArray[Any]) -> float:
+    """A group is whom most of its rows are; nobody is right for who was not there."""
+    whom: dict[int, Counter[Any]] = {group: Counter() for group in np.unique(groups).tolist()}
+    for group, who in zip(groups.tolist(), old.tolist(), strict=True):
+        whom[group][who] += 1
+    known = set(old.tolist())
+    right = 0
+    for row, answer in answers.items():
+        who = new[row]
+        told = None if answer.group is None else whom[answer.group].most_common(1)[0][0]
+        right += told == (who if who in known else None)
+    return right / max(1, len(answers))
 
 
 def _people(person: Rows) -> dict[int, PersonId]:
