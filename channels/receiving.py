@@ -36,7 +36,9 @@ from kernel.vault import SubjectKey
 HASTE_SECONDS: Final = 5.0
 """From the attempt to the mailbox and through a person's eyes takes longer; what follows sooner is a scanner."""
 HASTE_CONFIDENCE: Final = 0.85
-EMAIL: Final = "email"
+_SEEN: Final = frozenset(
+    {"email", "push"}
+)  # channels whose messages tell what was done with them: under the purpose `tracking`
 PUSH: Final = "push"
 
 
@@ -163,24 +165,28 @@ class Receiving:
         found: Mapping[DeliveryId, Delivery],
         answers: Sequence[Heard],
     ) -> list[Heard]:
-        """The answers, where opens and clicks of emails are heard of those only who let us see them."""
+        """The answers, where opens and clicks of messages are heard of those only who let us see them."""
         seen = {
             found[one].person
             for (one, said), answer in zip(reports, answers, strict=True)
-            if answer is Heard.TAKEN and said.receipt in ENGAGED and found[one].channel == EMAIL
+            if answer is Heard.TAKEN and said.receipt in ENGAGED and found[one].channel in _SEEN
         }
         if not seen:
             return list(answers)
         live = await self._identity.current(conn, sorted(seen))
         states = await self._consent.states(conn, sorted(set(live.values())))
         now = self._kernel.clock.now()
-        open_to_it = {old for old, person in live.items() if permission(states[person], TRACKING, EMAIL, now).granted}
+
+        def open_to_it(delivery: Delivery) -> bool:
+            person = live.get(delivery.person)
+            return person is not None and permission(states[person], TRACKING, delivery.channel, now).granted
+
         return [
             Heard.NOT_PERMITTED
             if answer is Heard.TAKEN
             and said.receipt in ENGAGED
-            and found[one].channel == EMAIL
-            and found[one].person not in open_to_it
+            and found[one].channel in _SEEN
+            and not open_to_it(found[one])
             else answer
             for (one, said), answer in zip(reports, answers, strict=True)
         ]

@@ -1,7 +1,7 @@
 """From content to the document that a browser's service worker is given, with every link, or a refusal. Pure.
 
 Enters: `Content`, `Envelope`, `MessageLinks`, `Sender`. Leaves: a `Message` whose text is JSON of at most the bytes that one push may carry:
-title, body, url, why_url, preferences_url, decision_id, tag, and where the browser reports what became of it. The body is cut to fit, the
+title, body, url, why_url, preferences_url, decision_id, tag, and, where she lets us see it, where the browser reports what became of it. The body is cut to fit, the
 links never are. Follows spec channels.A21, A38 and DSA 26(1)(a): what is advertising says so.
 """
 
@@ -61,7 +61,7 @@ def render(
 ) -> Message:
     """The message. Raises Unrenderable when a variable or a link is missing, or the links leave no room for words."""
     check(content)
-    if not all((links.why, links.preferences, links.report, links.report_token)):
+    if not all((links.why, links.preferences, *((links.report, links.report_token) if envelope.tracked else ()))):
         raise Unrenderable(
             "no_links",
             "expected a why and a preferences link and a way to report, got an empty one",
@@ -81,8 +81,8 @@ def render(
         "decision_id": envelope.decision_id,
         "tag": topic(envelope.delivery_id),
         "lang": locale,
-        "report": links.report,
-        "token": links.report_token,
+        "report": links.report if envelope.tracked else "",  # the worker tells nobody anything then
+        "token": links.report_token if envelope.tracked else "",
     }
     mark = rendering.advertisement(content, sender, locale)
     said = "\n".join(text for one in content.paragraphs if (text := words_of(one, content.slots)))

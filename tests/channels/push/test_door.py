@@ -9,6 +9,7 @@ import pytest
 
 from audit.access.principal import Scope
 from channels.links import REPORT
+from consent.acts import NewAct, Notice
 from events.log import Source
 from identity.identifiers import Identifier
 from kernel.clock import FrozenClock
@@ -192,6 +193,17 @@ async def sent(house: House, client: httpx.AsyncClient, service: PushService) ->
     return answer.json()["delivery_id"]
 
 
+async def lets_us_see(house: House) -> None:
+    """She agrees that we hear what becomes of messages."""
+    async with house.kernel.db.transaction() as conn:
+        (subject,) = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", VISITOR)])
+        yes = NewAct(
+            subject=subject, purpose="tracking", status="granted", channel="push", basis="consent", jurisdiction="gdpr", mechanism="form",
+            notice=Notice.of("May we see it?", version="t1", language="en"), actor="person", given_at=house.kernel.clock.now(),
+        )  # fmt: skip
+        await house.consent.record(conn, [yes])
+
+
 async def report(client: httpx.AsyncClient, token: str, word: str) -> int:
     answer = await client.post("/webhooks/push", content=f"{token}\n{word}", headers={"Content-Type": "text/plain"})
     return answer.status_code
@@ -207,6 +219,7 @@ async def test_reports_fold_into_the_delivery_and_become_events_once(
     house: House, client: httpx.AsyncClient, service: PushService, clock: FrozenClock
 ) -> None:
     id_ = await sent(house, client, service)
+    await lets_us_see(house)
     token = house.kernel.tokens.issue(REPORT, id_, timedelta(days=1))
     clock.advance(timedelta(seconds=1))
     for word in ("shown", "clicked", "clicked", "shown", "dismissed"):
@@ -225,6 +238,7 @@ async def test_a_click_after_the_no_is_nobodys_business(
     house: House, client: httpx.AsyncClient, service: PushService
 ) -> None:
     id_ = await sent(house, client, service)
+    await lets_us_see(house)
     async with house.kernel.db.transaction() as conn:
         (subject,) = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", VISITOR)])
         await house.consent.withdraw(conn, subject, "marketing.push", "push", mechanism="form", actor="person")
@@ -232,6 +246,18 @@ async def test_a_click_after_the_no_is_nobodys_business(
     assert await report(client, token, "clicked") == 204
     assert (await house.channels.show(id_)).state == "delivered"
     assert sorted(await names(house)) == ["Push Delivered", "Push Sent"]
+
+
+async def test_without_her_yes_nothing_is_heard_of_what_became_of_it(
+    house: House, client: httpx.AsyncClient, service: PushService
+) -> None:
+    """As with a pixel in an email: a purpose of its own, which marketing by push does not bring along."""
+    id_ = await sent(house, client, service)
+    token = house.kernel.tokens.issue(REPORT, id_, timedelta(days=1))
+    for word in ("shown", "clicked", "dismissed"):
+        assert await report(client, token, word) == 204  # the door does not tell
+    assert (await house.channels.show(id_)).state == "accepted"
+    assert await names(house) == ["Push Sent"]
 
 
 async def test_a_report_needs_its_own_token_and_a_word(

@@ -27,7 +27,7 @@ LINKS = MessageLinks(
 )  # fmt: skip
 ENVELOPE = Envelope(
     delivery_id=DeliveryId("dlv_1"), decision_id=DecisionId("dec_1"), channel="push", purpose="marketing.push", to="",
-    reserved_at=AT, at=AT, expires_at=AT + timedelta(days=1),
+    reserved_at=AT, at=AT, expires_at=AT + timedelta(days=1), tracked=True,
 )  # fmt: skip
 CONTENT = Content(
     content_id="garden", subject="Hello {{ name }}", heading="Garden", paragraphs=("Come, {{ name }}.", "It is open."),

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_what_was_decided_is_what_the_browser_reads(shop: Shop) -> None:
     receiver, contact, person = await shop.visitor()
+    async with shop.world.kernel.db.transaction() as conn:
+        await shop.world.consent.record(conn, [shop.world.grant(contact, "tracking")])
     id_ = await shop.reserve(person, contact)
     assert (await shop.channels.dispatch()).states == {"accepted": 1}
     (posted,) = shop.service.posted
@@ -36,6 +38,15 @@ async def test_what_was_decided_is_what_the_browser_reads(shop: Shop) -> None:
     found = await shop.channels.show(id_)
     assert (found.connector, found.state) == ("webpush", State.ACCEPTED)
     assert found.provider_id
+
+
+async def test_who_does_not_let_us_see_it_has_no_address_to_report_to(shop: Shop) -> None:
+    receiver, contact, person = await shop.visitor()
+    await shop.reserve(person, contact)
+    await shop.channels.dispatch()
+    said = json.loads(receiver.read(shop.service.posted[0].body))
+    assert (said["report"], said["token"]) == ("", "")
+    assert said["why_url"]
 
 
 async def test_no_endpoint_and_no_key_is_written_down_in_clear(shop: Shop) -> None:
