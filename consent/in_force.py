@@ -17,6 +17,7 @@ from consent.errors import PurposesInvalid, RulesOfThen
 from consent.precedence import Rules
 from consent.rulebook import Rulebook
 from consent.rules_store import InForce
+from consent.settings import ConsentSettings
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
@@ -31,13 +32,16 @@ _PART: Final = 5_000  # people whose versions move in one statement
 class Book:
     """The rules of this process, and those that were in force earlier."""
 
-    def __init__(self, kernel: Kernel, audit: Audit, identity: Identity, mine: Rulebook, touch: Touch) -> None:
+    def __init__(
+        self, kernel: Kernel, audit: Audit, identity: Identity, settings: ConsentSettings, touch: Touch
+    ) -> None:
         self._kernel = kernel
         self._audit = audit
         self._identity = identity
         self._touch = touch
-        self.mine = mine
-        self._earlier: dict[str, Rules] = {mine.digest: mine.rules}
+        self._settings = settings
+        self.mine = rulebook.load(settings)
+        self._earlier: dict[str, Rules] = {self.mine.digest: self.mine.rules}
 
     async def put_in_force(self) -> bool:
         """At every start, once: whether anything changed. Two that start together do it one after the other."""
@@ -89,6 +93,14 @@ class Book:
                 )
             self._earlier[held.digest] = built.rules
         return self._earlier[held.digest]
+
+    def on_file(self) -> Rulebook:
+        """What the files say now: what a restart would put in force.
+
+        Raises:
+            PurposesInvalid, RulesUnsigned: a restart would be refused; the message names the file.
+        """
+        return rulebook.load(self._settings)
 
     async def history(self, conn: Conn) -> list[InForce]:
         """Every time that rules were put in force, oldest first."""

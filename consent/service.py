@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from audit.service import Audit
-from consent import confirming_store, figures, gate, importing, imports, rulebook, store, writing
+from consent import confirming_store, figures, gate, importing, imports, store, writing
 from consent.acts import ActView, ConsentAct, NewAct, Notice, Status, check
 from consent.confirming import Confirmations
 from consent.errors import UnknownSubject
@@ -54,7 +54,7 @@ class Consent:
         self.settings = settings or ConsentSettings()
         self.shredder = Shredder(kernel)
         self.confirmations = Confirmations(kernel, audit, identity, self)
-        self.book = Book(kernel, audit, identity, rulebook.load(self.settings), self.touch)
+        self.book = Book(kernel, audit, identity, self.settings, self.touch)
         self.rules = self.book.mine.rules
         self._states = States(identity, self.book)
         self._told = Told(self.book)

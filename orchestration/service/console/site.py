@@ -10,10 +10,11 @@ from orchestration.service.console import (
     overview,
     people,
     rights,
+    rules,
     staff,
 )
 from orchestration.service.console.pages import router
 
-PAGES = (login, overview, finding, judging, people, decisions, deliveries, log, rights, staff)
+PAGES = (login, overview, finding, judging, people, decisions, deliveries, log, rights, rules, staff)
 
 __all__ = ["PAGES", "router"]

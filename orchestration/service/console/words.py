@@ -15,6 +15,7 @@ READERS: Final = {
     "decisions": (Scope.OFFICER, Scope.AUDITOR, Scope.DECIDE),
     "deliveries": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.SEND),
     "log": (Scope.AUDITOR, Scope.OFFICER),
+    "rules": (Scope.OFFICER, Scope.AUDITOR),
 }
 """Who may see which pages: the doors themselves and the links to them read it here."""
 
@@ -122,6 +123,7 @@ NAV: Final = (
     ("/console/deliveries", "Deliveries", READERS["deliveries"]),
     ("/console/requests", "Requests", READERS["requests"]),
     ("/console/review", "Review", READERS["people"]),
+    ("/console/rules", "Rules", READERS["rules"]),
     ("/console/log", "Log", READERS["log"]),
     ("/console/staff", "Staff", (Scope.OPERATE,)),
 )

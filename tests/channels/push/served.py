@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import httpx
 
 from audit.access.principal import Scope
+from consent.acts import NewAct, Notice
 from events.log import Source
+from identity.identifiers import Identifier
 from kernel.kernel import Kernel
 from orchestration.service.server import serve
 from orchestration.settings import Settings
@@ -74,6 +76,17 @@ class Served:
                 return
             await asyncio.sleep(0.05)
         raise AssertionError(await self.state(delivery_id))
+
+
+async def lets_us_see(house: House, visitor: str) -> None:
+    """She agrees that we hear what becomes of notifications."""
+    async with house.kernel.db.transaction() as conn:
+        (subject,) = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", visitor)])
+        yes = NewAct(
+            subject=subject, purpose="tracking", status="granted", channel="push", basis="consent", jurisdiction="gdpr", mechanism="form",
+            notice=Notice.of("May we see it?", version="t1", language="en"), actor="person", given_at=house.kernel.clock.now(),
+        )  # fmt: skip
+        await house.consent.record(conn, [yes])
 
 
 @asynccontextmanager

@@ -9,7 +9,6 @@ import pytest
 
 from audit.access.principal import Scope
 from channels.links import REPORT
-from consent.acts import NewAct, Notice
 from events.log import Source
 from identity.identifiers import Identifier
 from kernel.clock import FrozenClock
@@ -18,7 +17,7 @@ from orchestration.service.app import create_app
 from orchestration.settings import Settings
 from orchestration.wiring import House, build
 from tests.channels.conftest import NOW
-from tests.channels.push.served import CATALOGUE, NOTICE, SUBJECT
+from tests.channels.push.served import CATALOGUE, NOTICE, SUBJECT, lets_us_see
 from tests.support.push_receiver import Receiver
 from tests.support.push_service import PushService
 from tests.support.sure import SURE
@@ -193,17 +192,6 @@ async def sent(house: House, client: httpx.AsyncClient, service: PushService) ->
     return answer.json()["delivery_id"]
 
 
-async def lets_us_see(house: House) -> None:
-    """She agrees that we hear what becomes of messages."""
-    async with house.kernel.db.transaction() as conn:
-        (subject,) = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", VISITOR)])
-        yes = NewAct(
-            subject=subject, purpose="tracking", status="granted", channel="push", basis="consent", jurisdiction="gdpr", mechanism="form",
-            notice=Notice.of("May we see it?", version="t1", language="en"), actor="person", given_at=house.kernel.clock.now(),
-        )  # fmt: skip
-        await house.consent.record(conn, [yes])
-
-
 async def report(client: httpx.AsyncClient, token: str, word: str) -> int:
     answer = await client.post("/webhooks/push", content=f"{token}\n{word}", headers={"Content-Type": "text/plain"})
     return answer.status_code
@@ -219,7 +207,7 @@ async def test_reports_fold_into_the_delivery_and_become_events_once(
     house: House, client: httpx.AsyncClient, service: PushService, clock: FrozenClock
 ) -> None:
     id_ = await sent(house, client, service)
-    await lets_us_see(house)
+    await lets_us_see(house, VISITOR)
     token = house.kernel.tokens.issue(REPORT, id_, timedelta(days=1))
     clock.advance(timedelta(seconds=1))
     for word in ("shown", "clicked", "clicked", "shown", "dismissed"):
@@ -238,7 +226,7 @@ async def test_a_click_after_the_no_is_nobodys_business(
     house: House, client: httpx.AsyncClient, service: PushService
 ) -> None:
     id_ = await sent(house, client, service)
-    await lets_us_see(house)
+    await lets_us_see(house, VISITOR)
     async with house.kernel.db.transaction() as conn:
         (subject,) = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", VISITOR)])
         await house.consent.withdraw(conn, subject, "marketing.push", "push", mechanism="form", actor="person")

@@ -9,7 +9,7 @@ import pytest
 from kernel.clock import Clock, SystemClock
 from kernel.kernel import Kernel
 from kernel.settings import KernelSettings
-from tests.channels.push.served import free_port, serving
+from tests.channels.push.served import free_port, lets_us_see, serving
 from tests.support.engines import RunEngines
 from tests.support.firefox import Firefox
 from tests.support.needs import FIREFOX, NO_FIREFOX
@@ -62,6 +62,7 @@ async def test_a_push_is_shown_and_reported_and_nothing_leaves_after_the_no(kern
             began = time.perf_counter()
             told = await browser.run(f"return candorPush.subscribe({options})")
             assert told["status"] == "subscribed", told
+            await lets_us_see(served.house, served.visitor)
             asked = time.perf_counter()
             sent = await served.send()
             assert "delivery_id" in sent, sent

@@ -159,6 +159,7 @@ class Story:
             "review": "/console/review", "question": f"/console/review/{self.records[1]}/{self.doubtful}",
             "merge": f"{her}/act?act=merge&other={self.other}",
             "log": "/console/log", "entry": f"/console/log/{self.entry}", "staff": "/console/staff",
+            "rules": "/console/rules",
         }  # fmt: skip
 
 

@@ -64,6 +64,15 @@ SAYS = {
     "log": ("decision.made", "The signed checkpoint", "entries, each in its place"),
     "entry": ("decision.made", "plain@email", "hashes lead from this leaf"),
     "staff": ("ann", "officer", "auditor"),
+    "rules": (
+        "marketing.email",
+        "legitimate interests",
+        "Directive 2002/58/EC Art. 13(1)",
+        "weighed in LIA-2026-02-marketing",
+        "standing directive",
+        "nobody: the settings demand no signature",
+        "The files on disk say the same",
+    ),
 }
 
 
