@@ -9,6 +9,7 @@ from orchestration.service.cli import (
     bench_churn,
     bench_consent,
     bench_erasure,
+    bench_graph,
     bench_identity,
     bench_kill,
     bench_rooms,
@@ -49,6 +50,7 @@ def register(app: Commands) -> None:
     app.add("identity")(bench_identity.identity)
     app.add("resolve")(bench_rooms.resolve)
     app.add("audit")(bench_rooms.audit)
+    app.add("graph")(bench_graph.graph)
     app.add("kill")(bench_kill.kill)
     app.add("erasure")(bench_erasure.erasure)
 
