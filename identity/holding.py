@@ -10,6 +10,7 @@ from datetime import datetime
 
 from identity import evidence_store, graph_store, store
 from identity.index import Index
+from identity.judgements import Judgement
 from identity.people import Change
 from identity.records import SourceRecord
 from kernel.canonical import Json
@@ -27,9 +28,21 @@ class Erased:
     neighbours: frozenset[PersonId]
 
 
-def exported(records: Sequence[SourceRecord]) -> Json:
-    """Records in words a person can read."""
+def exported(records: Sequence[SourceRecord], judgements: Sequence[Judgement] = ()) -> Json:
+    """Records in words a person can read, and what staff decided about whose they are; who of the staff is not hers to know."""
     return {
+        "judgements": [
+            {
+                "id": one.id,
+                "act": one.act.value,
+                "verdict": one.verdict.value,
+                "records": len(one.left) + len(one.right),
+                "reason": one.reason.value,
+                "at": one.at.isoformat(),
+                "taken_back": one.revoked_by is not None,
+            }
+            for one in judgements
+        ],
         "records": [
             {
                 "id": r.id,
@@ -46,7 +59,7 @@ def exported(records: Sequence[SourceRecord]) -> Json:
                 "traits": dict(r.traits),
             }
             for r in records
-        ]
+        ],
     }
 
 

@@ -335,8 +335,9 @@ class Identity:
     # holder of personal data
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
-        """Every record and identifier, opened."""
-        return holding.exported((await self.records(conn, [person])).get(person, []))
+        """Every record and identifier, opened, and what staff decided about them."""
+        held = (await self.records(conn, [person])).get(person, [])
+        return holding.exported(held, await self.judging.about(conn, person))
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Tombstone the person's records and the identifiers that only they carry; drop the edges and index entries.
