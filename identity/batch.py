@@ -21,7 +21,7 @@ from identity.facts import gather
 from identity.judgements import Rulings
 from identity.junk import remove_junk
 from identity.kinds import Kinds
-from identity.linkage import Edges, predict_cleaned
+from identity.linkage import Edges, Scales
 from identity.training import LinkageModel, train_cleaned
 from kernel.errors import InvalidInput
 
@@ -56,17 +56,18 @@ class Prepared:
 
     def edges(self, model: LinkageModel) -> Edges:
         """Pairs that may be one person, by the table's row numbers."""
-        found = predict_cleaned(model, self.cleaned, self._worth(model))
+        with Scales(model, self.cleaned) as scales:
+            found = scales.weigh(self._worth(scales))
         return Edges(self.order[found.left], self.order[found.right], found.weight)
 
-    def _worth(self, model: LinkageModel) -> Pairs:
+    def _worth(self, scales: Scales) -> Pairs:
         """The pairs to weigh: all, or those of the keys that find people whom no better key finds."""
         if not self.parts:
             return self.pairs
         rows = self.cleaned.rows
         some = tried(self.parts, rows, self.sources, np.random.default_rng(0))
         every = distinct(some)
-        weighed = predict_cleaned(model, self.cleaned, every)
+        weighed = scales.weigh(every)
         chance = np.zeros(len(every))
         chance[np.searchsorted(every, weighed.left * rows + weighed.right)] = 1 / (1 + np.exp2(-weighed.weight))
         chosen = choose(self.parts, some, [chance[np.searchsorted(every, p)] for p in some], rows)
@@ -99,7 +100,8 @@ def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, note
     """
     remarks = notes if notes is not None else []
     order = record_order(table, kinds, remarks)
-    cleaned, lost = remove_junk(clean(table.take(pa.array(order)), kinds))
+    told = table.select([c.name for c in kinds.columns if c.kind != "ignore"])
+    cleaned, lost = remove_junk(clean(told.take(pa.array(order)), kinds))
     if not cleaned.fields:
         raise InvalidInput(
             f"columns to compare: expected at least one, got none among {[c.name for c in kinds.columns]}",
@@ -132,16 +134,18 @@ def record_order(table: pa.Table, kinds: Kinds, notes: list[str]) -> NDArray[np.
         raise InvalidInput(
             "records: expected at least one, got none", remedy="Give a table with rows.", code="identity.no_records"
         )
-    columns = {f"c{i}": texts(table.column(c.name)) for i, c in enumerate(kinds.columns)}
-    keys = [(name, "ascending") for name in columns]
+    names = [c.name for c in kinds.columns]
     if kinds.record_id is not None:
-        index = [c.name for c in kinds.columns].index(kinds.record_id)
+        names.insert(0, names.pop(names.index(kinds.record_id)))
         repeated = table.num_rows - pc.count_distinct(table.column(kinds.record_id), mode="all").as_py()
         if repeated:
             notes.append(
                 f"record id {kinds.record_id!r}: {repeated} rows repeat an id; they are linked as records of their own"
             )
-        keys.insert(0, keys.pop(index))
+        else:
+            names = names[:1]
+    columns = {f"c{i}": texts(table.column(name)) for i, name in enumerate(names)}
+    keys = [(name, "ascending") for name in columns]
     return np.asarray(pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy(), dtype=np.int64)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from identity.cleaning import Cleaned, Coded, Codes
@@ -190,13 +192,9 @@ def _unordered(first: Coded, last: Coded) -> tuple[Codes, Codes]:
 
 
 def _dense(codes: NDArray[np.int64]) -> Codes:
-    """Codes renumbered from 0 without gaps, in their order; negative ones become -1."""
-    taking = np.flatnonzero(codes >= 0)
-    order = taking[np.argsort(codes[taking], kind="stable")]
-    dense = np.full(len(codes), -1, np.int32)
-    if len(order):
-        dense[order] = np.cumsum(np.diff(codes[order], prepend=codes[order[0]]) > 0)
-    return dense
+    """Codes renumbered from 0 without gaps, in the order of their first row; negative ones become -1."""
+    found = pc.dictionary_encode(pa.array(codes, mask=codes < 0)).indices
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
 def _combine(parts: list[Codes]) -> Codes:

@@ -12,13 +12,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from identity.blocking import Key, Pairs, across, distinct
+from identity.blocking import BIGGEST_BLOCK, Key, Pairs, across, distinct
 from identity.cleaning import Codes
 
 Floats = NDArray[np.float64]
 FEW = 1_500_000  # pairs: so many are weighed without asking whether it pays
-SAMPLE = 10_000  # pairs of a part, for training
-TRIED = 1_500  # pairs of a part, to see what it finds
+SAMPLE = 5_000  # pairs of a part, for training
+TRIED = 1_000  # pairs of a part, to see what it finds
 DEAREST = 250  # pairs compared for one more match
 _CUTS = (1, 4, 16, 64, 400)  # sizes of blocks between which a key's parts lie
 
@@ -36,8 +36,10 @@ class Part:
     def finds(self, pairs: Pairs, rows: int) -> NDArray[np.bool_]:
         """Which pairs this part has among its own."""
         left, right = self.key.codes[pairs // rows], self.key.codes[pairs % rows]
-        size = np.append(self.key.sizes, 0)[left]
-        return np.asarray((left == right) & (left >= 0) & (size > self.above) & (size <= self.most))
+        found = (left == right) & (left >= 0)
+        size = self.key.sizes[left[found]]
+        found[found] = (size > self.above) & (size <= self.most)
+        return np.asarray(found)
 
 
 def parts(keys: Sequence[Key], rng: np.random.Generator) -> list[Part]:
@@ -76,8 +78,16 @@ def fair_sample(made: Sequence[Part], rows: int, sources: Codes | None) -> tuple
     """The sampled pairs of all parts, and how many pairs of the whole each stands for: a pair that many parts could have drawn stands for fewer."""
     pairs = across(distinct([part.sample for part in made]), sources, rows)
     missed = np.ones(len(pairs))
-    for part in made:
-        missed *= 1 - part.finds(pairs, rows) * (len(part.sample) / part.count)
+    left, right = pairs // rows, pairs % rows
+    for key in {id(part.key): part.key for part in made}.values():
+        drawn = np.zeros(BIGGEST_BLOCK + 1)  # by size of block: the chance that a pair of it was drawn
+        for part in made:
+            if part.key is key:
+                drawn[part.above + 1 : part.most + 1] = len(part.sample) / part.count
+        one = key.codes[left]
+        met = np.flatnonzero((one == key.codes[right]) & (one >= 0))
+        size = key.sizes[one[met]]
+        missed[met] *= 1 - np.where(size <= BIGGEST_BLOCK, drawn[np.minimum(size, BIGGEST_BLOCK)], 0.0)
     return pairs, 1 / (1 - missed)
 
 

@@ -113,18 +113,18 @@ class Cleaned:
 
 
 def coded_from(codes: Codes, changed: Sequence[str | None]) -> Coded:
-    """Renumber after a change of values: distinct results in sorted order, so that row order cannot matter."""
-    distinct = sorted({v for v in changed if v})
-    place = {v: i for i, v in enumerate(distinct)}
-    renumber = np.array([place[v] if v else -1 for v in changed] + [-1], dtype=np.int32)
-    return Coded(renumber[codes], tuple(distinct))
+    """Renumber after a change of values: distinct results in the order of their first value."""
+    place: dict[str, int] = {}
+    renumber = np.array([place.setdefault(v, len(place)) if v else -1 for v in changed] + [-1], dtype=np.int32)
+    return Coded(renumber[codes], tuple(place))
 
 
-def encode(column: pa.ChunkedArray | pa.Array) -> Coded:
-    """Any Arrow column as trimmed text codes."""
+def encode(column: pa.ChunkedArray | pa.Array, change: Callable[[str], str | None] = str) -> Coded:
+    """Any Arrow column as codes of trimmed text, changed."""
     encoded = pc.dictionary_encode(texts(column))
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return coded_from(codes, [None if v.lower() in _EMPTY else repair(v) for v in encoded.dictionary.to_pylist()])
+    values = encoded.dictionary.to_pylist()
+    return coded_from(codes, [None if len(v) < 10 and v.lower() in _EMPTY else change(repair(v)) for v in values])
 
 
 def repair(text: str) -> str:
@@ -196,7 +196,7 @@ def clean(table: pa.Table, kinds: Kinds, like: Reading | None = None) -> Cleaned
         if column.kind in _CHANGE:
             base = _BASE.get(column.kind, column.kind)
             free = next(n for i in range(1, 1000) if (n := base if i == 1 else f"{base}_{i}") not in fields)
-            coded = encode(table.column(column.name)).mapped(_CHANGE[column.kind])
+            coded = encode(table.column(column.name), _CHANGE[column.kind])
             fields[free] = Field(free, column.kind, coded, column.unique, column.shared)
     reading = _add_full_names(table, kinds, fields, like)
     birth, reading = _birth(table, kinds, reading, like)

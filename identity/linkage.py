@@ -5,10 +5,11 @@ to 1e-6 because Splink's last bits differ from run to run.  Clear text stays in 
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Self
 
 import duckdb
 import numpy as np
@@ -24,14 +25,12 @@ from identity.kinds import Kinds
 from identity.training import LinkageModel
 from kernel.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from splink import DuckDBAPI, Linker
-
 Rarities = Mapping[
     str, NDArray[np.float64]
 ]  # field -> share of rows, among those with a value, that bear each of its values
 QUANTUM = 1e-6
-PAIRS_AT_A_TIME = 2_000_000  # keeps a million records within the memory bar
+SAME_LEVEL = 1e-9
+PAIRS_AT_A_TIME = 1_000_000  # keeps a million records within the memory bar
 FAINTEST = -6.0  # log2 odds below which a pair is no edge at all
 
 
@@ -59,49 +58,114 @@ def predict_cleaned(model: LinkageModel, cleaned: Cleaned, pairs: Pairs, raritie
     """Edges among the given pairs of cleaned rows; `rarities` where these rows are a part of the table that values are rare in."""
     if not len(pairs):
         return Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    _refuse_other_fields(model.settings, cleaned)
-    from splink import DuckDBAPI, Linker
+    with Scales(model, cleaned, rarities) as scales:
+        return scales.weigh(pairs)
 
-    connection = duckdb.connect(":memory:", config={"threads": str(min(4, os.cpu_count() or 1)), "temp_directory": ""})
-    found = []
-    try:
-        api = DuckDBAPI(connection)
-        people = api.register(linkage_input(cleaned), dataset_display_name="people")
-        # Splink looks at its settings for a second; those of a part of a table were looked at when the whole of it was linked.
-        person, kin = (
-            Linker(people, dict(s), validate_settings=rarities is None, log_level=None)
-            for s in (model.settings, model.kin)
+
+class Scales:
+    """A model and a table, ready to weigh pairs as often as asked: Splink reads the table once."""
+
+    def __init__(self, model: LinkageModel, cleaned: Cleaned, rarities: Rarities | None = None) -> None:
+        _refuse_other_fields(model.settings, cleaned)
+        from splink import DuckDBAPI, Linker
+
+        threads = str(min(4, os.cpu_count() or 1))
+        self._connection = duckdb.connect(":memory:", config={"threads": threads, "temp_directory": ""})
+        self._rows = cleaned.rows
+        try:
+            self._api = api = DuckDBAPI(self._connection)
+            people = api.register(linkage_input(cleaned), dataset_display_name="people")
+            # Splink looks at settings for a second each time; ours come from `training.settings`.
+            asked, self._prior, self._rivalry = _rivalry(model)
+            self._linker = Linker(people, asked, validate_settings=False, log_level=None)
+            for name, shares in (rarities or _shares(model, cleaned)).items():
+                column = column_of(name)
+                values = pa.array(cleaned.fields[name].coded.values, pa.string())
+                known = api.register(pa.table({column: values, f"tf_{column}": shares}))
+                self._linker.table_management.register_term_frequency_lookup(known, column)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def weigh(self, pairs: Pairs) -> Edges:
+        """The edges among these pairs."""
+        found = [Edges(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+        found += [self._some(pairs[start : start + PAIRS_AT_A_TIME]) for start in range(0, len(pairs), PAIRS_AT_A_TIME)]
+        left, right, weight = (
+            np.concatenate([getattr(e, part) for e in found]) for part in ("left", "right", "weight")
         )
-        for name, shares in (rarities or {}).items():
-            column = column_of(name)
-            known = api.register(
-                pa.table({column: pa.array(cleaned.fields[name].coded.values, pa.string()), f"tf_{column}": shares})
-            )
-            for linker in (person, kin):
-                linker.table_management.register_term_frequency_lookup(known, column)
-        for start in range(0, len(pairs), PAIRS_AT_A_TIME):
-            likely = _weights(api, person, pairs[start : start + PAIRS_AT_A_TIME], cleaned.rows, FAINTEST)
-            rivals = _weights(api, kin, likely.left * cleaned.rows + likely.right, cleaned.rows, None)
-            found.append(Edges(likely.left, likely.right, likely.weight - np.logaddexp2(0.0, rivals.weight)))
-    finally:
-        connection.close()
-    left, right, weight = (np.concatenate([getattr(e, part) for e in found]) for part in ("left", "right", "weight"))
-    return Edges(left, right, np.round(weight / QUANTUM) * QUANTUM).above(FAINTEST)
+        return Edges(left, right, weight)
+
+    def _some(self, pairs: Pairs) -> Edges:
+        """Splink's match weights of these pairs against strangers, less what relatives explain as well."""
+        listed = pa.table(
+            {
+                "match_key": np.zeros(len(pairs), np.int8),
+                "join_key_l": pairs // self._rows,
+                "join_key_r": pairs % self._rows,
+            }
+        )
+        self._linker.table_management.register_blocked_pairs_for_predict(self._api.register(listed))
+        predicted = self._linker.inference.predict(threshold_match_weight=FAINTEST, warning_mode="never")
+        terms = "".join(
+            f" + case {' '.join(f'when abs({column} - {own!r}) < {SAME_LEVEL} then {more!r}' for own, more in levels)} else 0 end"
+            for column, levels in self._rivalry.items()
+        )
+        table = self._connection.sql(
+            f"select row_l, row_r, match_weight, ({self._prior!r}{terms})::double as rival from {predicted.physical_name} order by row_l, row_r"
+        ).to_arrow_table()
+        predicted.drop_table_from_database_and_remove_from_cache()
+        left, right = (table.column(c).to_numpy().astype(np.int64) for c in ("row_l", "row_r"))
+        likely, rival = (table.column(c).to_numpy().astype(float) for c in ("match_weight", "rival"))
+        weight = likely - np.logaddexp2(0.0, likely + rival)
+        return Edges(left, right, np.round(weight / QUANTUM) * QUANTUM).above(FAINTEST)
 
 
-def _weights(api: "DuckDBAPI", linker: "Linker", pairs: Pairs, rows: int, least: float | None) -> Edges:
-    """Splink's match weights of these pairs, in their order."""
-    listed = pa.table(
-        {"match_key": np.zeros(len(pairs), np.int8), "join_key_l": pairs // rows, "join_key_r": pairs % rows}
-    )
-    linker.table_management.register_blocked_pairs_for_predict(api.register(listed))
-    predicted = linker.inference.predict(threshold_match_weight=least, warning_mode="never")
-    table = api.duckdb_con.sql(
-        f"select row_l, row_r, match_weight from {predicted.physical_name} order by row_l, row_r"
-    ).to_arrow_table()
-    predicted.drop_table_from_database_and_remove_from_cache()
-    left, right = (table.column(c).to_numpy().astype(np.int64) for c in ("row_l", "row_r"))
-    return Edges(left, right, table.column("match_weight").to_numpy().astype(float))
+def _rivalry(model: LinkageModel) -> tuple[dict[str, Any], float, dict[str, list[tuple[float, float]]]]:
+    """Settings to ask Splink with, and what turns a weight as one person into a weight as relatives: so much for the priors, and for every comparison by the weight of its level.
+
+    How rare a value is counts alike in both.  Splink gives no level, but every level's weight; levels of equal weight are moved apart by less than a quantum.
+    """
+    comparisons, rivalry = [], {}
+    for mine, theirs in zip(model.settings["comparisons"], model.kin["comparisons"], strict=True):
+        taken, levels, found = [0.0], [], []  # an absent value weighs nothing
+        for level, other in zip(mine["comparison_levels"], theirs["comparison_levels"], strict=True):
+            if "m_probability" not in level:
+                levels.append(level)
+                continue
+            m, own = level["m_probability"], 0.0
+            while any(abs((own := math.log2(m / level["u_probability"])) - one) < 2 * SAME_LEVEL for one in taken):
+                m *= 1 + 2 * SAME_LEVEL
+            taken.append(own)
+            levels.append({**level, "m_probability": m})
+            found.append((own, math.log2(other["m_probability"] / other["u_probability"]) - own))
+        comparisons.append({**mine, "comparison_levels": levels})
+        rivalry[f"mw_{mine['output_column_name']}"] = found
+    prior = _odds(model.kin) - _odds(model.settings)
+    asked = {**model.settings, "comparisons": comparisons, "retain_intermediate_calculation_columns": True}
+    return asked, prior, rivalry
+
+
+def _odds(settings: Mapping[str, Any]) -> float:
+    share = settings["probability_two_random_records_match"]
+    return math.log2(share / (1 - share))
+
+
+def _shares(model: LinkageModel, cleaned: Cleaned) -> Rarities:
+    """How frequent every value is, of the fields whose weight depends on it: what Splink would count, from codes."""
+    rare = {
+        c["output_column_name"]
+        for c in model.settings["comparisons"]
+        if any("tf_adjustment_column" in level for level in c["comparison_levels"])
+    }
+    counted = {name: field.coded.counts() for name, field in cleaned.fields.items() if name in rare}
+    return {name: counts / max(1, counts.sum()) for name, counts in counted.items()}
 
 
 def readings(model: LinkageModel) -> dict[str, Tree]:
