@@ -113,6 +113,10 @@ class Tag(StrEnum):
     LETTER_WRITTEN = "letter.written", "A processor is asked to do as the person asked."
     LETTER_ACKNOWLEDGED = "letter.acknowledged", "A processor says under signature that it is done."
     LETTER_ESCALATED = "letter.escalated", "A processor has been silent for a day; somebody must look."
+    LETTER_TAKEN = (
+        "letter.taken",
+        "A provider that signs nothing took the job to erase somebody; nothing proves what it did.",
+    )
     LETTER_PROVEN = "letter.proven", "A probe found that the processor did what it said."
     AGENT_ADDED = "agent.added", "Somebody may ask on behalf of people."
     AGENT_TOLD = "agent.told", "An agent was told how its request stands, or could not be reached for a week."

@@ -25,6 +25,7 @@ from channels.content import Content
 from channels.deliveries import Delivery, DispatchReport, NewDelivery, No, StepTaken, Withheld
 from channels.dispatching import Dispatcher
 from channels.email import webhook
+from channels.email.forgetting import SendGridErasure
 from channels.email.reports import Post
 from channels.email.syncing import ListSync, Synced
 from channels.email.webhook import SendGridWebhook
@@ -47,6 +48,7 @@ from channels.suppression import Suppressions
 from channels.web.pages import Pages
 from channels.web.standing import Elsewhere, Standing
 from channels.web.stream import Streams
+from consent.rights.providers import Provider
 from consent.service import Consent
 from events.service import Events
 from identity.service import Identity
@@ -370,6 +372,11 @@ class Channels:
         self._advisor.forget(conn, [person])
         pushes = await self.push.subscriptions.erase(conn, person)
         return pushes + await self._holding.erase(conn, person) + await self.pages.erase(conn, person)
+
+    def providers(self) -> Sequence[Provider]:
+        """Whoever carries our messages and has a call to erase people."""
+        carries = any(one.name == SendGridErasure.name for one in self.connectors.values())
+        return [SendGridErasure(self.settings.sendgrid)] if carries else []
 
     async def corrected(self, conn: Conn, person: PersonId, decisions: Sequence[DecisionId]) -> Mapping[str, int]:
         """Dependant: call off messages that wait and carry words that were corrected since."""

@@ -185,6 +185,14 @@ async def counts(conn: Conn, people: Sequence[PersonId]) -> int:
     return int(one["n"]) if one else 0
 
 
+async def carried(conn: Conn, people: Sequence[PersonId], connector: str) -> bool:
+    """Whether a message for these people was handed to this connector."""
+    got = await conn.execute(
+        "SELECT 1 FROM channels.deliveries WHERE person = ANY(%s) AND connector = %s LIMIT 1", (list(people), connector)
+    )
+    return await got.fetchone() is not None
+
+
 async def states(conn: Conn) -> dict[str, int]:
     """Deliveries by state, for reports."""
     got = await conn.execute("SELECT state, count(*) AS n FROM channels.deliveries GROUP BY state")

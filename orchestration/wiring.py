@@ -143,6 +143,8 @@ def build(settings: Settings, kernel: Kernel) -> House:
         rights.register(holder)
     rights.all_registered()
     rights.correcting.dependants.append(channels)
+    for provider in channels.providers():
+        rights.processors.register(provider)
     counted = (consent_impact.Impact(identity), events, channels, explain, learning, decisions, triggers)
     identity.judging.impact.counters.extend(counted)
     retention = Retention(kernel, audit, identity, consent, rights)

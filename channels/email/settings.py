@@ -18,7 +18,9 @@ class SendGridSettings(Section):
 
     api_key: Annotated[
         SecretStr | None,
-        Field(description="API key of the account; it needs the right Mail Send, and Suppressions for the list sync."),
+        Field(
+            description="API key of the account; it needs the right Mail Send, Suppressions for the list sync, and Recipients Data Erasure for erasures."
+        ),
     ] = None
     base_url: Annotated[
         str,

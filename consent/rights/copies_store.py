@@ -73,7 +73,7 @@ async def standing(conn: Conn, today: date) -> Standing:
     )
     requests: Sequence[Any] = await got.fetchall()
     got = await conn.execute(
-        "SELECT state, count(*) AS n, count(escalated_at) AS bad FROM consent.letters WHERE state <> 'proven' GROUP BY state"
+        "SELECT state, count(*) AS n, count(escalated_at) AS bad FROM consent.letters WHERE state NOT IN ('proven', 'taken') GROUP BY state"
     )
     letters: Sequence[Any] = await got.fetchall()
     return Standing(

@@ -38,6 +38,7 @@ class State(StrEnum):
     WAITING = "waiting"
     ACKNOWLEDGED = "acknowledged"
     PROVEN = "proven"
+    TAKEN = "taken"  # a provider without letters took the job; nothing proves what it did
     KEPT = "kept"  # they said that it is done, and hold it still
 
 

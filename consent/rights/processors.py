@@ -26,6 +26,7 @@ from consent.rights import processors_store as rows
 from consent.rights.package import Recipient
 from consent.rights.post import Act, Answered, State
 from consent.rights.processors_store import Letter, Processor
+from consent.rights.providers import Provider, Taken
 from consent.service import Consent
 from identity.service import Identity
 from kernel.canonical import Json
@@ -52,6 +53,7 @@ _BATCH: Final = 8  # at the same time: a stop waits for one timeout at most
 _TABLE, _COLUMN = "consent.letters", "words"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _ACTOR: Final = "system:post"
+NO_LETTERS: Final = bytes(PUBLIC_BYTES)  # in the place of a key: whoever has none of their own signs nothing
 
 
 class Processors:
@@ -63,6 +65,11 @@ class Processors:
         self._identity = identity
         self._consent = consent
         self.pen = Pen.of(kernel.secrets.derive("consent/letters"))
+        self.providers: dict[str, Provider] = {}
+
+    def register(self, provider: Provider) -> None:
+        """From now on it hears of erasures of people whose contacts it got."""
+        self.providers[provider.name] = provider
 
     async def add(
         self, name: str, url: str, probe_url: str, public_key: bytes, *, actor: str, receives: Sequence[str] = (),
@@ -80,7 +87,7 @@ class Processors:
             parts = urlsplit(one)
             if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
                 raise ProcessorInvalid("expected an https address, got another")
-        if len(public_key) != PUBLIC_BYTES:
+        if len(public_key) != PUBLIC_BYTES or public_key == NO_LETTERS:
             raise ProcessorInvalid(f"expected an Ed25519 public key of {PUBLIC_BYTES} bytes, got {len(public_key)}")
         for purpose in purposes:
             self._consent.rules.purposes.expect(purpose)
@@ -124,6 +131,7 @@ class Processors:
         return [
             Recipient(name=one.name, kind="processor", receives=one.receives, for_what=", ".join(one.purposes) or "our service")
             for one in await rows.listed(conn)
+            if one.public_key != NO_LETTERS  # a provider is named with the messages that it carried
         ]  # fmt: skip
 
     async def tell(
@@ -131,8 +139,12 @@ class Processors:
     ) -> int:
         """Write the letters that this request calls for, while there is still something to say; how many."""
         act = ACTS.get(request.right)
-        told = await rows.listed(conn, removed=act is Act.ERASE) if act is not None else []
-        if act is None or not told:
+        if act is None:
+            return 0
+        told = [one for one in await rows.listed(conn, removed=act is Act.ERASE) if one.public_key != NO_LETTERS]
+        if act is Act.ERASE:
+            told += await self._holding(conn, request)
+        if not told:
             return 0
         held = (await self._identity.identifiers(conn, [request.person])).get(request.person, [])
         subjects = [{"kind": one.kind, "value": one.value} for one in held]
@@ -167,6 +179,8 @@ class Processors:
 
     async def _step(self, client: httpx.AsyncClient, letter: Letter, to: Processor) -> Letter:
         body = await self._opened(letter)
+        if body is not None and to.public_key == NO_LETTERS:
+            return await self._provider(letter, body)
         if body is None:  # its key is gone: nobody can say any more whom it was about
             return await self._kept(replace(letter, next_at=None, fault="key_gone"), ())
         now = self._kernel.clock.now()
@@ -184,6 +198,34 @@ class Processors:
             return await self._caught(replace(tried, probed_at=now), now)
         done = replace(tried, state=State.PROVEN, probed_at=now, next_at=None, words=None, key_id=None)
         return await self._kept(done, (Tag.LETTER_PROVEN,), destroy=letter)
+
+    async def _holding(self, conn: Conn, request: Request) -> list[Processor]:
+        """Providers that got something of hers, each noted once as somebody who gets data from us."""
+        names = (await self._identity.former(conn, [request.person]))[request.person]
+        known = {one.name for one in await rows.listed(conn, removed=True)}
+        found = []
+        for one in self.providers.values():
+            if not await one.holds(conn, names):
+                continue
+            made = Processor(one.name, one.url, "", NO_LETTERS, (), (), "", _ACTOR, self._kernel.clock.now())
+            if one.name not in known:
+                await rows.add(conn, made)
+                facts: dict[str, Json] = {"purposes": [], "contract": ""}
+                entry = NewEntry(Tag.PROCESSOR_ADDED, {"processor": one.name}, facts, actor=_ACTOR)
+                await self._audit.append(conn, [entry])
+            found.append(made)
+        return found
+
+    async def _provider(self, letter: Letter, body: Mapping[str, Json]) -> Letter:
+        """By the provider's own call. It takes the job or does not; there is nothing to verify and nothing to probe."""
+        provider, now = self.providers.get(letter.processor), self._kernel.clock.now()
+        subjects = cast("Sequence[Json]", body["subjects"])
+        taken = Taken("not_connected") if provider is None else await provider.erase(subjects)
+        tried = replace(letter, attempts=letter.attempts + 1, fault=taken.fault)
+        if taken.fault is not None:
+            return await self._again(tried, now)
+        done = replace(tried, state=State.TAKEN, acked_at=now, ack=taken.receipt, next_at=None, words=None, key_id=None)
+        return await self._kept(done, (Tag.LETTER_TAKEN,), destroy=letter)
 
     async def _asked(
         self, client: httpx.AsyncClient, url: str, body: Mapping[str, Json], to: Processor, *, probe: bool
@@ -245,4 +287,4 @@ class Processors:
 
 def troubled(letter: Letter) -> bool:
     """Whether somebody must look."""
-    return letter.escalated_at is not None and letter.state != State.PROVEN
+    return letter.escalated_at is not None and letter.state not in {State.PROVEN, State.TAKEN}

@@ -206,7 +206,7 @@ async def partners(desk: AtDesk) -> View:
             {"id": one.id, "name": one.name, "added_at": one.added_at.isoformat()} for one in await rights.agents.listed()
         ],
         "letters": [one for one in letters if one["trouble"]][:100],
-        "on_their_way": sum(1 for one in letters if one["state"] != "proven"),
+        "on_their_way": sum(1 for one in letters if one["state"] not in {"proven", "taken"}),
     }  # fmt: skip
 
 

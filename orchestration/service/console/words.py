@@ -168,6 +168,7 @@ METHODS: Final = {
 }  # fmt: skip
 LETTERS: Final = {
     "waiting": "On its way", "acknowledged": "Acknowledged", "proven": "Proven", "kept": "Acknowledged, but the data is held still",
+    "taken": "The job was taken; nothing proves it",
 }  # fmt: skip
 CHECKS: Final = {"none": "None is asked", "two_point": "Two points must match", "strong": "A strong one is needed"}
 KINDS: Final = {

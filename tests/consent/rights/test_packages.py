@@ -167,6 +167,17 @@ async def test_a_link_opens_with_its_code_until_its_days_are_over(house: House) 
     assert await parcels.tidy() == 1
 
 
+async def test_the_days_of_a_package_hold_whatever_a_link_says(house: House) -> None:
+    person, _, _ = await house.person("ada@example.org")
+    handed = (await know(house, person)).handed
+    assert handed is not None
+    longer = house.kernel.tokens.issue("package", handed.id, timedelta(days=90))
+    assert await house.rights.parcels.stands(longer)
+    house.kernel.clock.advance(timedelta(days=15))
+    assert not await house.rights.parcels.stands(longer)
+    assert (await house.rights.parcels.open(longer, handed.code)).bundle is None
+
+
 async def test_an_erasure_takes_the_package_along_and_one_link_opens_one_package(house: House) -> None:
     ada, _, _ = await house.person("ada@example.org", "1")
     ben, _, _ = await house.person("ben@example.org", "2")
