@@ -30,6 +30,10 @@ class Tag(StrEnum):
     # identity
     RECORD_ADDED = "record.added", "A source record was taken in."
     GRAPH_PUBLISHED = "graph.published", "A new version of the identity graph went live."
+    GRAPH_CHANGED = (
+        "graph.changed",
+        "The identity graph has a new version; facts hold its cause and the digest of its lines.",
+    )
     RUN_PUBLISHED = (
         "run.published",
         "A linkage run passed the gate, or was let through; facts hold figures of its card.",

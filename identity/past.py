@@ -69,6 +69,10 @@ class Past:
             found[person] = PastMembership(tuple(held), tuple(sorted(identifiers[person])), tuple(sorted(loose)))
         return found
 
+    async def owners(self, conn: Conn, records: Sequence[RecordId], at: datetime) -> Mapping[RecordId, PersonId]:
+        """The person of each record then; a record that came later, or is erased, is absent."""
+        return await past_store.holders(conn, records, (await past_store.moment(conn, at))[0])
+
     async def lookup(self, conn: Conn, person_or_contact: str, at: datetime) -> PersonId:
         """The person behind ``per_…`` (no redirect is followed: she was herself then) or ``kind:value``.
 

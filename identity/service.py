@@ -25,6 +25,7 @@ from identity.identifiers import HeldIdentifier, Identifier, parse_contact
 from identity.index import Index
 from identity.indexing import Indexing
 from identity.judging import Judging
+from identity.ledger import Ledger
 from identity.linkage_files import LinkageFiles
 from identity.past import Past
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
@@ -60,7 +61,7 @@ class Identity:
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
     ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
-    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how.
+    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how. ``ledger``: versions of the graph in the log.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -79,8 +80,10 @@ class Identity:
         self.linkage = LinkageFiles(kernel.settings.data_dir)
         self.counts = Counts(self.settings)
         self.past = Past(self.settings, self.known_identifiers)
-        self.aging = Aging(kernel.clock, self.settings, self._hot, self.linkage, self._tell)
-        self.judging = Judging(kernel.clock, audit, self.settings, self._hot, self._tell)
+        self.ledger = Ledger(kernel.db, audit)
+        self._changed = self.ledger.then(self._tell)
+        self.aging = Aging(kernel.clock, self.settings, self._hot, self.linkage, self._changed)
+        self.judging = Judging(kernel.clock, audit, self.settings, self._hot, self._changed)
         self.runs = Runs(kernel, audit, self.settings, self.publish)
         self.reasons = Reasons(kernel, self.settings, self.runs.hashed)
         self.on_people_changed: list[PeopleChanged] = []
@@ -294,7 +297,7 @@ class Identity:
         published = await publishing.publish(
             conn, self._audit, self._kernel.clock, clusters, records, edges, self.settings.exclusive_kinds
         )
-        await self._tell(conn, sorted(published.touched))
+        await self._changed(conn, sorted(published.touched))
         after_commit(conn, self._drop_index)
         if len(records) >= _BULK:
             after_commit(conn, self.analyse)
@@ -349,13 +352,10 @@ class Identity:
         await self.reasons.forget(conn, (await self.records(conn, [person])).get(person, ()))
         erased = await holding.erase(conn, person, self._kernel.clock.now(), self.settings.loose_limit)
         await asyncio.to_thread(self.linkage.without, erased.records)
-        if erased.neighbours:
-            await self._tell(conn, sorted(erased.neighbours))
+        await self._changed(conn, sorted(erased.neighbours))
         if erased.indexes:
             after_commit(conn, partial(self._hot.forget, erased.indexes))
         return erased.rows
-
-    # within
 
     async def _tell(self, conn: Conn, people: Sequence[PersonId]) -> None:
         for told in self.on_people_changed if people else ():

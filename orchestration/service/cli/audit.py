@@ -1,12 +1,17 @@
 """`candor audit …`: verify the log, sign a checkpoint, look at the newest entries."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Commands, Json, in_house
+
+if TYPE_CHECKING:
+    from audit.verification import Report
+    from identity.ledger import Verified
+    from orchestration.wiring import House
 
 
 def register(app: Commands) -> None:
@@ -19,14 +24,24 @@ def register(app: Commands) -> None:
 
 
 def verify(as_json: Json = False) -> None:
-    """Derive the log again and compare it with what was signed."""
-    report = in_house(lambda house: house.audit.verify_log())
+    """Derive the log again and compare it with what was signed; then every version of the identity graph with its entry in the log."""
+
+    async def read(house: "House") -> "tuple[Report, Verified]":
+        return await house.audit.verify_log(), await house.identity.ledger.verify()
+
+    report, graph = in_house(read)
+    ok = report.ok and graph.ok
     if as_json:
-        output.emit_json({"ok": report.ok, **output.plain(report)})
+        output.emit_json(
+            {**output.plain(report), "ok": ok, "graph": {"versions": graph.versions, "findings": graph.findings}}
+        )
     else:
         for line in report.lines:
             output.out.print(line, soft_wrap=True)
-    if not report.ok:
+        output.out.print(f"identity graph: {graph.versions} versions compared with the log", soft_wrap=True)
+        for finding in graph.findings:
+            output.out.print(f"FOUND {finding}", soft_wrap=True)
+    if not ok:
         raise typer.Exit(1)
 
 
