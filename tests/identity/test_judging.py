@@ -217,5 +217,5 @@ async def test_the_database_refuses_to_change_a_judgement_and_the_log_holds_ids_
     async with graph.kernel.db.reading() as conn:
         rows = await (await conn.execute("SELECT tag FROM audit.entries ORDER BY entry_id")).fetchall()
         refs = await (await conn.execute("SELECT ref FROM audit.refs WHERE kind = 'judgement'")).fetchall()
-    assert [r["tag"] for r in rows] == ["person.pinned", "person.merged"]
+    assert [r["tag"] for r in rows] == ["person.pinned", "person.merged", "graph.changed"]
     assert [r["ref"] for r in refs] == [done.act_id]
