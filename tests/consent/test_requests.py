@@ -121,6 +121,9 @@ async def test_the_ledger_holds_no_identifier_and_knows_whom(house: House, holde
     assert house.rights.ledger.among([person, other]) == {person: False}
     house.rights.ledger.write(outcome.request.id, [person], datetime.now(UTC))
     assert len(house.rights.ledger.lines()) == 1
+    house.rights.ledger.write("req_another", [person], datetime.now(UTC))  # type: ignore[arg-type]
+    one, two = house.rights.ledger.lines()
+    assert one.who != two.who  # the same person, another salt: nobody can tell that it is
 
 
 async def test_a_line_cut_short_is_dropped_and_a_damaged_one_stops_us(house: House, tmp_path) -> None:
