@@ -235,22 +235,45 @@ class RowMapper:
 
         return moment
 
+    def _status(self, value: Value | None) -> Callable[[Sequence[Cell]], str]:
+        """A status as the file has it. One that says nothing readable is consent's to judge: there it is a no, never a lost row."""
+        if value is None or value.column is None:
+            return lambda _: "" if value is None else str(value.constant or "")
+        place, meanings = self._place(value.column), value.values
+
+        def said(cells: Sequence[Cell]) -> str:
+            cell = cells[place]
+            word = "" if cell is None else str(cell).lower() if isinstance(cell, bool) else str(cell)
+            return str(meanings[word]) if meanings is not None and word in meanings else _said(word, meanings)
+
+        return said
+
     def _consent(self, given: ConsentMap) -> Callable[[Sequence[Cell]], ConsentRow]:
         gets = {
             name: self._value(getattr(given, name))
             for name in (
-                "purpose", "status", "mechanism", "notice", "channel", "basis", "jurisdiction", "signal", "confirmation",
+                "purpose", "mechanism", "notice", "channel", "basis", "jurisdiction", "signal", "confirmation",
             )
         }  # fmt: skip
+        status = self._status(given.status)
         given_at, expires_at = self._optional_moment(given.given_at), self._optional_moment(given.expires_at)
         confirmed_at = self._optional_moment(given.confirmed_at)
 
         def made(cells: Sequence[Cell]) -> ConsentRow:
-            words = {name: _optional(get, cells) for name, get in gets.items()}
-            # A status that says nothing readable is consent's to judge: there it is a no, never a lost row.
+            said = status(cells)
+            granted = said.strip().lower() == "granted"
+
+            def word(name: str) -> str | None:
+                try:
+                    return _optional(gets[name], cells)
+                except CellFault:
+                    if granted or name == "purpose":
+                        raise
+                    return None  # a no holds however poor what came with it
+
+            words = {name: word(name) for name in gets}
             if not words["purpose"]:
                 raise CellFault(given.purpose.column, "expected the consent's purpose, got nothing")
-            granted = (words["status"] or "").strip().lower() == "granted"
 
             def when(moment: Callable[[Sequence[Cell]], datetime | None] | None) -> datetime | None:
                 try:
@@ -258,11 +281,11 @@ class RowMapper:
                 except CellFault:
                     if granted:
                         raise
-                    return None  # a no holds however poor what came with it
+                    return None
 
             return ConsentRow(
                 purpose=words["purpose"],
-                status=words["status"] or "",
+                status=said,
                 mechanism=words["mechanism"] or "",
                 notice=words["notice"],
                 given_at=when(given_at),
@@ -277,6 +300,14 @@ class RowMapper:
             )
 
         return made
+
+
+def _said(word: str, meanings: Mapping[str, Json] | None) -> str:
+    """What a status that the map does not list means: as its twin in other case does, else nothing that can be read, whatever it looks like."""
+    if meanings is None:
+        return word
+    twins = {known.strip().casefold(): str(meaning) for known, meaning in meanings.items()}
+    return twins.get(word.strip().casefold(), f"not under values: {word}")
 
 
 def _print(row: MappedRow) -> bytes:

@@ -10,6 +10,7 @@ from events.handlers import handlers
 from events.importer import Importer, RowResult
 from events.log import FILTERED
 from events.mapping import parse
+from identity.identifiers import Identifier
 from kernel.errors import CandorError
 from tests.events.conftest import CTX
 from tests.events.maps import CONSENTS, EVENTS, PEOPLE
@@ -156,6 +157,24 @@ async def test_consents_are_imported_and_a_garbage_string_is_a_no(rooms, importe
         "bob": "denied",
         "cyd": "denied",
     }
+
+
+async def test_a_word_that_the_map_does_not_list_is_a_no_and_never_a_lost_row(rooms, importer, tmp_path):
+    said = {"ada": "YES", "bob": "No ", "cyd": "nein", "dan": "", "eve": "granted", "fay": "true"}
+    path = tmp_path / "consents.csv"
+    path.write_text("email,opted,day,way\n" + "".join(f"{name}@example.org,{word},2026-01-02,web\n" for name, word in said.items()))  # fmt: skip
+    report = await importer.run(path, parse(CONSENTS))
+    assert (report.accepted, report.rejected) == (6, 0)
+    poor = tmp_path / "poor.csv"
+    poor.write_text("email,opted,day,way\ngus@example.org,no,soon,by phone\nhal@example.org,yes,2026-01-02,by phone\n")
+    given = parse(CONSENTS.replace("mechanism: import", "mechanism: {column: way, values: {web: web_form}}"))
+    report = await importer.run(poor, given)
+    assert (report.accepted, report.rejected) == (1, 1)  # a no holds however poor; a yes must be whole
+    async with rooms.kernel.db.transaction() as conn:
+        contacts = [Identifier("email", f"{name}@example.org") for name in (*said, "gus")]
+        ids = await rooms.identity.register_identifiers(conn, contacts)
+        acts = await rooms.consent.said_of(conn, ids)
+    assert [str(acts[one][0].status) for one in ids] == ["granted", "denied", *["unreadable"] * 4, "denied"]
 
 
 async def test_a_consent_may_be_about_a_source_record(rooms, importer, tmp_path):
