@@ -1,7 +1,7 @@
 """Routes of double opt-in: the page behind the link of a mail that asks to confirm.
 
 Enters: HTTP with a token of scope ``confirm``. Leaves: a page that shows what was asked, with a yes and a no that cost the same; only a POST of its form
-answers (scanners follow links). Pressed twice, it is answered once.
+answers (scanners follow links). Pressed twice, it is answered once. A browser's privacy signal is heard before anything else.
 """
 
 from datetime import timedelta
@@ -31,6 +31,7 @@ async def ask_to_confirm(request: Request, token: str) -> Response:
         found = await house.consent.confirmations.question(conn, said.subject)
     if found is None:
         return house.message("confirm_gone", 404)
+    await house.honour_signal(found.invitation.identifier)
     if found.answer is not Answer.OPEN:
         return _answered(house, found.answer, found)
     pages = house.pages([found.invitation.language])
@@ -50,6 +51,10 @@ async def answer_confirmation(request: Request, token: str) -> Response:
     if word not in _ANSWERS:
         return house.message("not_saved", 400)
     confirmations = house.consent.confirmations
+    async with house.kernel.db.reading() as conn:
+        asked = await confirmations.question(conn, said.subject)
+    if asked is not None:
+        await house.honour_signal(asked.invitation.identifier)
     try:
         async with house.kernel.db.transaction() as conn:
             taken = confirmations.confirm if word == "yes" else confirmations.refuse

@@ -108,7 +108,7 @@ async def show_preferences(request: Request, token: str) -> HTMLResponse:
     if said is None:
         return house.message("gone", 404)
     identifier = IdentifierId(said.subject)
-    await _honour_signal(request, house, identifier)
+    await house.honour_signal(identifier)
     async with house.kernel.db.reading() as conn:
         pages = await house.pages_for(conn, identifier)
         page = await house.preferences.page(conn, identifier, pages.say)
@@ -132,7 +132,7 @@ async def save_preferences(request: Request, token: str) -> Response:
     if said is None or form is None:
         return house.message("gone", 404)
     identifier = IdentifierId(said.subject)
-    await _honour_signal(request, house, identifier)
+    await house.honour_signal(identifier)
     right = form.get("request")
     if isinstance(right, str) and right:
         wrong, better = form.get("detail"), form.get("better")
@@ -172,17 +172,6 @@ def _saved(what: str, by: str, say: Words, page: Page) -> str:
     except ValueError:  # somebody changed the address
         return say("preferences.asked")
     return say("preferences.asked_by", day=say.day(day))
-
-
-async def _honour_signal(request: Request, house: House, identifier: IdentifierId) -> None:
-    """Before anything is read for this request (consent.C12)."""
-    if not gpc.sent(request.headers.items()):
-        return
-    try:
-        async with house.kernel.db.transaction() as conn:
-            await house.consent.apply_gpc(conn, [identifier], raw=b"Sec-GPC: 1", actor="browser")
-    except UnknownSubject as fault:
-        _log.info("signal_without_subject", code=fault.code)
 
 
 @router.get(gpc.RESOURCE)

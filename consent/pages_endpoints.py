@@ -15,19 +15,23 @@ from starlette.exceptions import HTTPException
 
 from audit.service import Audit
 from consent import wording
+from consent.errors import UnknownSubject
 from consent.page import Preferences
 from consent.rendering import Pages
 from consent.requests import Rights
 from consent.service import Consent
+from consent.signals import gpc
 from identity.service import Identity
 from kernel import origins
 from kernel.db import Conn
 from kernel.ids import IdentifierId
 from kernel.kernel import Kernel
+from kernel.log import get_logger
 
 LANG: Final = "lang"  # in a page's address: the language it is wanted in
 _LARGEST_FORM: Final = 16 * 1024
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+_log = get_logger("consent.pages")
 HEADERS: Final = {
     "Cache-Control": "no-store",
     # same-origin, not no-referrer: with the latter browsers send "Origin: null" on our own form, which we refuse.
@@ -64,6 +68,16 @@ class House:
         """The pages in the language of this request and of the person behind the link."""
         asked = self.request.query_params.get(LANG)
         return self.pages(() if asked else await self.preferences.languages(conn, identifier))
+
+    async def honour_signal(self, identifier: IdentifierId) -> None:
+        """A privacy signal that came with this request binds the contact behind its link, before anything is read (consent.C11, C12)."""
+        if not gpc.sent(self.request.headers.items()):
+            return
+        try:
+            async with self.kernel.db.transaction() as conn:
+                await self.consent.apply_gpc(conn, [identifier], raw=b"Sec-GPC: 1", actor="browser")
+        except UnknownSubject as fault:
+            _log.info("signal_without_subject", code=fault.code)
 
     def html(self, words: str, status: int = 200) -> HTMLResponse:
         """A page."""

@@ -142,6 +142,18 @@ async def test_a_question_ends_at_its_second_and_with_the_yes_it_is_about(
     assert await house.may(await person_of(house)) == "consent.expired"
 
 
+async def test_a_browser_s_signal_is_heard_on_the_page_that_asks(
+    house: House, client: httpx.AsyncClient, box: PostBox
+) -> None:
+    await sign_up(client)
+    await client.get(box.link, headers={"Sec-GPC": "0"})
+    assert await house.may(await person_of(house), "sharing", None) == "consent.missing"
+    for ask in (client.get(box.link, headers={"Sec-GPC": "1"}), answer(client, box.link, "yes", **{"Sec-GPC": "1"})):
+        assert (await ask).status_code == 200
+        assert await house.may(await person_of(house), "sharing", None) == "directive.gpc"
+    assert len(await history(house)) == 3
+
+
 async def test_pressed_twice_at_once_it_is_one_act(house: House, client: httpx.AsyncClient, box: PostBox) -> None:
     await sign_up(client)
     pressed = await asyncio.gather(*(answer(client, box.link) for _ in range(3)), answer(client, box.link, "no"))
