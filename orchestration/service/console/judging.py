@@ -85,6 +85,14 @@ async def closed(desk: AtDesk, review_id: str) -> Response:
     return see("/console/review")
 
 
+@act("/people/{person}/judgements/{judgement}/revoke", Scope.OFFICER)
+async def revoked(desk: AtDesk, person: str, judgement: str) -> Response:
+    """Take it back: from the next run on the evidence decides."""
+    async with desk.house.kernel.db.transaction() as conn:
+        await desk.house.identity.judging.revoke(conn, judgement, By(desk.principal.actor, Reason.MISTAKE))
+    return see(f"/console/people/{person}")
+
+
 @page("/people/{person}/act", "person_act.html", Scope.OFFICER)
 async def foreseen(
     desk: AtDesk,

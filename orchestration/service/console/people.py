@@ -30,7 +30,14 @@ async def person(desk: AtDesk, person: str) -> View | Response:
         await desk.note({"person": her}, "records")
         graph = await people.graph(desk.house, conn, her)
         held = await people.records(desk.house, conn, her)
-        return {**held, "graph": graph, "tab": "records", "correctable": _correctable(held)}
+        decided = await desk.house.identity.judging.about(conn, her)
+    names = await desk.names() if decided else {}
+    judgements: list[Json] = [
+        {"id": one.id, "act": one.act.value, "verdict": one.verdict.value, "reason": one.reason.value, "at": one.at.isoformat(),
+         "actor": one.actor, "actor_name": names.get(one.actor), "stands": one.revoked_by is None}
+        for one in decided
+    ]  # fmt: skip
+    return {**held, "graph": graph, "judgements": judgements, "tab": "records", "correctable": _correctable(held)}
 
 
 @page("/people/{person}/consents", "person_consents.html", Scope.OFFICER, api="/v1/people/{person}/consents")

@@ -106,10 +106,16 @@ async def test_an_officer_merges_and_parts_on_the_pages(comes, house, story: Sto
     done = await ann.send(f"{her}/act", act="merge", other=carl, reason="duplicate", sure="yes")
     assert (done.status_code, done.headers["location"]) == (303, her)
     assert (await ann.get(f"/console/people/{carl}")).headers["location"] == her
-    assert "Take the merge back" in words((await ann.get(her)).text)
+    page = await ann.get(her)
+    assert re.search(r"One person \(merge\)\s+one person, entered twice\s+ann", words(page.text))
+    assert "Take the merge back" in words(page.text)
     assert "would change hands" in words((await ann.get(f"{her}/act?act=unmerge&other={carl}")).text)
     await ann.send(f"{her}/act", act="unmerge", other=carl, reason="mistake", sure="yes")
-    assert (await ann.get(f"/console/people/{carl}")).status_code == 200
+    page = await ann.get(f"/console/people/{carl}")
+    assert "taken back" in words(page.text)
+    revoke = re.findall(r'action="(/console/people/\w+/judgements/\w+/revoke)"', page.text)
+    assert (await ann.send(revoke[0])).status_code == 303
+    assert "/revoke" not in (await ann.get(f"/console/people/{carl}")).text
     for wrong in ("act=merge&other=email:a@example.org", "act=eat", f"act=merge&other={carl}&reason=because"):
         assert (await ann.get(f"{her}/act?{wrong}")).status_code == 422
     oscar = await comes("oscar", Scope.OPERATE)
