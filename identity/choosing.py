@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 FEW = 1_500_000  # pairs: so many are weighed without asking whether it pays
 SAMPLE = 5_000  # pairs of a part, for training
 TRIED = 1_000  # pairs of a part, to see what it finds
-DEAREST = 250  # pairs compared for one more match
+DEAREST = 150  # pairs compared for one more match
 _CUTS = (1, 4, 16, 64, 400)  # sizes of blocks between which a key's parts lie
 
 

@@ -12,19 +12,50 @@ from zlib import crc32
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from identity.lexicon import family_names, given_names, words
+from identity.lexicon import family_names, fold, given_names, words
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PHONE = re.compile(r"\+?[\d\s().\-/]{7,20}")
+_PHONE = re.compile(r"\+?[\d\s().\-/]{7,20}(?:\s?(?:x|ext\.?)\s?\d{1,6})?")
 _HEX = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{16,64}", re.IGNORECASE)
 _STREET = re.compile(r"\d+\w?\s+\D{3,}|\D{3,}\s+\d+\w?")
 _GENDER = frozenset(
-    {"m", "f", "male", "female", "man", "woman", "w", "u", "x", "unknown", "other", "d", "masculin", "feminin"}
+    {
+        "m",
+        "f",
+        "male",
+        "female",
+        "man",
+        "woman",
+        "w",
+        "u",
+        "x",
+        "unknown",
+        "other",
+        "d",
+        "masculin",
+        "feminin",
+        "h",
+        "k",
+        "v",
+        "mujer",
+        "hombre",
+        "mannlich",
+        "weiblich",
+        "homme",
+        "femme",
+        "kobieta",
+        "mezczyzna",
+        "男",
+        "女",
+    }
 )
 _MONTHS = {
     m: i for i, m in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
 }
-_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?")
+_MONTHS |= {  # where other languages begin otherwise
+    "ene": 1, "gen": 1, "fev": 2, "mrz": 3, "abr": 4, "avr": 4, "mai": 5, "mag": 5, "maj": 5, "giu": 6, "lug": 7, "ago": 8, "set": 9, "okt": 10, "ott": 10, "out": 10, "dic": 12, "dez": 12,
+}  # fmt: skip
+_ISO = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[T ].*)?")
 _COMPACT = re.compile(r"(1[6-9]\d\d|20\d\d)(\d\d)(\d\d)(?:\.0)?")
 _PARTS = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4}|\d{2})(?:[T ].*)?")
 _WORDY = re.compile(
@@ -140,7 +171,7 @@ def look_at(name: str, column: pa.ChunkedArray) -> Look:
         share["phone"] += count * bool(_PHONE.fullmatch(value) and sum(c.isdigit() for c in value) >= 7)
         share["hex"] += count * bool(_HEX.fullmatch(value))
         share["street"] += count * bool(_STREET.fullmatch(value))
-        share["gender"] += count * (value.lower() in _GENDER)
+        share["gender"] += count * (fold(value) in _GENDER)
         if parts:
             share["given"] += count * (parts[0] in given_names())
             share["given_last"] += count * (parts[-1] in given_names())

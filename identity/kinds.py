@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from identity.column_names import said, spell
 from identity.column_values import Look, look_at
 from kernel.errors import InvalidInput
 
@@ -23,58 +24,7 @@ KINDS = (
 )  # fmt: skip
 UNIQUE_BY_NATURE = frozenset({"login_id"})  # one account is one person; other identifiers are mistyped or re-issued
 
-# Order matters: the first pattern that finds the column's words wins.
-_NAME_HINTS: tuple[tuple[str, str], ...] = (
-    (r"birth.?(place|city|town|country)|place.?of.?birth|pob", "place"),
-    (r"(birth|dob).?(y|year)|by|yob|year.?of.?birth|byear|geburtsjahr", "birth_year"),
-    (r"(birth|dob).?(m|month)|bm|mob|bmonth|geburtsmonat", "birth_month"),
-    (r"(birth|dob).?(d|day)|bd|bday|geburtstag", "birth_day"),
-    (r"dob|d o b|.*birth.*|born|birthdate|bdate|birthday|geburtsdatum|geb.?dat(um)?", "birth_date"),
-    (r".*\be.?mails?\b.*|mail", "email"),
-    (r".*\b(phone|telephone|tel|mobile|cell|msisdn|fax|handy|telefon)\b.*|.*phone.*", "phone"),
-    (r".*\b(zip|postal|postcode|post code|postalcode|plz|zipcode|cap|pcode)\b.*", "postcode"),
-    (
-        r".*\bfirst\b.*\b(last|surname|sur name)\b.*|full.?name|fullname|name|.*(person|contact|customer|display).?name",
-        "full_name",
-    ),
-    (
-        r".*\b(first|given|fore|christian|middle)\b.*|.*(forename|givenname|firstname|fname|vorname|prenom|nombre).*|fn|given",
-        "first_name",
-    ),
-    (
-        r".*\b(last|family|sur|maiden)\b.*|.*(surname|lastname|lname|sname|nachname|familienname|apellido).*|ln|nom",
-        "last_name",
-    ),
-    (
-        r".*\b(house|street)\b.*\b(no|nr|num|number)\b.*|.*\b(address|addr|street|str|strasse|rue|road|line ?\d)\b.*|.*(address|street|addr).*",
-        "street",
-    ),
-    (r".*\b(city|town|suburb|locality|ort|stadt|ville|municipality)\b.*|.*city.*|.*suburb.*", "city"),
-    (r".*\b(country|nation|nationality)\b.*|land", "country"),
-    (r".*\b(state|province|region|county|bundesland)\b.*", "category"),
-    (r".*\b(gender|sex|geschlecht|sexe)\b.*", "gender"),
-    (
-        r".*\b(ssn|nino|nhs|passport|tax|national|social|soc)\b.*|.*(social.?sec|soc.?sec|passport|tax.?id|national.?id|fiscal).*",
-        "national_id",
-    ),
-    (r".*\b(login|username|user.?id|userid|account|acct|user)\b.*|.*login.*", "login_id"),
-    (r".*\b(device|cookie|idfa|gaid|imei|anonymous|visitor)\b.*", "device_id"),
-    (r".*\b(customer|client|cust|member|loyalty|patient|card)\b.*", "customer_id"),
-    (r".*\b(ts|time|timestamp|created|updated|modified|date|datetime|seen|registered)\b.*", "time"),
-    (
-        r"source|origin|system|row|rownum|row.?(no|nr|num|number)|index|idx|unnamed.*|record|rec.?(no|nr|num)|seq",
-        "ignore",
-    ),
-    (
-        r".*\b(occupation|job|profession|title|salutation|prefix|suffix|segment|status|type|race|ethnicity|language|company)\b.*",
-        "category",
-    ),
-    (r".*\b(note|notes|comment|comments|remark|description|text)\b.*", "text"),
-    (r".*\b(place|location)\b.*", "place"),
-)
-_COMPILED = tuple((re.compile(pattern), kind) for pattern, kind in _NAME_HINTS)
 _ROW_ID = re.compile(r"((unique|record|rec|row|line|entry|source)\b.?)?(id|key|uuid|guid|no|nr|number)")
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +83,7 @@ def infer(table: pa.Table, overrides: Overrides | None = None) -> Kinds:
             found[item.name] = (declared, "declared")
     _join_birth_parts(looks, found)
     _demote_lone_birth_parts(found)
+    _widen_lone_names(looks, found)
     for name in wishes.ignore:
         found[name] = ("ignore", "asked")
     for name, kind in wishes.kinds.items():
@@ -181,23 +132,14 @@ def _refuse_unknown(table: pa.Table, wishes: Overrides) -> None:
 def _judge(look: Look) -> tuple[str, str]:
     if not look.filled:
         return "ignore", "empty"
-    if look.distinct == look.rows and _ROW_ID.fullmatch(" ".join(w.lower() for w in _WORDS.findall(look.name))):
+    if look.distinct == look.rows and _ROW_ID.fullmatch(spell(look.name)):
         return "ignore", "record id"
-    hint = _by_name(look.name)
+    hint = said(look.name)
     if hint and _plausible(hint, look):
         return hint, "name"
     if look.distinct == 1:
         return "ignore", "one value"
     return _by_values(look)
-
-
-def _by_name(name: str) -> str | None:
-    spoken = " ".join(w.lower() for w in _WORDS.findall(name))
-    squeezed = name.lower()
-    for pattern, kind in _COMPILED:
-        if pattern.fullmatch(spoken) or pattern.fullmatch(squeezed):
-            return kind
-    return None
 
 
 def _plausible(hint: str, look: Look) -> bool:
@@ -218,6 +160,8 @@ def _plausible(hint: str, look: Look) -> bool:
         return look.digits > 4
     if hint == "time":
         return look.date > 0.5 or look.number > 0.5
+    if hint == "customer_id" and look.rows > 20 and look.distinct == look.rows:
+        return False  # nobody is in it twice: it numbers the rows
     if hint in {"login_id", "customer_id", "national_id"}:
         # A row number under an identifier's name is still a row number.
         return not (look.counts_rows and look.distinct == look.rows)
@@ -233,6 +177,8 @@ def _by_values(look: Look) -> tuple[str, str]:
         return ("birth_date", "values") if look.birth_like else ("time", "values")
     if look.gender > 0.9 and look.distinct <= 8:
         return "gender", "values"
+    if look.phone > 0.9 and 7 <= look.digits <= 15 and not look.counts_rows and (look.number < 0.5 or look.digits > 8):
+        return "phone", "values"
     if (
         look.rows > 20
         and look.distinct >= 0.999 * look.filled
@@ -292,6 +238,14 @@ def _demote_lone_birth_parts(found: dict[str, tuple[str, str]]) -> None:
         for name, (kind, why) in list(found.items()):
             if kind in {"birth_month", "birth_day"}:
                 found[name] = ("category", why)
+
+
+def _widen_lone_names(looks: dict[str, Look], found: dict[str, tuple[str, str]]) -> None:
+    """A table's only column of names ("Nombre", "Nom") holds whole names where most of them are of several words."""
+    named = [name for name, (kind, why) in found.items() if kind in {"first_name", "last_name"} and why != "declared"]
+    kinds = {kind for kind, _ in found.values()}
+    if len(named) == 1 and "full_name" not in kinds and looks[named[0]].words > 1.7:
+        found[named[0]] = ("full_name", found[named[0]][1])
 
 
 def as_json(kinds: Kinds) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from importlib import import_module
 _WHOLE = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 # Locales whose names are written in Latin letters and differ enough to matter.
 _LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL", "sv_SE", "pt_BR")
-_NOT_LETTER = re.compile(r"[^a-z0-9 ]+")
+_NOT_LETTER = re.compile(r"[\W_]+")  # of any script
 
 
 def fold(text: str) -> str:
@@ -21,7 +21,7 @@ def fold(text: str) -> str:
     lowered = text.lower()
     if not lowered.isascii():
         decomposed = unicodedata.normalize("NFKD", lowered.translate(_WHOLE))
-        lowered = "".join(c for c in decomposed if not unicodedata.combining(c))
+        lowered = unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
     return " ".join(lowered.split())
 
 
