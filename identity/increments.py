@@ -23,7 +23,7 @@ from identity.linkage import Edges
 from identity.linked import Linked
 from kernel.errors import InvalidInput
 
-Why = Literal["no_model", "age", "share", "grown", "drift"]
+Why = Literal["no_model", "fields", "age", "share", "grown", "drift"]
 BINS: Final = 10
 
 

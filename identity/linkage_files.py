@@ -7,6 +7,7 @@ its records out of the edges at once.
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ class LinkageFiles:
         self.folder = data_dir / FOLDER
         self._model = self.folder / "model.json"
         self._edges = self.folder / "edges.parquet"
+        self._rows = self.folder / "rows.parquet"
 
     def write_model(self, model: "LinkageModel") -> None:
         """Keep the model of the last training."""
@@ -83,6 +85,31 @@ class LinkageFiles:
         weight = table.column("weight").to_numpy()
         return Edges(np.array(left, dtype=np.int64)[kept], np.array(right, dtype=np.int64)[kept], weight[kept])
 
+    def write_rows(self, ids: Sequence[RecordId], full: "NDArray[np.bool_]") -> None:
+        """Keep which records the edges were looked for among; ``full[row]``: already by the last run that weighed everything."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        whole = self._rows.with_suffix(".new")
+        pq.write_table(pa.table({"record": pa.array(ids, pa.string()), "full": full}), whole)
+        whole.replace(self._rows)
+
+    def read_rows(self) -> dict[RecordId, bool]:
+        """Records that edges were looked for among, each with whether the last full run did; none before the first."""
+        import pyarrow.parquet as pq
+
+        if not self._rows.is_file() or not self._edges.is_file():
+            return {}
+        table = pq.read_table(self._rows)
+        return dict(zip(table.column("record").to_pylist(), table.column("full").to_pylist(), strict=True))
+
+    def model_age(self, now: datetime) -> timedelta | None:
+        """How long ago the model was trained; None without one."""
+        if not self._model.is_file():
+            return None
+        return max(timedelta(0), now - datetime.fromtimestamp(self._model.stat().st_mtime, UTC))
+
     def read_weights(self) -> "NDArray[np.float64]":
         """The weights alone, in no order that tells anything.
 
@@ -124,4 +151,11 @@ class LinkageFiles:
             whole = self._edges.with_suffix(".new")
             pq.write_table(kept, whole)
             whole.replace(self._edges)
+        if self._rows.is_file():
+            rows = pq.read_table(self._rows)
+            left = rows.filter(pc.invert(pc.is_in(rows.column("record"), gone)))
+            if left.num_rows < rows.num_rows:
+                whole = self._rows.with_suffix(".new")
+                pq.write_table(left, whole)
+                whole.replace(self._rows)
         return int(table.num_rows - kept.num_rows)

@@ -177,6 +177,9 @@ class Against:
             (place for place in range(len(bounds)) if bounds[place] != (0.0, 0.0)), key=lambda i: bounds[i][0]
         )
         self._rest = [sum(bounds[place][1] for place in self._order[start:]) for start in range(len(self._order))]
+        self._own = [
+            column_of(name) for name in weights.fields
+        ]  # absent here: every condition of absence begins with that
         self._known: list[dict[tuple[object, ...], tuple[float, float]]] = [{} for _ in bounds]
 
     def weight(self, right: Row, least: float) -> float | None:
@@ -185,6 +188,8 @@ class Against:
         for place, rest in zip(self._order, self._rest, strict=True):
             if one + rest < least:
                 return None
+            if right.get(self._own[place]) is None:
+                continue
             key = tuple([right.get(column) for column in self._weights.columns[place]])
             told = self._known[place].get(key)
             if told is None:

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from identity import first_answer
 from identity.batch import prepare
 from identity.comparisons import linkage_input
 from identity.first_answer import FirstAnswers
@@ -59,6 +60,15 @@ def test_the_first_answer_is_the_right_person_for_most_and_nobody_for_strangers(
         answer, who = first.ask(more.slice(row, 1), kinds), truth[linked.rows + row]
         right += (answer.group is None) == (who not in known) and (answer.group is None or known[answer.group] == who)
     assert right >= 0.8 * more.num_rows
+
+
+def test_what_rows_say_is_what_the_linkage_compares(house):
+    linked, *_ = house
+    told = [
+        {k: v for k, v in row.items() if v is not None and k != "row"}
+        for row in linkage_input(linked.cleaned).to_pylist()
+    ]
+    assert first_answer._said(linked.cleaned, np.arange(linked.rows)) == told
 
 
 def test_nothing_is_remembered_of_who_asked(house):

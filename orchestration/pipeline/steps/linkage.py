@@ -17,11 +17,15 @@ from kernel.ids import RecordId
 from orchestration.pipeline.facts import Fact, Facts, key
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from identity.batch import Prepared
+    from identity.increments import Why
     from identity.kinds import Kinds
     from identity.linkage import Edges
+    from identity.linkage_files import LinkageFiles
     from orchestration.wiring import House
 
 
@@ -32,13 +36,26 @@ _KEPT_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Walking:
-    """The linkage table of a walk, cleaned and blocked; its records; edges that shared identifiers make certain; when it was read."""
+    """The linkage table of a walk, cleaned and blocked; its records; edges that shared identifiers make certain; when it was read.
+
+    ``known[row]``: the last run weighed it, ``full[row]``: one that weighed everything did. ``anew``: why everything is weighed again; None: what is new is added.
+    """
 
     prepared: "Prepared"
     kinds: "Kinds"
     ids: list[RecordId]
     certain: "Edges"
     read_at: datetime
+    known: "NDArray[np.bool_]"
+    was_full: "NDArray[np.bool_]"
+    anew: "Why | None"
+
+    @property
+    def full(self) -> "NDArray[np.bool_]":
+        """What a run that weighs everything has weighed, after this one."""
+        import numpy as np
+
+        return self.was_full if self.anew is None else np.ones_like(self.known)
 
 
 _walking: "WeakKeyDictionary[House, tuple[float, Walking]]" = WeakKeyDictionary()
@@ -58,23 +75,32 @@ async def source_records(house: "House") -> Facts:
 
 
 async def linkage_model(house: "House") -> Facts:
-    """Train on what is there and keep the model's file."""
-    prepared = (await _prepared(house)).prepared
-    model = await asyncio.to_thread(prepared.train, SEED)
-    await asyncio.to_thread(house.identity.linkage.write_model, model)
-    return {"records": prepared.cleaned.rows, "pairs": len(prepared.pairs), **_plain(model.trained)}
+    """Train on what is there and keep the model's file; where adding what is new is enough (``increments``), the model stays."""
+    walking = await _prepared(house)
+    prepared, files = walking.prepared, house.identity.linkage
+    if walking.anew is None:
+        model = await asyncio.to_thread(files.read_model)
+    else:
+        model = await asyncio.to_thread(prepared.train, SEED)
+        await asyncio.to_thread(files.write_model, model)
+    return {"records": prepared.cleaned.rows, "pairs": len(prepared.pairs), **_way(walking), **_plain(model.trained)}
 
 
 async def edges(house: "House") -> Facts:
-    """Weigh the pairs and keep the edges, by record id; shared identifiers that one person owns alone are certain."""
+    """Weigh the pairs, or those of new records alone, and keep the edges, by record id; shared identifiers that one person owns alone are certain."""
     walking = await _prepared(house)
-    prepared, ids, certain = walking.prepared, walking.ids, walking.certain
-    model = await asyncio.to_thread(house.identity.linkage.read_model)
-    found = await asyncio.to_thread(prepared.edges, model)
+    prepared, ids, certain, files = walking.prepared, walking.ids, walking.certain, house.identity.linkage
+    model = await asyncio.to_thread(files.read_model)
+    if walking.anew is None:
+        found = await asyncio.to_thread(_added, walking, files)
+    else:
+        found = await asyncio.to_thread(prepared.edges, model)
     found = _joined(found, certain)
-    await asyncio.to_thread(house.identity.linkage.write_edges, found, ids)
+    await asyncio.to_thread(files.write_edges, found, ids)
+    await asyncio.to_thread(files.write_rows, ids, walking.full)
     await _without_the_gone(house)
     return {
+        **_way(walking),
         "edges": len(found.weight),
         "certain": len(certain.weight),
         "strongest": round(float(found.weight.max(initial=0.0)), 3),
@@ -133,9 +159,50 @@ async def _prepared(house: "House") -> Walking:
     prepared = await asyncio.to_thread(prepare, table, kinds)
     ids = [RecordId(value) for value in table.column("record_id").to_pylist()]
     owned = [name for name, kind in declared.items() if kind in house.identity.settings.joining_kinds]
-    walking = Walking(prepared, kinds, ids, await asyncio.to_thread(_certain, table, owned), read_at)
+    known, full, why = await asyncio.to_thread(_since, house, prepared, ids, read_at)
+    walking = Walking(prepared, kinds, ids, await asyncio.to_thread(_certain, table, owned), read_at, known, full, why)
     _walking[house] = time.monotonic(), walking
     return walking
+
+
+def _since(
+    house: "House", prepared: "Prepared", ids: "list[RecordId]", now: datetime
+) -> "tuple[NDArray[np.bool_], NDArray[np.bool_], Why | None]":
+    """Which rows the last run knew, which the last full one, and why everything is to be weighed again, if it is."""
+    import numpy as np
+
+    from identity.increments import Rule, anew
+    from identity.weighing import same_fields
+
+    files = house.identity.linkage
+    held = files.read_rows()
+    known = np.array([one in held for one in ids], dtype=bool)
+    full = np.array([held.get(one, False) for one in ids], dtype=bool)
+    age, linked, first = files.model_age(now), int(known.sum()), int(full.sum())
+    why = anew(Rule(), linked=first, added=linked - first, new=len(ids) - linked, age=age)
+    if why is None and not same_fields(files.read_model(), prepared):
+        why = "fields"
+    return known, full, why
+
+
+def _added(walking: Walking, files: "LinkageFiles") -> "Edges":
+    """The edges that were kept, and those of records that came since."""
+    import numpy as np
+
+    from identity.linkage import Edges
+    from identity.weighing import new_edges
+
+    old, new = files.read_edges(walking.ids), new_edges(walking.prepared, files.read_model(), walking.known)
+    return Edges(
+        np.concatenate([old.left, new.left]),
+        np.concatenate([old.right, new.right]),
+        np.concatenate([old.weight, new.weight]),
+    )
+
+
+def _way(walking: Walking) -> Facts:
+    new = int((~walking.known).sum())
+    return {"way": "added", "new": new} if walking.anew is None else {"way": f"anew: {walking.anew}"}
 
 
 async def _without_the_gone(house: "House") -> None:
