@@ -2,7 +2,7 @@
 
 What enters: a person and a request, before the first destructive act. What leaves: a line that is on disk, and the answer
 whether a person is in it. It survives the erasure and any restore of an old dump, so that a restored person is erased again.
-A line holds a fresh salt and SHA-256 of it with a keyed hash of the person id: no identifier, and nothing that can be
+A line holds a fresh salt and SHA-256 of it with a keyed hash of the person id, and of each record of hers: no identifier, and nothing that can be
 compared without our hashing secret.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from kernel.errors import IntegrityError
-from kernel.ids import PersonId, RequestId
+from kernel.ids import PersonId, RecordId, RequestId
 from kernel.vault import Vault
 
 NAME: Final = "erasure-ledger.jsonl"
@@ -41,7 +41,10 @@ class Line:
     salt: bytes
     who: bytes
     silent: bool = False
-    """Whether her contacts are to stay silent: the list of silenced contacts is in the database, and may be an old one too."""
+    records: frozenset[bytes] = frozenset()
+    """Whether her contacts are to stay silent: the list of silenced contacts is in the database, and may be an old one too.
+    ``records``: hers, behind the same salt: a dump of before a split holds them under somebody else.
+    """
 
 
 class Ledger:
@@ -51,8 +54,11 @@ class Ledger:
         self.path = folder / NAME
         self._vault = vault
 
-    def write(self, request: RequestId, people: Iterable[PersonId], at: datetime, *, silent: bool = False) -> None:
-        """Add a line for each of these ids, on disk when this returns; a request that has one of an id keeps it."""
+    def write(
+        self, request: RequestId, people: Iterable[PersonId], at: datetime, *, silent: bool = False,
+        records: Sequence[RecordId] = (),
+    ) -> None:  # fmt: skip
+        """Add a line for each of these ids, the first with the records, on disk when this returns; a request that has one of an id keeps it."""
         with self._alone() as handle:
             theirs = [line for line in self.lines() if line.request == request]
             added = b""
@@ -61,10 +67,17 @@ class Ledger:
                 if any(_hash(line.salt, pepper) == line.who for line in theirs):
                     continue
                 salt = secrets.token_bytes(32)
+                hers, records = sorted(_hash(salt, self._pepper(one)).hex() for one in records), ()
                 words = {
                     "v": 1, "at": at.isoformat(), "request": request, "salt": salt.hex(), "who": _hash(salt, pepper).hex(),
                 }  # fmt: skip
-                added += json.dumps(words | ({"silent": True} if silent else {}), sort_keys=True).encode() + b"\n"
+                added += (
+                    json.dumps(
+                        words | ({"silent": True} if silent else {}) | ({"records": hers} if hers else {}),
+                        sort_keys=True,
+                    ).encode()
+                    + b"\n"
+                )
             if added:
                 os.ftruncate(
                     handle, len(self._whole())
@@ -91,6 +104,7 @@ class Ledger:
                         bytes.fromhex(words["salt"]),
                         bytes.fromhex(words["who"]),
                         words.get("silent") is True,
+                        frozenset(bytes.fromhex(one) for one in words.get("records", ())),
                     )
                 )
             except (ValueError, KeyError, TypeError):
@@ -106,6 +120,15 @@ class Ledger:
             if named:
                 found[person] = any(line.silent for line in named)
         return found
+
+    def records_among(self, records: Iterable[RecordId], lines: Sequence[Line]) -> list[RecordId]:
+        """Which of these records the lines name."""
+        told = [line for line in lines if line.records]
+        return [one for one in records if told and self._named(one, told)]
+
+    def _named(self, record: RecordId, lines: Sequence[Line]) -> bool:
+        pepper = self._pepper(record)
+        return any(_hash(line.salt, pepper) in line.records for line in lines)
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
@@ -123,8 +146,8 @@ class Ledger:
         held = self.path.read_bytes() if self.path.exists() else b""
         return held[: held.rfind(b"\n") + 1]
 
-    def _pepper(self, person: PersonId) -> bytes:
-        return self._vault.pepper("erasure-ledger", person)
+    def _pepper(self, one: PersonId | RecordId) -> bytes:
+        return self._vault.pepper("erasure-ledger", one)
 
 
 def _naming(lines: Iterable[Line], pepper: bytes) -> list[Line]:

@@ -41,7 +41,7 @@ from consent.rights.opening import Asked, Opening
 from consent.rights.package import Package
 from consent.rights.parcels import HandedOut, Parcels
 from consent.rights.processors import Processors
-from consent.rights.recovering import Recovering
+from consent.rights.recovering import Drop, Recovering
 from consent.rights.subjects import reached, whose
 from consent.service import Consent
 from identity.service import Identity
@@ -115,11 +115,15 @@ class Rights:
             lambda: self.holders,
         )
         self._opening = Opening(kernel, audit, identity, consent, self.correcting)
-        self._recovering = Recovering(kernel, audit, consent, self, self._erasing)
+        self._recovering = Recovering(kernel, audit, identity, consent, self, self._erasing)
 
     def register(self, holder: PersonalDataHolder) -> None:
         """From now on requests include what this room holds."""
         self._registered[holder.name] = holder
+
+    def records_dropped_by(self, drop: Drop) -> None:
+        """From now on records that a restored dump brought back under somebody else go from this room too."""
+        self._recovering.users.append(drop)
 
     def all_registered(self) -> None:
         """Every room is known: from now on an answer without one of those that the database has is refused."""

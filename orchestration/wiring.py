@@ -151,6 +151,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     for room in (events, profiles, channels, explain, learning, decisions, triggers):
         retention.register(room.keeping)
     retention.records_used_by(events.keeping)
+    rights.records_dropped_by(events.keeping.drop)
     rows = {
         **handlers(kernel, events, identity, consent),
         "suppressions": channels.suppression_rows,

@@ -16,7 +16,7 @@ from consent import lifecycle, store
 from consent import requests_store as rows
 from consent.errors import Replanned, RequestState
 from consent.holds import Holds
-from consent.ledger import Ledger
+from consent.ledger import Ledger, Line
 from consent.lifecycle import Request, State
 from consent.rights import checks, parcels_store, plans
 from consent.rights.copies import Copies
@@ -29,10 +29,11 @@ from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, TransactionConflict
 from kernel.holders import PersonalDataHolder
-from kernel.ids import IdentifierId, KeyId, PersonId, RequestId
+from kernel.ids import IdentifierId, KeyId, PersonId, RecordId, RequestId
 from kernel.kernel import Kernel
 
 REPLAY: Final = "system:erasure-ledger"
+_PAGE: Final = 1_000  # people whose records are looked at in one go
 _TRIES: Final = 4  # Postgres ends a deadlock after a second; by then whoever was in the way has gone on
 
 
@@ -42,6 +43,14 @@ class Erased:
 
     request: Request
     counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Strays:
+    """Records that the ledger names; ``everything``: she has no other."""
+
+    records: list[RecordId]
+    everything: bool
 
 
 class Erasing:
@@ -99,19 +108,36 @@ class Erasing:
         return Erased(done, counts)
 
     async def came_back(self) -> dict[PersonId, bool]:
-        """Living people whom the erasure ledger names, and whether their contacts are to be silent.
+        """Living people whom the erasure ledger names, and whether their contacts are to be silent."""
+        lines, people = await self._unsettled()
+        return await asyncio.to_thread(self._ledger.among, people, lines)
+
+    async def strays(self) -> dict[PersonId, Strays]:
+        """Records of erased people that living ones have, whom the ledger does not name: a dump of before a split holds them so."""
+        lines, people = await self._unsettled()
+        found: dict[PersonId, Strays] = {}
+        for place in range(0, len(people), _PAGE):
+            async with self._kernel.db.reading() as conn:
+                members = await self._identity.members(conn, people[place : place + _PAGE])
+            for person, held in members.items():
+                named = await asyncio.to_thread(self._ledger.records_among, held.records, lines)
+                if named:
+                    found[person] = Strays(named, everything=len(named) == len(held.records))
+        return found
+
+    async def _unsettled(self) -> tuple[list[Line], list[PersonId]]:
+        """Lines that may name somebody who lives, and everybody who does.
 
         Lines whose request this database holds as fulfilled are settled, unless its person lives: then it is a half of two dumps.
         """
         lines = await asyncio.to_thread(self._ledger.lines)
         if not lines:
-            return {}
+            return [], []
         async with self._kernel.db.reading() as conn:
             erased = await rows.fulfilled(conn, [line.request for line in lines])
             alive = await self._identity.current(conn, sorted(set(erased.values())))
-            open_ = [line for line in lines if line.request not in erased or erased[line.request] in alive]
-            people = await self._identity.people(conn) if open_ else []
-        return await asyncio.to_thread(self._ledger.among, people, open_)
+            left = [line for line in lines if line.request not in erased or erased[line.request] in alive]
+            return left, await self._identity.people(conn) if left else []
 
     async def _moved(self, conn: Conn, request: Request, names: Sequence[PersonId]) -> bool:
         records = (request.reach or {}).get("records", ())
@@ -157,8 +183,11 @@ class Erasing:
             names = await self._allowed(conn, claimed, person, actor)
             # Before anything is destroyed; should we die after it, whatever comes back is erased again. Under every id she ever had: a
             # dump of before a merge holds her under one that is retired now.
-            await asyncio.to_thread(self._ledger.write, request, [person, *names], now, silent=claimed.suppress)
             held = (await self._identity.members(conn, [person])).get(person)
+            records = list(held.records) if held else []
+            await asyncio.to_thread(
+                self._ledger.write, request, [person, *names], now, silent=claimed.suppress, records=records
+            )
             keys = list(held.key_ids) if held else []
             contacts: list[HeldIdentifier] = []
             if claimed.suppress:

@@ -117,7 +117,7 @@ async def test_the_ledger_holds_no_identifier_and_knows_whom(house: House, holde
     assert person not in text
     assert "ada@" not in text  # with its sign: three letters alone may well stand in a digest
     assert "example.org" not in text
-    assert set(json.loads(text)) == {"v", "at", "request", "salt", "who"}
+    assert set(json.loads(text)) == {"v", "at", "request", "salt", "who", "records"}
     assert house.rights.ledger.among([person, other]) == {person: False}
     house.rights.ledger.write(outcome.request.id, [person], datetime.now(UTC))
     assert len(house.rights.ledger.lines()) == 1

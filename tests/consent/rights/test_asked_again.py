@@ -18,6 +18,13 @@ from tests.consent.conftest import House
 pytestmark = pytest.mark.anyio
 
 
+async def merged(house: House) -> None:
+    """Two records become one person."""
+    async with house.kernel.db.transaction() as conn:
+        found = await (await conn.execute("SELECT record_id FROM identity.records ORDER BY 1")).fetchall()
+        await house.identity.publish(conn, Clusters(np.array([0, 0]), ()), [row["record_id"] for row in found])
+
+
 async def test_a_wish_for_silence_is_not_lost_in_a_repeat(house: House) -> None:
     person, _, _ = await house.person("ada@example.org")
     first = await house.rights.open("erasure", person, actor="person")
@@ -31,9 +38,7 @@ async def test_what_was_asked_under_a_retired_id_is_found(house: House) -> None:
     ada, _, _ = await house.person("ada@example.org", "1")
     ben, _, _ = await house.person("ben@example.org", "2")
     first = await house.rights.open("erasure", max(ada, ben), actor="person")
-    async with house.kernel.db.transaction() as conn:
-        found = await (await conn.execute("SELECT record_id FROM identity.records ORDER BY 1")).fetchall()
-        await house.identity.publish(conn, Clusters(np.array([0, 0]), ()), [row["record_id"] for row in found])
+    await merged(house)
     assert (await house.rights.open("erasure", min(ada, ben), actor="person")).id == first.id
 
 
@@ -99,6 +104,27 @@ async def test_who_wanted_silence_has_it_after_a_restore_too(house: House) -> No
     back, _, email = await house.person("ada@example.org", "2")
     await house.record(house.grant(email))
     assert await house.may(back) == "withdrawn.channel"
+
+
+async def test_records_that_come_back_under_somebody_else_go_again(house: House) -> None:
+    """Ben was split off Ada and erased; the dump is from before the split, so his record is hers in it."""
+    ada, _, _ = await house.person("ada@example.org", "1")
+    _, bens, _ = await house.person("ben@example.org", "2")
+    await merged(house)
+    house.rights.ledger.write("req_later", ["per_of_ben"], house.kernel.clock.now(), records=[bens])  # type: ignore[arg-type, list-item]
+    assert await house.rights.replay() == []
+    async with house.kernel.db.reading() as conn:
+        held = (await house.identity.records(conn, [ada]))[ada]
+        assert [[one.value for one in record.identifiers] for record in held] == [["ada@example.org"]]
+    assert await house.may(ada, "service") == "basis.contract"
+    assert await house.rights.replay() == []
+
+
+async def test_somebody_of_whom_nothing_else_is_left_goes_whole(house: House) -> None:
+    ada, record, _ = await house.person("ada@example.org", "1")
+    house.rights.ledger.write("req_later", ["per_another"], house.kernel.clock.now(), records=[record])  # type: ignore[arg-type, list-item]
+    assert await house.rights.replay() == [ada]
+    assert await house.may(ada, "service") == "person.erased"
 
 
 async def test_what_staff_wrote_and_what_waits_to_be_corrected_goes_with_her(house: House, addresses) -> None:

@@ -152,7 +152,10 @@ async def test_a_preview_says_what_is_erased_what_stays_without_her_and_what_is_
     request = await house.rights.open("erasure", person, actor="person")
     before = await house.rights.preview(request.id)
     fates = {(one.room, one.kind): (one.count, one.fate) for one in before.lines}
-    assert fates == {("consent", "acts"): (1, Fate.PSEUDONYMISED), ("identity", "records"): (1, Fate.ERASED)}
+    assert {one: held for one, held in fates.items() if held[0]} == {
+        ("consent", "acts"): (1, Fate.PSEUDONYMISED),
+        ("identity", "records"): (1, Fate.ERASED),
+    }
     assert plans.totals(before.lines) == {"erased": 1, "pseudonymised": 1, "held": 0}
     until = house.kernel.clock.now() + timedelta(days=400)
     await house.rights.holds.place(person, Ground.LEGAL_CLAIM, actor="staff:c", until=until)

@@ -89,7 +89,7 @@ async def test_categories_show_kinds_and_no_single_piece(house: House) -> None:
     person, _, _ = await house.person("ada@example.org")
     request = await house.rights.open("access:categories", person, actor="person", check=Method.CONTACT_LINK)
     files = opened(await house.rights.run(request.id, actor="staff:a"))
-    assert json.loads(files["access.json"])["categories"]["identity"] == {"records": 1}
+    assert json.loads(files["access.json"])["categories"]["identity"] == {"records": 1, "judgements": 0}
     assert b"ada@example.org" not in files["access.json"] + files["index.html"]
 
 
