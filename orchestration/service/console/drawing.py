@@ -89,6 +89,30 @@ def interval(low: float, value: float, high: float, *, width: float = 240) -> tu
     return (*(width * (one + reach) / (2 * reach) for one in (low, value, high)), width / 2)  # type: ignore[return-value]
 
 
+def bits(m: float, u: float) -> float:
+    """What a level is worth: log2 of how much likelier it is of one person than of strangers."""
+    return math.log2(m / u)
+
+
+def waterfall(terms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each height with the sum so far, and where its bar lies on a scale of 100 that holds them all and zero."""
+    totals = [0.0]
+    for term in terms:
+        totals.append(totals[-1] + float(term["weight"]))
+    low, high = min(totals), max(totals)
+    scale = 100 / (high - low or 1.0)
+    return [
+        {
+            **term,
+            "total": after,
+            "x": (min(before, after) - low) * scale,
+            "width": max(abs(after - before) * scale, 0.6) if after != before else 0.0,
+            "zero": -low * scale,
+        }
+        for term, before, after in zip(terms, totals, totals[1:], strict=False)
+    ]
+
+
 def circle(
     records: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]], doubts: Sequence[Mapping[str, Any]]
 ) -> Picture:

@@ -5,6 +5,7 @@ from orchestration.service.console import (
     deliveries,
     finding,
     judging,
+    linkage,
     log,
     login,
     overview,
@@ -15,6 +16,6 @@ from orchestration.service.console import (
 )
 from orchestration.service.console.pages import router
 
-PAGES = (login, overview, finding, judging, people, decisions, deliveries, log, rights, rules, staff)
+PAGES = (login, overview, finding, judging, linkage, people, decisions, deliveries, log, rights, rules, staff)
 
 __all__ = ["PAGES", "router"]

@@ -16,6 +16,7 @@ READERS: Final = {
     "deliveries": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.SEND),
     "log": (Scope.AUDITOR, Scope.OFFICER),
     "rules": (Scope.OFFICER, Scope.AUDITOR),
+    "runs": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE),
 }
 """Who may see which pages: the doors themselves and the links to them read it here."""
 
@@ -123,6 +124,7 @@ NAV: Final = (
     ("/console/deliveries", "Deliveries", READERS["deliveries"]),
     ("/console/requests", "Requests", READERS["requests"]),
     ("/console/review", "Review", READERS["people"]),
+    ("/console/runs", "Runs", READERS["runs"]),
     ("/console/rules", "Rules", READERS["rules"]),
     ("/console/log", "Log", READERS["log"]),
     ("/console/staff", "Staff", (Scope.OPERATE,)),
@@ -132,6 +134,7 @@ TABS: Final = (
     ("consents", "/consents", "Consents"),
     ("profile", "/profile", "Profile"),
     ("timeline", "/timeline", "Timeline"),
+    ("how", "/how", "How she came together"),
     ("looks", "/looks", "Who looked"),
 )
 RIGHTS: Final = {
@@ -188,6 +191,24 @@ CAUSES: Final = {
     "size": "the group would be larger than any household",
     "judgement": "staff found them to be different people",
 }
+FALLS: Final = {
+    "start": "Before anything is compared",
+    "relatives": "Relatives would explain it too",
+    "owned": "Both carry an id that one person owns alone",
+    "rounding": "Rounded to a millionth",
+    "unexplained": "Rests on what is gone",
+}
+GATED: Final = {"published": ("Live", "good"), "held": ("Held back", "bad"), "allowed": ("Let through", "wait")}
+OBJECTIONS: Final = {
+    "two_unique": "somebody would hold two numbers of which nobody has two",
+    "giant_person": "one person would have more records than policy allows",
+    "drift": "weights or sizes moved more than policy allows",
+    "changed_hands": "the ids of too many records would lead to somebody else",
+}
+OVERRULED: Final = {
+    "looked": "figures and people were looked at", "new_source": "a source came or went",
+    "rules_changed": "rules were changed on purpose", "urgent": "the older graph is worse",
+}  # fmt: skip
 
 
 VERDICTS: Final = {"positive": "One person", "negative": "Two people", "unsure": "Nobody can tell"}
@@ -237,6 +258,26 @@ def doubt(code: str) -> str:
 def cause(code: str) -> str:
     """Why a link between records was refused."""
     return CAUSES.get(code, code.replace("_", " "))
+
+
+def falls(code: str) -> str:
+    """A height of a waterfall that is no field's."""
+    return FALLS.get(code, code.replace("_", " "))
+
+
+def gated(code: str) -> tuple[str, str]:
+    """What the gate said of a run, and the tone."""
+    return GATED.get(code, (code, "off"))
+
+
+def objection(code: str) -> str:
+    """What speaks against a run's graph."""
+    return OBJECTIONS.get(code, code.replace("_", " "))
+
+
+def overruled(code: str) -> str:
+    """Why staff let a held run through."""
+    return OVERRULED.get(code, code.replace("_", " "))
 
 
 def kind(code: str) -> str:

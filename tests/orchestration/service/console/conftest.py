@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -14,12 +15,19 @@ from argon2 import PasswordHasher
 
 from audit.access.principal import Scope
 from events.log import CollectContext, Source
+from identity import parameters_store, run_store
+from identity.batch import Prepared, prepare
 from identity.clusters import Clusters, Refusal
 from identity.identifiers import Identifier
+from identity.kinds import Overrides, infer
 from identity.linkage import Edges
+from identity.parameters import Parameters, parameters
 from identity.records import NewRecord
+from identity.run_card import Hands
+from identity.run_store import Run
 from kernel.clock import FrozenClock
-from kernel.ids import PersonId, RecordId
+from kernel.db import Conn
+from kernel.ids import GraphVersion, PersonId, RecordId
 from kernel.kernel import Kernel
 from orchestration.decision.settings import DecisionSettings
 from orchestration.learning.settings import LearningSettings
@@ -28,6 +36,7 @@ from orchestration.service.console.words import STAFF
 from orchestration.settings import Settings
 from orchestration.wiring import House, build
 from profiles.settings import ProfilesSettings
+from tests.identity.linkage_world import world
 from tests.orchestration.conftest import FEATURES, NOW, Shop
 from tests.orchestration.service.support import BASE
 from tests.support.sure import SURE
@@ -144,6 +153,7 @@ class Story:
     entry: str
     records: list[RecordId]
     doubtful: RecordId
+    run: str
 
     @property
     def pages(self) -> dict[str, str]:
@@ -159,8 +169,33 @@ class Story:
             "review": "/console/review", "question": f"/console/review/{self.records[1]}/{self.doubtful}",
             "merge": f"{her}/act?act=merge&other={self.other}",
             "log": "/console/log", "entry": f"/console/log/{self.entry}", "staff": "/console/staff",
-            "rules": "/console/rules",
+            "rules": "/console/rules", "runs": "/console/runs", "run": f"/console/runs/{self.run}", "how": f"{her}/how",
+            "why": f"/console/records/{self.records[0]}/why/{self.records[1]}",
+            "why_not": f"/console/records/{self.records[1]}/why/{self.doubtful}",
         }  # fmt: skip
+
+
+@cache
+def a_run() -> tuple[Prepared, Parameters, Edges, Clusters]:
+    """A run over other people: what agreement is worth there."""
+    table = world(30)
+    kinds = infer(table, Overrides(record_id="rec", ignore=["who"]))
+    prepared = prepare(table, kinds)
+    model = prepared.train(1)
+    edges = prepared.edges(model)
+    return prepared, parameters(prepared.cleaned, kinds, model), edges, prepared.cluster(edges, model)
+
+
+async def left_by_a_run(house: House, conn: Conn, version: GraphVersion) -> str:
+    """The card and the parameters of a run that made this version, which the gate held back and somebody let through."""
+    prepared, told, edges, clusters = a_run()
+    written = house.identity.runs.write(prepared, told, edges, clusters, NOW)
+    await parameters_store.keep(conn, told.digest, told.as_json(), written.bearers, NOW)
+    card = written.card.completed(Hands(before=90, elsewhere=2, merged=3), written.card)
+    await run_store.add(conn, Run("run_01M7YSG5WEAZYPTE754KBKC3RZ", NOW, "allowed", ("changed_hands",), version, card))
+    held = "run_01M7YSG5WEAZYPTE754KBKC3S0"
+    await run_store.add(conn, Run(held, NOW, "held", ("giant_person", "drift"), None, card))
+    return held
 
 
 @pytest.fixture
@@ -182,7 +217,8 @@ async def story(shop: Shop, house: House) -> Story:
         rows = [owned[ada][0], added, owned[bob][0]]
         groups = Clusters(np.array([0, 0, 2]), (Refusal(1, 2, 4.0, "first_name"),))
         links = Edges(np.array([0, 1]), np.array([1, 2]), np.array([8.5, 4.0]))
-        await house.identity.publish(conn, groups, rows, links)
+        version = await house.identity.publish(conn, groups, rows, links)
+        run = await left_by_a_run(house, conn, version)
         await house.events.register_source(conn, Source("till", "service", "contract"))
     call = {
         "type": "track", "event": "Order Completed", "userId": "ada", "properties": {"revenue": 20.0}, "messageId": "m1",
@@ -196,5 +232,5 @@ async def story(shop: Shop, house: House) -> Story:
     assert chosen.delivery_id is not None
     return Story(
         ada, bob, former, chosen.decision_id, withheld.decision_id, chosen.delivery_id, request.id, chosen.entry_id or "",
-        rows[:2], rows[2],
+        rows[:2], rows[2], run,
     )  # fmt: skip

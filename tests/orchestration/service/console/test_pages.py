@@ -64,6 +64,23 @@ SAYS = {
     "log": ("decision.made", "The signed checkpoint", "entries, each in its place"),
     "entry": ("decision.made", "plain@email", "hashes lead from this leaf"),
     "staff": ("ann", "officer", "auditor"),
+    "runs": ("Held back", "Let through", "giant_person"),
+    "run": (
+        "The graph did not go live",
+        "more records than policy allows",
+        "Overrule the gate",
+        "adjusted by rarity",
+        "People by how many",
+    ),
+    "how": ("Arrived", "She hangs on these", "8.50"),
+    "why": (
+        "Before anything is compared",
+        "Relatives would explain it too",
+        "two edits",
+        "ada.l@example.org",
+        "8.500000",
+    ),
+    "why_not": ("The cause", "First name", "clearly different first names", "bob@example.org"),
     "rules": (
         "marketing.email",
         "legitimate interests",
@@ -138,7 +155,11 @@ async def test_every_link_of_every_page_leads_somewhere(comes, story: Story) -> 
     for path in story.pages.values():
         for link in re.findall(r'(?:href|action)="([^"]+)"', (await ann.get(path)).text):
             target = unescape(link).split("#")[0]
-            if target and target not in seen and not target.endswith(("/logout", "/theme", "/replay", "/receipt")):
+            if (
+                target
+                and target not in seen
+                and not target.endswith(("/logout", "/theme", "/replay", "/receipt", "/allow"))
+            ):
                 seen.add(target)
     posts = {
         "/console/requests/" + story.request + "/" + act
@@ -347,3 +368,33 @@ async def test_a_decision_is_replayed_and_its_receipt_handed_out(comes, house, s
     assert file.headers["content-disposition"] == f'attachment; filename="{story.chosen}.receipt.json"'
     assert file.json()["format"]
     assert [one["ref.decision"] for one in await looked(ann, house, "receipt")] == [story.chosen]
+
+
+async def test_why_two_records_are_one_person_is_told_with_their_words_and_why_not_by_its_cause(
+    comes, house, story: Story
+) -> None:
+    ann = await comes("ann", Scope.OFFICER)
+    told = await ann.json(f"{story.pages['why']}.json")
+    assert told["same"]
+    assert sum(one["weight"] for one in told["waterfall"]["terms"]) == pytest.approx(8.5, abs=1e-9)
+    assert told["waterfall"]["words"]["email"] == ["ada@example.org", "ada.l@example.org"]
+    other = await ann.json(f"{story.pages['why_not']}.json")
+    assert other["why_not"]["cause"] == "first_name"
+    how = await ann.json(f"{story.pages['how']}.json")
+    assert [one["weight"] for one in how["bridges"]] == [8.5]
+    card = await ann.json(f"{story.pages['run']}.json")
+    assert sum(one["count"] for one in card["sizes"]) == card["card"]["people"]
+    assert len(await looked(ann, house, "linkage")) == 3
+    auditor = await comes("aud", Scope.AUDITOR)
+    assert (await auditor.get(story.pages["run"])).status_code == 200
+    assert (await auditor.get(story.pages["why"])).status_code == 403
+
+
+async def test_a_run_that_is_held_back_is_let_through_by_a_form_once(comes, house, story: Story) -> None:
+    ann = await comes("ann", Scope.OPERATE)
+    assert "Let it through" in (await ann.get(story.pages["run"])).text
+    assert (await ann.send(f"{story.pages['run']}/allow", because="nonsense")).status_code == 422
+    assert (await ann.send(f"{story.pages['run']}/allow", because="looked")).status_code == 303
+    assert "Let it through" not in (await ann.get(story.pages["run"])).text
+    async with house.kernel.db.reading() as conn:
+        assert (await house.identity.runs.get(conn, story.run)).allowed_for == "looked"
