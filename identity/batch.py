@@ -26,6 +26,9 @@ from identity.training import LinkageModel, train_cleaned
 from kernel.errors import InvalidInput
 
 Progress = Callable[[str], None]
+_TELLING = (
+    "first_name", "last_name", "full_name", "birth_date", "email", "phone", "national_id", "login_id", "device_id", "customer_id",
+)  # fmt: skip
 MUCH = 0.05  # of all rows: from here on a block left out is worth a remark
 
 
@@ -111,6 +114,7 @@ def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, note
     remarks.extend(
         f"{name}: {rows} rows bear values shared by many unlike names; those are ignored" for name, rows in lost.items()
     )
+    remarks.extend(_poverty(cleaned))
     ordered = None if sources is None else sources[order]
     made = [key(name, codes) for name, codes in keys(cleaned).items()]
     remarks.extend(
@@ -126,6 +130,17 @@ def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, note
     blocked = gathered(made, ordered, cleaned.rows)
     counts = {n: {"pairs": found, "left_out": blocked.left_out.get(n, 0)} for n, found in blocked.found.items()}
     return Prepared(order, cleaned, blocked.pairs, ordered, remarks, counts)
+
+
+def _poverty(cleaned: Cleaned) -> list[str]:
+    """What a reader must know of a table that says too little about who somebody is: nobody is joined by so little."""
+    if not cleaned.of(*_TELLING):
+        return [f"no column names a person: {', '.join(cleaned.fields)} alone join nobody; name kinds with --map"]
+    if len(cleaned.fields) == 1:
+        return [
+            f"only one column, {next(iter(cleaned.fields))}, says who somebody is: what agrees in it alone is seldom enough to join records"
+        ]
+    return []
 
 
 def record_order(table: pa.Table, kinds: Kinds, notes: list[str]) -> NDArray[np.int64]:

@@ -198,6 +198,21 @@ def test_three_records_suffice_to_find_a_pair():
     assert run(table, infer(table))[0].person.tolist() == [0, 0, 2]
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"city": ["Ulm", "Bonn"] * 200, "gender": ["m", "f"] * 200}, "no column names a person"),
+        ({"email": [f"p{i % 150}@x.org" for i in range(400)]}, "only one column, email"),
+        ({"first_name": ["Ann"] * 400, "surname": ["Ray"] * 400, "dob": ["1980-01-02"] * 400}, "too large to pair"),
+    ],
+)
+def test_a_table_that_tells_too_little_joins_nobody_and_says_why(columns, said):
+    table, notes = pa.table(columns), list[str]()
+    found = run(table, infer(table), notes=notes)[0]
+    assert max(found.sizes) <= 3
+    assert any(said in note for note in notes)
+
+
 def test_nothing_to_compare_is_refused(small):
     with pytest.raises(InvalidInput) as refused:
         run(small, infer(small, Overrides(ignore=[c for c in small.column_names if c != "rec"])))
