@@ -383,5 +383,6 @@ class Channels:
         return await self._holding.corrected(conn, person, decisions)
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
-        """How many deliveries a change of these people would concern."""
-        return {"deliveries": await store.counts(conn, people)}
+        """How many deliveries a change of these people would concern, and those of them that wait."""
+        every, waiting = await store.counts(conn, people)
+        return {"deliveries": every, "deliveries_waiting": waiting}

@@ -178,11 +178,15 @@ async def people_of_contacts(conn: Conn, ids: Sequence[IdentifierId]) -> list[Pe
     return [PersonId(one["person"]) for one in await got.fetchall()]
 
 
-async def counts(conn: Conn, people: Sequence[PersonId]) -> int:
-    """How many deliveries these people have."""
-    got = await conn.execute("SELECT count(*) AS n FROM channels.deliveries WHERE person = ANY(%s)", (list(people),))
+async def counts(conn: Conn, people: Sequence[PersonId]) -> tuple[int, int]:
+    """How many deliveries these people have, and how many of them have not left yet."""
+    got = await conn.execute(
+        "SELECT count(*) AS n, count(*) FILTER (WHERE state = 'reserved') AS waiting FROM channels.deliveries"
+        " WHERE person = ANY(%s)",
+        (list(people),),
+    )
     one = await got.fetchone()
-    return int(one["n"]) if one else 0
+    return (int(one["n"]), int(one["waiting"])) if one else (0, 0)
 
 
 async def carried(conn: Conn, people: Sequence[PersonId], connector: str) -> bool:

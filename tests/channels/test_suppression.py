@@ -106,7 +106,7 @@ async def test_an_erasure_leaves_no_file_no_words_no_counter_and_sends_nothing_m
     (waiting,) = await world.reserve(channels, later)
     async with world.kernel.db.reading() as conn:
         held = await channels.export(conn, person)
-        assert await channels.count(conn, [person]) == {"deliveries": 2}
+        assert await channels.count(conn, [person]) == {"deliveries": 2, "deliveries_waiting": 1}
     assert [one["content"]["slots"] for one in held["deliveries"]] == [{"first_name": "Ada"}] * 2
     assert files(world.kernel)
     await erase(world, person)
