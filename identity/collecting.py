@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from identity import graph_store, store
+from identity import graph_store, judgement_store, store
 from identity.identifiers import Identifier
 from identity.index import Index, made
 from identity.people import Carried, Holders
@@ -216,12 +216,15 @@ class Collector:
         exclusive = list({*settings.exclusive_kinds, "customer_id"})
         for person, held in (await store.carried_by(conn, sorted(before), exclusive) if before else {}).items():
             holders.learn(person, held, settings)
+        # A row that staff kept apart from somebody does not come to her by its next version.
+        again = [f.prepared.row for f in written if f.previous is not None]
+        barred = await judgement_store.barred(conn, again) if again else {}
         number = await graph_store.version(conn)
         chosen: list[tuple[RecordId, PersonId]] = []
         new: list[PersonId] = []
         doubted: set[PersonId] = set()
         for f in written:
-            found, by_contact = holders.choose(carried[f.id], f.previous, settings)
+            found, by_contact = holders.choose(carried[f.id], f.previous, settings, barred.get(f.prepared.row, ()))
             person = found if found is not None else new_id("per")
             if found is None:
                 new.append(person)

@@ -120,6 +120,24 @@ async def current_of(conn: Conn, records: Iterable[RecordId]) -> dict[RecordId, 
     return {r["old"]: r["now"] async for r in cursor}
 
 
+async def barred(conn: Conn, rows: Sequence[bytes]) -> dict[bytes, set[PersonId]]:
+    """Of rows of sources, the people whose records staff found to be somebody else's than theirs."""
+    found: dict[bytes, set[PersonId]] = defaultdict(set)
+    cursor = await conn.execute(
+        "SELECT DISTINCT r.row_index, m.person_id FROM identity.records r"
+        " JOIN identity.judged_records mine ON mine.record_id = r.record_id"
+        " JOIN identity.judgements j ON j.judgement_id = mine.judgement_id AND j.verdict = 'negative'"
+        " JOIN identity.judged_records other ON other.judgement_id = mine.judgement_id AND other.side <> mine.side"
+        " JOIN identity.members m ON m.record_id = other.record_id"
+        " WHERE r.row_index = ANY(%b) AND NOT EXISTS"
+        "  (SELECT FROM identity.revoked_judgements v WHERE v.judgement_id = mine.judgement_id)",
+        (list(rows),),
+    )
+    async for r in cursor:
+        found[bytes(r["row_index"])].add(r["person_id"])
+    return found
+
+
 async def carried(conn: Conn, records: Iterable[RecordId]) -> dict[RecordId, list[tuple[IdentifierId, str]]]:
     """Identifiers of records and their kinds."""
     found: dict[RecordId, list[tuple[IdentifierId, str]]] = defaultdict(list)

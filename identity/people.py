@@ -5,7 +5,7 @@ leaves: the person to join, or none. The rule is provisional: the next published
 evidence. It never puts two values of an exclusive identifier into one person (identity.I11).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from identity.settings import IdentitySettings
@@ -118,24 +118,30 @@ class Holders:
                 self.exclusive.setdefault(person, set()).add((item.kind, scope, item.id, item.row))
 
     def choose(
-        self, carried: Sequence[Carried], previous: PersonId | None, settings: IdentitySettings
+        self,
+        carried: Sequence[Carried],
+        previous: PersonId | None,
+        settings: IdentitySettings,
+        barred: Container[PersonId] = (),
     ) -> tuple[PersonId | None, bool]:
         """The person a record joins, or None for a new one; and whether a contact alone speaks for it.
 
         Order: the person of the row's earlier version; whoever owns a joining identifier (the strongest kind first, the
-        oldest person first); the only holder of a contact. A candidate with another value of an exclusive kind is out.
+        oldest person first); the only holder of a contact. A candidate with another value of an exclusive kind is out, and so
+        is one of whom staff said that the row is not hers (``barred``).
         """
         if previous is not None and not self._conflict(previous, carried, settings):
             return previous, False
         for kind in settings.joining_kinds:
             found = {p for item in carried if item.kind == kind for p in self.owners.get(item.id, ())}
             for person in sorted(found):
-                if not self._conflict(person, carried, settings):
+                if person not in barred and not self._conflict(person, carried, settings):
                     return person, False
         for kind in settings.contact_kinds:
             for item in carried:
                 holders = self.owners.get(item.id, set()) if item.kind == kind else set()
-                if len(holders) == 1 and not self._conflict(only := next(iter(holders)), carried, settings):
+                only = next(iter(holders)) if len(holders) == 1 else None
+                if only is not None and only not in barred and not self._conflict(only, carried, settings):
                     return only, True
         return None, False
 

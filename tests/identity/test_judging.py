@@ -175,6 +175,18 @@ async def test_a_pinned_record_stays_where_it_was_pinned(graph):
     assert (await graph.groups(), await graph.person("b")) == ("a bc", target)
 
 
+async def test_a_row_that_was_kept_apart_does_not_come_back_by_its_next_version(graph):
+    await graph.add("a", "b", a=[("login_id", "ada")], b=[("email", "b@example.org")])
+    await graph.publish("ab", [("ab", 9.0)])
+    await graph.do("split", await graph.person("a"), [graph.ids["b"]])
+    apart = await graph.person("b")
+    async with graph.kernel.db.transaction() as conn:  # it now names Ada's login; and its own person has another
+        await graph.identity.add_records(conn, [graph.record("other", ("login_id", "bob"), ("email", "b@example.org"))])
+        newer = graph.record("b", ("login_id", "ada"), ("email", "b@example.org"))
+        graph.ids["b"] = (await graph.identity.add_records(conn, [newer]))[0]
+    assert await graph.person("b") not in {apart, await graph.person("a")}
+
+
 async def test_answers_move_people_until_reviewers_disagree(graph):
     await graph.add(*"abc", **{key: [("device_id", key)] for key in "abc"})
     a, b = graph.ids["a"], graph.ids["b"]
