@@ -64,6 +64,33 @@ async def test_a_yes_of_someone_who_may_be_the_same_permits_nothing(house: House
     assert await house.may(ada) == "consent.missing"
 
 
+async def test_a_signal_of_a_device_binds_who_logs_in_there_and_her_other_devices_for_good(house: House) -> None:
+    """Global Privacy Control (11 CCR 7025(c)(1)): the device, the pseudonymous profile, the known person; no later save clears it."""
+
+    async def device(name: str) -> str:
+        async with house.kernel.db.transaction() as conn:
+            (one,) = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", name)])
+            state = await house.consent.state_of_identifiers(conn, [one])
+        return str(permission(state, "sharing", None, house.kernel.clock.now()).reason)
+
+    async with house.kernel.db.transaction() as conn:
+        ids = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", "laptop")])
+        await house.consent.apply_gpc(conn, ids, raw=b"Sec-GPC: 1", actor="browser")
+    assert await device("laptop") == "directive.gpc"
+    assert await device("phone") == "consent.missing"
+    person, first, email = await house.person("ada@example.org", "1", login_id="u1")
+    await house.record(house.grant(email, "sharing"))
+    assert await house.may(person, "sharing", None) == "consent.granted"
+    for key, name in (("2", "phone"), ("3", "laptop")):  # she logs in on both
+        again, _, _ = await house.person(f"ada{key}@example.org", key, login_id="u1", anonymous_id=name)
+        assert again == person
+    house.kernel.clock.advance(timedelta(minutes=1))
+    await house.record(house.grant(email, "sharing"), house.grant(first, "sharing"))
+    assert (
+        await house.may(person, "sharing", None) == await device("phone") == await device("laptop") == "directive.gpc"
+    )
+
+
 async def test_identifiers_alone_before_there_is_a_person(house: House) -> None:
     async with house.kernel.db.transaction() as conn:
         (fresh,) = await house.identity.register_identifiers(conn, [Identifier("anonymous_id", "visitor-1")])

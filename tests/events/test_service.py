@@ -1,6 +1,7 @@
 """Collection on real engines: permission first, one of each message, durable, sealed, erasable (features V1-V8)."""
 
 import asyncio
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -121,6 +122,40 @@ async def test_the_privacy_signal_is_recorded_even_when_the_event_is_filtered(ro
     assert answer.status == "filtered"
     (after,) = await rooms.events.collect([track()], CTX)
     assert after.status == "filtered"
+
+
+async def test_however_late_a_signal_is_written_the_event_it_came_with_waits_for_it(rooms, monkeypatch):
+    """Delays where the signal is applied: neither that event nor one that begins after its answer is let in (consent.C12)."""
+    await rooms.source(purpose="sharing", basis="consent")
+    rng, real = random.Random(12), rooms.consent.apply_gpc
+
+    async def late(*given, **more):
+        await asyncio.sleep(rng.random() * 0.01)
+        return await real(*given, **more)
+
+    monkeypatch.setattr(rooms.consent, "apply_gpc", late)
+    for turn in range(8):
+        user, stop = f"w{turn}", asyncio.Event()
+        await rooms.say("login_id", user, "sharing", "granted")
+
+        async def others(user: str = user, stop: asyncio.Event = stop) -> list[str]:
+            said = []
+            for _ in range(3):
+                after = stop.is_set()
+                (one,) = await rooms.events.collect([track(user=user)], CTX)
+                said.append(f"{one.status} {'after' if after else 'before'}")
+            return said
+
+        async def signalled(user: str = user, stop: asyncio.Event = stop) -> str:
+            (one,) = await rooms.events.collect([track(user=user)], replace(CTX, gpc=True))
+            stop.set()
+            return one.status
+
+        status, seen = await asyncio.gather(signalled(), others())
+        assert status == "filtered"
+        assert "accepted after" not in seen
+        (later,) = await rooms.events.collect([track(user=user)], CTX)
+        assert later.status == "filtered"
 
 
 YES = strings.tc(datetime(2026, 2, 1, tzinfo=UTC), policy=4, publisher=range(1, 12), disclosed=None)
