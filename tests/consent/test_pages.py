@@ -166,6 +166,19 @@ async def test_by_keyboard_alone_choices_are_made_saved_and_read_back(house: Hou
     (opened,) = await house.rights.list_requests()
     assert f"{opened.due_on:%-d %B %Y}" in await page.get_by_role("status").inner_text()
 
+    await tab_to(page, name="Do Not Sell or Share My Personal Information")
+    await page.keyboard.press("Enter")
+    await page.get_by_text("It holds from now on").wait_for()
+    await page.get_by_text("Opt-Out Request Honored").wait_for()
+    assert await house.may(person, "sharing", None) == "directive.gpc"
+    await tab_to(page, field="better")
+    await page.keyboard.type("Ada")
+    await tab_to(page, name="Ask for a correction")
+    await page.keyboard.press("Enter")
+    await page.get_by_text("They answer by").wait_for()
+    assert await judge(page) == []
+    assert [one.right for one in await house.rights.list_requests()] == ["access", "opt_out", "rectification"]
+
 
 async def test_by_keyboard_alone_messages_are_ended(house: House, browser: Browser, at: str) -> None:
     person, _, email = await house.person("ada@example.org")
