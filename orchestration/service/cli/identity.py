@@ -7,6 +7,7 @@ import typer
 
 from orchestration.service.cli import identity_acts, identity_why, output
 from orchestration.service.cli.identity_link import link, score
+from orchestration.service.cli.identity_resolve import resolve
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def register(app: Commands) -> None:
     app.add("link")(link)
     app.add("score")(score)
     app.add("show")(show)
+    app.add("resolve")(resolve)
     app.add("why")(identity_why.why)
     app.add("why-not")(identity_why.why_not)
     app.add("how")(identity_why.how)
