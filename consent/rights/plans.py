@@ -70,8 +70,10 @@ def plan(holdings: Mapping[str, Mapping[str, int]], holds: Sequence[Hold]) -> li
     found = []
     for room, kinds in holdings.items():
         for kind, count in kinds.items():
+            if not count:
+                continue  # nothing of it, nothing becomes of it
             fate, because = rules().get((room, kind), (Fate.ERASED, "words, indexes and keys go"))
-            if holds and count:
+            if holds:
                 first = holds[0]
                 found.append(Line(room, kind, count, Fate.HELD, "a hold stands", first.ground, LAWS.get(first.ground), first.until))  # fmt: skip
             else:
