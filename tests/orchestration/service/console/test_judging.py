@@ -1,9 +1,12 @@
 """Merging and parting people on a whole house: what was shown is what comes, consents follow, everything comes back, reviewers are kept apart."""
 
+import asyncio
+import json
 import re
 from datetime import timedelta
 
 import pytest
+from typer.testing import CliRunner
 
 from audit.access.principal import Scope
 from events.log import CollectContext
@@ -12,6 +15,8 @@ from identity.identifiers import Identifier
 from identity.judgements import Act
 from identity.records import NewRecord
 from identity.wishes import Wish, foresee, fulfil
+from orchestration.service.cli import identity_acts
+from orchestration.service.cli.main import build
 from tests.orchestration.conftest import NOW
 from tests.orchestration.service.console.conftest import Story
 from tests.orchestration.service.console.test_pages import words
@@ -162,3 +167,39 @@ async def test_reviewers_who_disagree_are_both_kept_and_the_question_comes_first
     page = words((await ann.get(halves)).text)
     assert "Reviewers disagree" in page
     assert re.search(r"One person ann .* Two people ben", page)
+
+
+async def test_a_command_shows_first_and_acts_when_told(house, story: Story, carl, monkeypatch) -> None:
+    loop, ada = asyncio.get_running_loop(), story.person
+
+    def within(work):  # the command runs in a thread, its work in this house
+        return asyncio.run_coroutine_threadsafe(work(house), loop).result()
+
+    monkeypatch.setattr(identity_acts, "in_house", within)
+
+    async def run(*said: str, code: int = 0) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, build(), ["identity", *said])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    assert "somebody new" not in await run("merge", ada, carl)
+    assert "Add --yes" in await run("merge", ada, "email:carl@example.org", "--yes", "--dry-run")
+    assert json.loads(await run("merge", ada, carl, "--json"))["moves"] == 2
+    assert await state(house, carl)  # still somebody
+    done = json.loads(await run("merge", ada, carl, "--yes", "--reason", "duplicate", "--json"))
+    assert (done["people"], done["refused"]) == ([ada], None)
+    assert "same_person" in await run("merge", ada, ada, "--yes", code=1)
+    assert "unique_identifier" in await run("merge", ada, story.other, code=1)
+    assert "expected one of asked" in await run("merge", ada, carl, "--reason", "Carl is her brother", code=2)
+    assert done["judgement"] in await run("judgements", ada, "--json")
+    assert json.loads(await run("changes", "--after", "1", "--json"))[0]["judgement"] == done["judgement"]
+    assert "somebody new" in await run("split", ada, story.records[1])
+    assert "restored" in await run("unmerge", carl, "--yes")
+    assert "first_name" in await run("questions")
+    await run("answer", story.records[1], story.doubtful, "negative", "--reason", "namesake")
+    assert "first_name" not in await run("questions")
+    (said, *_) = json.loads(await run("judgements", ada, "--json"))
+    await run("revoke", said["id"])
+    assert "first_name" in await run("questions")
+    assert "unknown_judgement" in await run("revoke", said["id"], code=1)
+    assert "pinned" not in await run("pin", story.records[1], carl, "--yes")
