@@ -22,6 +22,7 @@ from identity.judgements import Rulings
 from identity.junk import remove_junk
 from identity.kinds import Kinds
 from identity.linkage import Edges, Scales
+from identity.prior import SMALL, error, moved
 from identity.training import LinkageModel, train_cleaned
 from kernel.errors import InvalidInput
 
@@ -55,7 +56,11 @@ class Prepared:
 
     def train(self, seed: int = 0) -> LinkageModel:
         """What agreement is worth in this table, learned without labels."""
-        return train_cleaned(self.cleaned, self.pairs, seed, sources=self.sources, stand_for=self.stand_for)
+        model = train_cleaned(self.cleaned, self.pairs, seed, sources=self.sources, stand_for=self.stand_for)
+        if self.parts or self.sources is not None or self.cleaned.rows > SMALL:
+            return model
+        edges = self.edges(model)
+        return moved(model, error(edges, self.cluster(edges, model).person))
 
     def edges(self, model: LinkageModel) -> Edges:
         """Pairs that may be one person, by the table's row numbers."""
