@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from consent.acts import Confirmation
+from consent.page import Preferences
 from consent.signals.hearing import Hearing, Strings
+from consent.wording import words
 from identity.identifiers import Identifier
 from kernel.kernel import Kernel
 from orchestration.service.bench import consent_strings as strings
@@ -75,6 +77,23 @@ async def test_her_own_no_is_kept_beside_one_that_a_file_told_of(house: House) -
     await said_no(house, email)
     await load(house, row(given_at=GIVEN + DAY))
     assert await house.may(person) == "consent.withdrawn"
+
+
+@pytest.mark.parametrize("on_page", [False, True])
+async def test_a_no_that_she_says_within_the_hour_of_a_file_s_is_hers_all_the_same(house: House, on_page: bool) -> None:
+    person, _, email = await house.person("ada@example.org")
+    await load(house, row(status="denied", given_at=NOW - timedelta(hours=1)))
+    if on_page:
+        page = Preferences(house.consent, house.identity, house.kernel.clock)
+        async with house.kernel.db.transaction() as conn:
+            for _ in range(2):
+                await page.save(conn, email, {"marketing.email|email": "denied"}, words("en"))
+    else:
+        await said_no(house, email)
+    await load(house, row(given_at=NOW - timedelta(minutes=30)))
+    assert await house.may(person) == "consent.withdrawn"
+    async with house.kernel.db.reading() as conn:
+        assert len(await house.consent.history(conn, person)) == 3
 
 
 @pytest.mark.parametrize("change", [
