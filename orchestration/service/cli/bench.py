@@ -46,6 +46,7 @@ def register(app: Commands) -> None:
     app.add("decide")(decide)
     app.add("ingest")(bench_rooms.ingest)
     app.add("churn")(bench_churn.churn)
+    app.add("reasons")(bench_churn.reasons)
     app.add("consent")(bench_consent.consent)
     app.add("identity")(bench_identity.identity)
     app.add("resolve")(bench_rooms.resolve)

@@ -1,5 +1,6 @@
-"""`candor bench churn`: whether ids last, as one table with the bars it is held to."""
+"""`candor bench churn|reasons`: whether ids last and reasons are exact, with the bars they are held to."""
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -53,4 +54,51 @@ def churn(
                 for r in report.reruns
             ],
         )  # fmt: skip
+    judged(report.bars, quiet=as_json)
+
+
+def reasons(
+    people: Annotated[Path | None, typer.Option("--people", help="Parquet file of records.", exists=True)] = None,
+    generator: Annotated[Path | None, typer.Option("--generator", help="Program that makes people: ROWS OUT.parquet --seed N --extra SHARE MORE.parquet.", exists=True)] = None,
+    rows: Annotated[int, typer.Option("--rows", min=100, help="Records that the generator makes.")] = 5_000,
+    pairs: Annotated[int, typer.Option("--pairs", min=10, help="Pairs that are asked about, of each kind.")] = 500,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="Column to leave out.")] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Why and why-not over a graph in a store of its own: exact sums, one cause for every pair, times; and ids that last there.
+
+    Exit code 1 when a bar is missed.
+    """
+    from orchestration.service.bench import churn as making
+    from orchestration.service.bench import reasons as bench
+    from orchestration.service.bench.identity_sets import HIDDEN
+
+    if (people is None) == (generator is None):
+        raise InvalidInput(
+            "candor bench reasons: expected --people FILE or --generator PROGRAM, got both or neither",
+            remedy="Name a file of records, or the program that makes one.",
+            code="bench.no_people",
+        )
+    with tempfile.TemporaryDirectory(prefix="candor-bench-") as folder:
+        if generator is not None:
+            people, _ = making.made(generator, rows, 7, Path(folder))
+            ignore = [*(ignore or ()), *HIDDEN]
+        assert people is not None
+        report = asyncio.run(bench.run(people, pairs, output.say, ("unique_id", *(ignore or ()))))
+    if as_json:
+        output.emit_json(report_of(report, report.bars))
+    else:
+        output.facts(
+            f"{report.records} records, {report.people} people, {report.edges} edges",
+            [
+                ("why, ms", f"p50 {report.why.p50}, p99 {report.why.p99}"),
+                (
+                    "why-not, ms",
+                    f"p50 {report.why_not.p50}, p99 {report.why_not.p99}, of this process's CPU {report.why_not_cpu_ms}",
+                ),
+                ("causes", ", ".join(f"{n} {cause}" for cause, n in report.causes.items())),
+                ("changes by a walk over the same records", report.moved),
+                ("changes by a walk that trains on another sample", report.moved_retrained),
+            ],
+        )
     judged(report.bars, quiet=as_json)
