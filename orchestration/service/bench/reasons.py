@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from identity.kinds import Overrides, infer
 from identity.records import NewRecord
 from kernel.ids import RecordId
-from orchestration.service.bench import harness
+from orchestration.service.bench import harness, reasons_store
 from orchestration.service.bench.figures import Bar, Spread, spread
 from orchestration.wiring import House
 
@@ -115,17 +115,12 @@ async def _walk(house: House, seed: int) -> int:
     finally:
         linkage.SEED = kept
     async with house.kernel.db.reading() as conn:
-        cursor = await conn.execute(
-            "SELECT count(*) AS lines FROM identity.changes WHERE version = (SELECT max(version) FROM identity.graph_versions)"
-        )
-        row = await cursor.fetchone()
-    return int(row["lines"]) if row else 0
+        return await reasons_store.lines(conn)
 
 
 async def _why(house: House, pairs: int) -> tuple[Spread, float, int, int]:
     async with house.kernel.db.reading() as conn:
-        cursor = await conn.execute("SELECT record_a, record_b, weight FROM identity.edges ORDER BY record_a, record_b")
-        edges = [(r["record_a"], r["record_b"], r["weight"]) async for r in cursor]
+        edges = await reasons_store.edges(conn)
     asked = random.Random(1).sample(  # noqa: S311 - a sample, no secret
         edges, min(pairs, len(edges))
     )
@@ -148,12 +143,7 @@ async def _why_not(house: House, ids: list[RecordId], pairs: int) -> tuple[Sprea
     """Half of the pairs at random, half of those that an edge or a refusal ties."""
     rng = random.Random(2)  # noqa: S311 - a sample, no secret
     async with house.kernel.db.reading() as conn:
-        cursor = await conn.execute(
-            "SELECT e.record_a, e.record_b FROM (SELECT record_a, record_b FROM identity.edges UNION SELECT record_a, record_b FROM identity.ambiguous) AS e"
-            " JOIN identity.members a ON a.record_id = e.record_a JOIN identity.members b ON b.record_id = e.record_b"
-            " WHERE a.person_id <> b.person_id ORDER BY 1, 2"
-        )
-        near = [(r["record_a"], r["record_b"]) async for r in cursor]
+        near = await reasons_store.tied(conn)
     asked = rng.sample(near, min(pairs // 2, len(near)))
     while len(asked) < pairs:
         a, b = rng.sample(ids, 2)
