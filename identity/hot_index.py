@@ -84,15 +84,16 @@ class HotIndex:
             _log.warning("index_not_dropped", code=fault.code, count=len(indexes))  # its entries age out
 
     async def clear(self) -> int:
-        """Drop everything; for rebuilds and for a published graph."""
-        if self._residing is not None:
-            await self._residing.settle()
+        """Drop everything; for rebuilds and for a published graph. This process's own memory has heard of all that is committed when it returns."""
         try:
             await self._cache.script(_DROP, [_CLEARED], [_DROPPED_SECONDS])
-            return await self._cache.delete_matching("idx:*")
+            gone = await self._cache.delete_matching("idx:*")
         except CacheUnavailable as fault:
             _log.warning("index_not_dropped", code=fault.code)
-            return 0
+            gone = 0
+        if self._residing is not None:
+            await self._residing.settle()
+        return gone
 
 
 def _key(index: Index) -> str:

@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.batch import prepare
+from identity.clusters import guarded
+from identity.facts import gather
 from identity.increments import Rule, anew, drift, link_more
 from identity.keying import KeyIndex
 from identity.kinds import infer
 from identity.link import LinkOptions
-from identity.linked import Linked
+from identity.linkage import Edges
+from identity.linked import Linked, _taken
 from identity.score import score
 from kernel.errors import InvalidInput
 from tests.identity.linkage_world import world
@@ -146,3 +149,22 @@ def test_unknown_columns_of_new_rows_are_left_out_and_missing_ones_are_empty(tab
     found, *_ = linked
     odd = more.slice(0, 5).drop_columns(["email"]).append_column("mood", pa.array(["x"] * 5))
     assert found.add(odd, infer(base)).added == 5
+
+
+def test_twenty_orders_of_the_same_records_give_one_partition(linked):
+    """Spec I31: whatever came first, the guard over the same edges says the same of all."""
+    found, _, _, model = linked
+    edges, rng = found.edges, np.random.default_rng(4)
+    partitions = set()
+    for _ in range(20):
+        order = rng.permutation(found.rows)
+        place = np.argsort(order)
+        left, right = place[edges.left], place[edges.right]
+        moved = Edges(np.minimum(left, right), np.maximum(left, right), edges.weight)
+        part, _ = _taken(found.cleaned, order)
+        person = guarded(moved, gather(part, model)).person[place]
+        groups: dict[int, list[int]] = {}
+        for row, label in enumerate(person.tolist()):
+            groups.setdefault(label, []).append(row)
+        partitions.add(tuple(sorted(map(tuple, groups.values()))))
+    assert len(partitions) == 1
