@@ -60,7 +60,7 @@ SAYS = {
     "preview": ("identity", "records", "data key", "would be destroyed"),
     "review": ("Are these one person?", "the first names clearly differ", "1 + 2"),
     "question": ("ada.l@example.org", "bob@example.org", "asked about", "Nobody can tell"),
-    "merge": ("Merge: what it would touch", "This cannot be done", "nobody has two"),
+    "split": ("Split: what it would touch", "1 record would change hands", "somebody new", "Leave everything as it is"),
     "log": ("decision.made", "The signed checkpoint", "entries, each in its place"),
     "entry": ("decision.made", "plain@email", "hashes lead from this leaf"),
     "staff": ("ann", "officer", "auditor"),
