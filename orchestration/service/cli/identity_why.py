@@ -95,7 +95,8 @@ def why_not(left: Left, right: Right, words: Words = False, as_json: Json = Fals
             ),
         ],
     )
-    _show_waterfall(found.waterfall)
+    if cause is not None:
+        _show_waterfall(found.waterfall)
 
 
 def how(
