@@ -105,14 +105,19 @@ async def open_house(
     """Engines up, schema at its head, rooms built and registered; everything is closed at the end."""
     async with open_kernel(settings.kernel, migrations(), clock=clock, engines=engines) as kernel:
         house = build(settings, kernel)
-        await house.consent.book.put_in_force()
-        await house.rights.replay()
+        await begin(house)
         try:
             yield house
         finally:  # what waits in a group is committed before the pools close
             await house.events.close()
             await house.decisions.close()
             await house.channels.close()
+
+
+async def begin(house: House) -> None:
+    """What every start does first: the rules of now are in force, and nobody whom the erasure ledger names lives."""
+    await house.consent.book.put_in_force()
+    await house.rights.replay()
 
 
 def build(settings: Settings, kernel: Kernel) -> House:

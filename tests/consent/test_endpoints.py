@@ -309,6 +309,7 @@ async def test_a_person_may_ask_for_her_data_without_log_in(house: House, client
     (opened,) = await house.rights.list_requests(person=person)
     assert opened.right == "erasure"
     assert opened.opened_by == "person"
+    assert opened.seeds == (email,)  # answered from what is surely of this contact
 
 
 async def test_support_resource_and_stylesheet(client: httpx.AsyncClient) -> None:

@@ -67,6 +67,7 @@ async def test_the_protocols_refusals(house: House, token: str) -> None:
         (signed(said(house) | {"expires-at": now.isoformat()}), AgentRefused),
         (signed(said(house) | {"exercise": "teleport"}), InvalidInput),
         (signed(said(house) | {"email": None}), InvalidInput),
+        (signed(said(house) | {"status_callback": "http://a.example/told"}), InvalidInput),
     ):
         with pytest.raises(found):
             await read(house, token, body)
