@@ -6,7 +6,6 @@ rules here, over the candidates' groups as they stand.  What it says is provisio
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +20,9 @@ from identity.keying import row_keys
 from identity.kinds import Kinds
 from identity.lexicon import name_family
 from identity.linkage import Edges, readings
-from identity.linked import Linked
+from identity.linked import MOST_NEAR, Linked
 from identity.weights import Against, Weights
 
-MOST: Final = 60  # candidates, by the number of keys they share: up to 200 gave no other answer on 100,000 made people
 Rows = NDArray[np.int64]
 
 
@@ -53,7 +51,7 @@ class FirstAnswers:
         """One row."""
         linked = self._linked
         mine = self._without_junk(clean(table, kinds, linked.cleaned.reading))
-        rows = linked.keys.ranked(row_keys(mine, linked.secret), MOST)
+        rows = linked.keys.ranked(row_keys(mine, linked.secret), MOST_NEAR)
         if not len(rows):
             return Answer(None, None, 0, refused=False)
         weights = self._weighed(mine, rows)

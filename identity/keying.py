@@ -107,8 +107,10 @@ class KeyIndex:
                 level = _Level(level.hashes[kept], level.rows[kept])
             self._levels.setdefault(name, []).append(level)
 
-    def near(self, keys: Mapping[str, Words]) -> tuple[Rows, Rows]:
-        """Distinct pairs (row of `keys`, row of the index) that share a key whose block is not too large, ascending."""
+    def near(self, keys: Mapping[str, Words], most: int | None = None) -> tuple[Rows, Rows]:
+        """Distinct pairs (row of `keys`, row of the index) that share a key whose block is not too large, ascending; of each row of `keys`, with `most`,
+        those alone that share most keys, older rows first among equals.
+        """
         left: list[Rows] = []
         right: list[Rows] = []
         for name, hashes in keys.items():
@@ -133,7 +135,14 @@ class KeyIndex:
         width = np.int64(other.max(initial=0) + 1)
         both = one * width + other
         both.sort()
-        both = both[np.flatnonzero(np.diff(both, prepend=np.int64(-1)))]
+        firsts = np.flatnonzero(np.diff(both, prepend=np.int64(-1)))
+        shared = np.diff(np.append(firsts, len(both)))
+        both = both[firsts]
+        if most is not None:
+            row = both // width
+            order = np.lexsort((-shared, row))  # stable: pairs of one row stay by their other row
+            began = np.searchsorted(row, row[order])
+            both = np.sort(both[order[np.arange(len(order)) - began < most]])
         return both // width, both % width
 
     def ranked(self, keys: Mapping[str, Words], most: int) -> Rows:

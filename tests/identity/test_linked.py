@@ -138,6 +138,15 @@ def test_the_key_index_finds_what_a_comparison_of_everything_finds(old, cut, new
     assert len(found) == len(left)
 
 
+def test_the_nearest_are_those_that_share_most_keys():
+    index = KeyIndex()
+    index.add({"a": np.array([5, 5, 5, 0], np.uint64), "b": np.array([7, 0, 7, 7], np.uint64)})
+    asked = {"a": np.array([5, 5], np.uint64), "b": np.array([7, 9], np.uint64)}
+    left, right = index.near(asked, 2)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == [(0, 0), (0, 2), (1, 0), (1, 1)]
+    assert len(index.near(asked)[0]) == 7
+
+
 def test_a_block_that_is_too_large_answers_nobody():
     index = KeyIndex(pairs_a_row=1)
     index.add({"k": np.concatenate([np.full(300, 7), np.arange(10, 60)]).astype(np.uint64)})
