@@ -67,6 +67,7 @@ _PEOPLE: Final = (
     ("impure", 0.006, MOST),
     ("twins", 0.02, MOST),
     ("namesakes", 0.02, MOST),
+    ("households", 0.01, MOST),
 )
 _ALL: Final = (("threshold_gap", 0.01, MOST), ("calibration_error", 0.05, MOST))
 _COST: Final = {
