@@ -13,9 +13,12 @@ from jsonschema import Draft202012Validator
 
 from audit.access.principal import Scope
 from events.log import Source
+from identity.service import Identity
+from identity.settings import IdentitySettings
 from orchestration.service.app import create_app, description
 from orchestration.service.problems import MEDIA_TYPE
 from orchestration.wiring import House
+from tests.identity.running import run, shop, take
 from tests.orchestration.service.support import bearer, key
 from tests.support.pages import chromium
 
@@ -128,6 +131,22 @@ async def _judged(house: House, ask: Ask) -> None:
     await ask("POST /v1/identity/answers", json={**pair, "verdict": "unsure"})
     await ask("GET /v1/identity/changes")
     await ask("GET /v1/identity/questions")
+    for why in ("why", "why-not"):
+        at = f"/v1/records/{pair['a']}/{why}/{pair['b']}"
+        await ask(f"GET /v1/records/{{record}}/{why}/{{other}}", at)
+        await ask(f"GET /v1/records/{{record}}/{why}/{{other}}", f"{at}?words=true")
+    await ask("GET /v1/people/{person}/how", f"/v1/people/{one}/how")
+
+
+async def _linked(house: House, ask: Ask) -> None:
+    """A run of the linkage is held back by its gate and let through."""
+    await take(house.kernel, house.identity, shop(15))
+    strict = Identity(house.kernel, house.audit, IdentitySettings(gate_largest=2))
+    held = await run(house.kernel, strict)
+    await ask("GET /v1/linkage/runs")
+    await ask("GET /v1/linkage/runs/{run}", f"/v1/linkage/runs/{held.run_id}")
+    at = f"/v1/linkage/runs/{held.run_id}/allow"
+    await ask("POST /v1/linkage/runs/{run}/allow", at, json={"because": "looked"})
 
 
 async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, asked: set[str]) -> None:
@@ -157,6 +176,7 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     await ask("POST /v1/identity/acts", json=both)
     await ask("POST /v1/identity/acts", json={**both, "dry_run": False})
     await _judged(house, ask)
+    await _linked(house, ask)
     words = {"version": "web-1", "text": "May we?", "lists": ["marketing.web", "marketing.personalize"]}
     await ask("POST /v1/notices", status=201, json=words)
     for purpose in ("marketing.email", "marketing.personalize"):
