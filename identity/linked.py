@@ -7,9 +7,9 @@ depend on it.  Lives in memory, because it holds words.
 """
 
 import secrets
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -61,8 +61,7 @@ class Linked:
         self.model, self.policy = model, policy or Policy()
         self.person = person
         self.cleaned = cleaned
-        self._sorted = {name: field.coded.values for name, field in cleaned.fields.items()}
-        self._more: dict[str, dict[str, int]] = {name: {} for name in cleaned.fields}
+        self._place = {name: {v: i for i, v in enumerate(f.coded.values)} for name, f in cleaned.fields.items()}
         self.counts = {name: field.coded.counts() for name, field in cleaned.fields.items()}
         self.secret = secrets.token_bytes(32)  # the keys are compared with one another only
         self.keys = KeyIndex(PAIRS_A_ROW)
@@ -104,17 +103,13 @@ class Linked:
 
     def code(self, name: str, value: str) -> int:
         """The code of a value of a field; -1 for one that no row bears, or that is junk."""
-        known = self._sorted[name]
-        at = bisect_left(known, value)
-        if at == len(known) or known[at] != value:
-            at = self._more[name].get(value, -1)
-        return at if at >= 0 and at < len(self.counts[name]) and self.counts[name][at] else -1
+        at = self._place[name].get(value, -1)
+        return at if 0 <= at < len(self.counts[name]) and self.counts[name][at] else -1
 
     def is_junk(self, name: str, value: str) -> bool:
         """Whether the value was found to say nothing about who somebody is."""
-        known = self._sorted[name]
-        at = bisect_left(known, value)
-        return at < len(known) and known[at] == value and not self.counts[name][at]
+        at = self._place[name].get(value, -1)
+        return 0 <= at < len(self.counts[name]) and not self.counts[name][at]
 
     def among(self, rows: Rows) -> Edges:
         """Edges between these rows, which ascend and of which every component is whole or has its edges within."""
@@ -187,23 +182,12 @@ class Linked:
             if name not in fresh.fields:
                 fields[name] = replace(field, coded=Coded(np.full(fresh.rows, -1, np.int32), field.coded.values))
                 continue
-            coded, more, known, counts = (
-                fresh.fields[name].coded,
-                self._more[name],
-                self._sorted[name],
-                self.counts[name],
-            )
-            places = []
-            for value in coded.values:
-                at = bisect_left(known, value)
-                if at == len(known) or known[at] != value:
-                    at = more.setdefault(value, len(known) + len(more))
-                elif not counts[at]:
-                    at = -1
-                places.append(at)
+            coded, place, counts = fresh.fields[name].coded, self._place[name], self.counts[name]
+            before = len(place)
+            places = [place.setdefault(value, len(place)) for value in coded.values]
+            places = [at if at >= len(counts) or counts[at] else -1 for at in places]
             codes = np.array([*places, -1], np.int32)[coded.codes]
-            values = field.coded.values
-            values += tuple(more)[len(values) - len(known) :]
+            values = field.coded.values + tuple(islice(place, before, None))
             fields[name] = replace(field, coded=Coded(codes, values))
         return Cleaned(fresh.rows, fields, self.cleaned.reading)
 

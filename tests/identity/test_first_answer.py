@@ -73,7 +73,7 @@ def test_what_rows_say_is_what_the_linkage_compares(house):
 
 def test_nothing_is_remembered_of_who_asked(house):
     linked, kinds, more, _ = house
-    before = {name: len(values) for name, values in linked._more.items()}
+    before = {name: len(values) for name, values in linked._place.items()}
     stranger = {
         name: pa.array([value])
         for name, value in zip(
@@ -82,4 +82,4 @@ def test_nothing_is_remembered_of_who_asked(house):
     }
     answer = FirstAnswers(linked).ask(pa.table(stranger), kinds)
     assert (answer.group, answer.weight, answer.refused) == (None, None, False)
-    assert {name: len(values) for name, values in linked._more.items()} == before
+    assert {name: len(values) for name, values in linked._place.items()} == before

@@ -64,6 +64,8 @@ def test_people_are_as_right_as_after_linking_everything(tables, linked):
 
 def test_who_no_new_row_reaches_is_where_he_was(linked):
     found, increment, before, _ = linked
+    assert all(len(set(f.coded.values)) == len(f.coded.values) for f in found.cleaned.fields.values())
+    assert len(increment.edges.weight) <= increment.pairs  # a value counted twice would double its pairs
     untouched = np.setdiff1d(np.arange(increment.first), increment.rows)
     assert len(untouched)
     assert np.array_equal(found.person[untouched], before[untouched])
