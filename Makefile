@@ -26,7 +26,7 @@ demo: $(STAMP) ## Seed a world, run the whole job, serve it (make demo ARGS=--ex
 	$(BIN)/candor demo $(ARGS)
 
 test: $(STAMP) ## Run every test (needs no network; at most ten minutes on two cores)
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP) ## Style, types and the walls of the house
 	$(BIN)/ruff check .

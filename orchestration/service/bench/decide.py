@@ -42,9 +42,15 @@ class Report:
 
 
 async def run(
-    *, rps: float, seconds: float, people: int = 2_000, arms: int = 50, told: Callable[[str], None] = lambda _: None
+    *,
+    rps: float,
+    seconds: float,
+    people: int = 2_000,
+    arms: int = 50,
+    settle: bool = True,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Measure on engines of its own."""
+    """Measure on engines of its own; `settle`: once the warm-up's decisions are explained."""
     async with harness.rig() as rig:
         told(f"seeding {people} people, {arms} arms, a ranker of 300 trees with 31 leaves")
         async with rig.house() as house:
@@ -60,7 +66,8 @@ async def run(
         async with rig.serve() as served:
             asked = requests(served.url, world)
             await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=WARM_SECONDS)
-            await _caught_up(owner, told)
+            if settle:
+                await _caught_up(owner, told)
             shots, cost = await harness.measured(rig, served, asked, rps=rps, seconds=seconds)
             rig.crash(served)
         kept, lost, withheld = await kept_of(rig, shots)

@@ -65,6 +65,10 @@ def decide(
     seconds: Seconds = 30.0,
     people: Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="People to decide for.")] = 2_000,
     arms: Annotated[int, typer.Option("--arms", min=2, max=200, help="Candidates of the placement.")] = 50,
+    settle: Annotated[
+        bool,
+        typer.Option("--settle/--no-settle", help="Wait until the warm-up's decisions are explained, then measure."),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Decisions over HTTP under a steady load, with the bare floor beside them.
@@ -74,7 +78,7 @@ def decide(
     """
     from orchestration.service.bench.decide import run
 
-    report = asyncio.run(run(rps=rps, seconds=seconds, people=people, arms=arms, told=output.say))
+    report = asyncio.run(run(rps=rps, seconds=seconds, people=people, arms=arms, settle=settle, told=output.say))
     if as_json:
         output.emit_json(report)
     else:

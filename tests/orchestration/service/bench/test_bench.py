@@ -79,7 +79,7 @@ def test_bench_decide_says_what_it_measured_and_loses_nothing():
     """A second of ten decisions: the shape of the answer, and every answered decision found after both were killed. Nothing is timed."""
     done = subprocess.run(
         [sys.executable, "-m", "orchestration.service.cli.main", "bench", "decide",
-         "--rps", "10", "--seconds", "1", "--people", "20", "--arms", "10", "--json"],
+         "--rps", "10", "--seconds", "1", "--people", "20", "--arms", "10", "--no-settle", "--json"],
         capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
     told = json.loads(done.stdout)
