@@ -56,6 +56,7 @@ def rules() -> tuple[ConceptRule, ...]:
     return tuple(TypeAdapter(list[ConceptRule]).validate_python(words))
 
 
+@cache
 def rule_of(feature: str) -> ConceptRule | None:
     """The concept a feature belongs to; None when no pattern knows it."""
     return next((rule for rule in rules() if any(fnmatchcase(feature, pattern) for pattern in rule.features)), None)

@@ -16,7 +16,7 @@ from explain.concepts import Concept, group
 from explain.facts import DecisionFacts
 from explain.levers import Lever
 from explain.reasons import Procedure, procedure
-from kernel.canonical import Json, canonical, digest
+from kernel.canonical import Json, canonical, digest_of
 from kernel.ids import DecisionId
 
 VERSION: Final = 1
@@ -68,8 +68,8 @@ def compose(facts: DecisionFacts, found: Attribution | None) -> Content:
 
 def write(content: Content) -> tuple[bytes, str]:
     """The bytes that are kept, and their digest."""
-    form = content.to_json()
-    return canonical(form), digest(form)
+    words = canonical(content.to_json())
+    return words, digest_of(words)
 
 
 def read(words: bytes) -> Content:

@@ -5,6 +5,7 @@ thing to a reader: redacted.
 """
 
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from orchestration.decision.record import Record
 from orchestration.decision.store import Row
 
 _TABLE: Final = "decision.decisions"
+_LATELY_SECONDS: Final = 1.0
 _MOST_KEYS: Final = 20_000  # key ids (never keys) remembered by person; a miss costs one read
 
 
@@ -99,6 +101,7 @@ class Sealer:
         self._kernel = kernel
         self._identity = identity
         self._keys: OrderedDict[PersonId, KeyId] = OrderedDict()
+        self._lately: tuple[Opened, float] | None = None
 
     async def key(self, person: str) -> SubjectKey:
         """A living key of the person, the same one as long as it lives.
@@ -153,6 +156,17 @@ class Sealer:
         opened = await self.try_open(await self.row(decision_id))
         if opened is None:
             raise DecisionRedacted("expected a decision that can be opened, got one whose person was erased")
+        return opened
+
+    async def open_lately(self, decision_id: str) -> Opened:
+        """The same; the one that was asked for a moment ago is not read again while its key lives: an explanation asks several times."""
+        if self._lately is not None:
+            opened, at = self._lately
+            held = opened.row.id == decision_id and time.monotonic() - at < _LATELY_SECONDS
+            if held and opened.row.key_id is not None and await self._kernel.vault.unwrap([opened.row.key_id]):
+                return opened
+        opened = await self.open(decision_id)
+        self._lately = (opened, time.monotonic())
         return opened
 
     async def try_open(self, row: Row) -> Opened | None:

@@ -290,7 +290,7 @@ class Decisions:
 
     async def facts(self, decision_id: str) -> DecisionFacts:
         """What explain needs (protocol `explain.facts.DecisionSource`)."""
-        opened = await self._sealer.open(decision_id)
+        opened = await self._sealer.open_lately(decision_id)
         record = opened.decoded()
         catalogue = await self.shelf.by_digest(record.inputs.versions.catalogue)
         digest = record.inputs.versions.model
@@ -305,7 +305,7 @@ class Decisions:
 
     async def again(self, decision_id: str, change: Mapping[str, Json]) -> Verdict:
         """The decision under one change (protocol `explain.facts.Decide`). Writes nothing, sends nothing."""
-        opened = await self._sealer.open(decision_id)
+        opened = await self._sealer.open_lately(decision_id)
         known = opened.inputs.versions.feature_set == self._profiles.features.digest
         changed = facts.closed(opened.inputs, change, self._segments if known else None)
         made = (await self._again(opened, changed)).outcome
