@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, Request
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from audit.access.principal import Scope
 from channels.web.script import SNIPPET
@@ -116,7 +117,7 @@ class Web:
     def tag(self, **more: object) -> str:
         """The element as it is printed for people, with more attributes."""
         made = SNIPPET.tag(self.at, self.key, notice=NOTICE)
-        extra = "".join(f' data-{name}="{value}"' for name, value in {"budget": 5000, **more}.items())
+        extra = "".join(f' data-{name}="{value}"' for name, value in {"budget": 30_000, **more}.items())
         return made.replace("></script>", f"{extra}></script>")
 
     def page(self, body: str = BODY, **more: object) -> str:
@@ -227,6 +228,7 @@ class Visit:
     page: Page
     sent: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
 
     async def stored(self) -> dict[str, str]:
         return await self.page.evaluate("({...localStorage, ...sessionStorage})")
@@ -238,9 +240,16 @@ class Visit:
         return [one for one in self.sent if re.search(path, one.url) and one.method != "OPTIONS"]
 
     async def shows(self, words: str, timeout: float = 30_000) -> None:
-        await self.page.wait_for_function(
-            "words => document.getElementById('hero').textContent.includes(words)", arg=words, timeout=timeout
-        )
+        try:
+            await self.page.wait_for_function(
+                "words => document.getElementById('hero').textContent.includes(words)", arg=words, timeout=timeout
+            )
+        except PlaywrightTimeout:
+            there = await self.page.inner_text("#hero")
+            asked = [f"{one.method} {one.url.partition('?')[0]}" for one in self.sent]
+            pytest.fail(
+                f"expected {words!r}, got {there!r}; answered {self.answered}, asked {asked}, complaints {self.complaints}"
+            )
 
     async def agree(self) -> None:
         await self.page.click("#yes")
@@ -252,6 +261,7 @@ async def visit(browser: Browser) -> AsyncIterator[Visit]:
     context = await browser.new_context()
     made = Visit(context, await context.new_page())
     context.on("request", lambda one: made.sent.append(one))  # noqa: PLW0108 - Playwright marks the function
+    context.on("response", lambda one: made.answered.append(f"{one.status} {one.url.partition('?')[0]}"))
     made.page.on("console", lambda one: made.complaints.append(one.text) if one.type == "error" else None)
     made.page.on("pageerror", lambda one: made.complaints.append(str(one)))
     yield made
