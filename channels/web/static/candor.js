@@ -161,6 +161,9 @@
         answers[answer.placement] = answer;
         if (!answer.default) answer.content = await (await fetch(answer.content_url, { credentials: "omit" })).json();
       }));
+      // a box has its height from the styles
+      while (document.readyState !== "complete" && [...document.querySelectorAll("link[rel=stylesheet]")].some((one) => !one.sheet))
+        await new Promise((go) => setTimeout(go, 20));
       each((element, box) => show(element, box, answers[box.placement], Date.now() - asked));
     } catch (down) {
       each((element, box) => restore(element, box, "unavailable"));
