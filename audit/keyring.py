@@ -14,6 +14,7 @@ from pathlib import Path
 from audit.errors import LogFork, UnknownLogKey
 from audit.keylist import KeyState, LogKey
 from audit.note import SignerKey, VerifierKey, parse_key
+from kernel.durable import sync_folder
 
 _FILE = re.compile(r"log-(\d{4})\.(skey|revoked)")
 
@@ -121,12 +122,3 @@ class Keyring:
             file.flush()
             os.fsync(file.fileno())
         return draft
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

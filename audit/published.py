@@ -13,8 +13,8 @@ from pathlib import Path
 
 from audit import tiles
 from audit.errors import LogFork
-from audit.keyring import sync_folder
 from audit.tiles import TileName
+from kernel.durable import sync_folder
 
 CHECKPOINT = "checkpoint"
 _BEGUN = ".begun"  # stands from before the first checkpoint is signed until it is published

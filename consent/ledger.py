@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from kernel.durable import sync_folder
 from kernel.errors import IntegrityError
 from kernel.ids import PersonId, RecordId, RequestId
 from kernel.vault import Vault
@@ -86,7 +87,7 @@ class Ledger:
                 while added:
                     added = added[os.write(handle, added) :]
                 os.fsync(handle)
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
 
     def lines(self) -> list[Line]:
         """Every line, in order.
@@ -152,14 +153,6 @@ class Ledger:
 
 def _naming(lines: Iterable[Line], pepper: bytes) -> list[Line]:
     return [line for line in lines if hmac.compare_digest(_hash(line.salt, pepper), line.who)]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _hash(salt: bytes, pepper: bytes) -> bytes:

@@ -125,7 +125,7 @@ class Explain:
             model = await self._models.model(one)
             await asyncio.to_thread(prepare, model, check=self.settings.verify_attributions)
 
-    async def _made(self, decision_id: str) -> "Explanation | _Fresh":
+    async def _made(self, decision_id: str) -> Explanation | _Fresh:
         """What is kept of the decision, or else its explanation, made and not yet kept."""
         found = await self._stored(decision_id)
         if found is not None:
@@ -169,13 +169,13 @@ class Explain:
         check = self.settings.verify_attributions
         return await asyncio.to_thread(attribute, model, row, score, check=check)
 
-    async def _keep(self, made: "Sequence[_Fresh]") -> list[Explanation]:
+    async def _keep(self, made: Sequence[_Fresh]) -> list[Explanation]:
         """Keep explanations with their entries in one commit; where somebody else was faster, theirs is the one that stands."""
         now = self._kernel.clock.now()
         async with self._kernel.db.transaction() as conn:
             fresh = await store.insert(conn, [one.row(now) for one in made])
-            await self._audit.append(conn, [one.entry() for one in made if one.content.facts.decision_id in fresh])
-            await store.done(conn, [one.content.facts.decision_id for one in made])
+            await self._audit.append(conn, [one.entry() for one in made if one.decision_id in fresh])
+            await store.done(conn, [one.decision_id for one in made])
         kept: list[Explanation] = []
         for one in made:
             found = None if one.decision_id in fresh else await self._stored(one.decision_id)
@@ -239,7 +239,7 @@ class Explain:
             raise broken[0]
         return len(waiting)
 
-    async def _keep_all(self, made: "Sequence[_Fresh]") -> None:
+    async def _keep_all(self, made: Sequence[_Fresh]) -> None:
         """Keep them together: a commit each would stand in the way of the decisions' commits. Where one was erased meanwhile, one by one."""
         if not made:
             return

@@ -18,6 +18,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kernel.durable import sync_folder
 from kernel.errors import InvalidInput
 
 KEY_BYTES: Final = 32
@@ -89,7 +90,7 @@ def make(path: Path) -> None:
             os.link(half, path)  # fails when the file exists: never overwrites
     finally:
         half.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def replace(path: Path, content: Content) -> None:
@@ -100,7 +101,7 @@ def replace(path: Path, content: Content) -> None:
     with path.open("r+b") as old:
         size = old.seek(0, os.SEEK_END)
         _write_half(path, content).replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         old.seek(0)
         old.write(bytes(size))
         old.flush()
@@ -145,11 +146,3 @@ def _write_half(path: Path, content: Content) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return half
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -19,6 +19,7 @@ from typing import Final
 import anyio
 
 from channels.connector import Answer, Connector, Message, Outcome
+from kernel.durable import sync_folder
 from kernel.ids import DeliveryId, is_id
 
 
@@ -113,7 +114,7 @@ def _write_once(target: Path, words: bytes) -> None:
         pass
     finally:
         draft.unlink()
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _remove(target: Path) -> bool:
@@ -121,13 +122,5 @@ def _remove(target: Path) -> bool:
         target.unlink()
     except FileNotFoundError:
         return False
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -22,6 +22,7 @@ from consent.rights import copies_store as rows
 from consent.rights.copies_store import Copy
 from kernel.canonical import Json
 from kernel.db import Conn
+from kernel.durable import sync_folder
 from kernel.ids import new_id
 from kernel.kernel import Kernel
 from kernel.log import get_logger
@@ -187,11 +188,7 @@ def _remove(path: Path, digest: str) -> How:
         file.flush()
         os.fsync(file.fileno())
     path.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     if path.exists():
         raise FileExistsError
     return How.OVERWRITTEN

@@ -4,9 +4,6 @@ Enters: a file of records and one of further ones, or the program that makes the
 store uses (`identity.graph.assign`).  Every linkage is a process of its own.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,14 +16,13 @@ import pyarrow.parquet as pq
 
 from identity.graph import Assignment, assign
 from kernel.canonical import digest
-from kernel.errors import InvalidInput
 from kernel.ids import PersonId, RecordId
+from orchestration.service.bench.children import answer, generated
 from orchestration.service.bench.churn_job import Job
 from orchestration.service.bench.figures import Bar
 
 Told = Callable[[str], None]
 Groups = Mapping[RecordId, str]
-LONGEST_SECONDS: Final = 3600
 MORE: Final = 0.01
 RETRAINED: Final = 0.001  # of records may change their person
 REBUILT: Final = 0.9999  # of unchanged groups keep their id
@@ -76,7 +72,7 @@ def run(
             told(name)
             wishes = {"files": (str(people),), **more}
             job = Job(record=record, ignore=tuple(ignore), out=out, **wishes)  # type: ignore[arg-type]
-            seconds = _done(job)
+            seconds = float(answer("orchestration.service.bench.churn_job", asdict(job), job.files)["seconds"])
             table = pq.read_table(out)
             return dict(
                 zip(table.column("record").to_pylist(), table.column("group").to_pylist(), strict=True)
@@ -181,34 +177,5 @@ def made(generator: Path, rows: int, seed: int, folder: Path) -> tuple[Path, Pat
         InvalidInput: it did not make them.
     """
     people, extra = folder / "people.parquet", folder / "extra.parquet"
-    done = subprocess.run(  # noqa: S603 - the program that the caller named
-        [sys.executable, str(generator), str(rows), str(people), "--seed", str(seed), "--extra", str(MORE), str(extra)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LONGEST_SECONDS,
-    )
-    if done.returncode or not people.is_file() or not extra.is_file():
-        raise InvalidInput(
-            f"{generator.name}: expected two Parquet files of records, got exit code {done.returncode}",
-            remedy="Run it by hand: GENERATOR ROWS OUT.parquet --seed N --extra 0.01 MORE.parquet, and give the files.",
-            code="bench.generator_failed",
-        )
+    generated(generator, rows, seed, people, more=(MORE, extra))
     return people, extra
-
-
-def _done(job: Job) -> float:
-    done = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-m", "orchestration.service.bench.churn_job", json.dumps(asdict(job))],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LONGEST_SECONDS,
-    )
-    if done.returncode:
-        raise InvalidInput(
-            f"linking {', '.join(Path(f).name for f in job.files)}: expected an answer, got exit code {done.returncode}",
-            remedy=f"Its last words: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'none'}",
-            code="bench.linkage_failed",
-        )
-    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])

@@ -4,10 +4,7 @@ Enters: the folder with the sets, sizes and seeds of made people. Leaves: a `Rep
 same for plain Splink with connected components. Every linkage is a process of its own and goes through what `candor identity link` calls; nothing is tuned to a set, no label is read, and what is not there is said to be absent.
 """
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from kernel.errors import InvalidInput
 from orchestration.service.bench import identity_sets as sets
+from orchestration.service.bench.children import answer, generated
 from orchestration.service.bench.figures import Bar
 from orchestration.service.bench.identity_job import Job
 
-LONGEST_SECONDS: Final = 3600.0  # a linkage that takes longer is stopped and reported as failed
 SWEPT_ROWS: Final = 200_000  # up to here other thresholds are tried too
 Told = Callable[[str], None]
 
@@ -93,29 +89,13 @@ def _people(plan: Plan, here: Path, rows: list[Row], absent: list[str], bars: li
     for size, seed in asked:
         file = here / f"people-{size}-{seed}.parquet"
         told(f"making {size} records, seed {seed}")
-        _made(generator, size, seed, file)
+        generated(generator, size, seed, file)
         wanted = sets.people(size, seed, file)
         rows.append(_row(wanted, here, plan, told))
         bars += sets.bars(wanted, rows[-1].ours)
         sized.append((size, seed, rows[-1].ours))
         file.unlink()
     bars += sets.drops(sized)
-
-
-def _made(generator: Path, size: int, seed: int, file: Path) -> None:
-    done = subprocess.run(  # noqa: S603 - the program that the caller named
-        [sys.executable, str(generator), str(size), str(file), "--seed", str(seed)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LONGEST_SECONDS,
-    )
-    if done.returncode or not file.is_file():
-        raise InvalidInput(
-            f"{generator.name}: expected a Parquet file of {size} records, got exit code {done.returncode}",
-            remedy="Run it by hand: GENERATOR ROWS OUT.parquet --seed N, and give the file with --people.",
-            code="bench.generator_failed",
-        )
 
 
 def _row(wanted: sets.Wanted, here: Path, plan: Plan, told: Told) -> Row:
@@ -146,18 +126,4 @@ def _rows_of(wanted: sets.Wanted) -> int:
 def _done(job: Job) -> dict[str, Any]:
     """The answer of a process that did the job."""
     asked = replace(job, begun=time.monotonic())
-    done = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-m", "orchestration.service.bench.identity_job", json.dumps(asdict(asked))],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LONGEST_SECONDS,
-    )
-    if done.returncode:
-        raise InvalidInput(
-            f"linking {', '.join(Path(f).name for f in job.files)}: expected an answer, got exit code {done.returncode}",
-            remedy=f"Its last words: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'none'}",
-            code="bench.linkage_failed",
-        )
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return answer("orchestration.service.bench.identity_job", asdict(asked), job.files)
