@@ -12,6 +12,7 @@ from orchestration.service.cli import (
     bench_graph,
     bench_identity,
     bench_kill,
+    bench_learning,
     bench_rooms,
     output,
 )
@@ -49,6 +50,7 @@ def register(app: Commands) -> None:
     app.add("reasons")(bench_churn.reasons)
     app.add("consent")(bench_consent.consent)
     app.add("identity")(bench_identity.identity)
+    app.add("learning")(bench_learning.learning)
     app.add("resolve")(bench_rooms.resolve)
     app.add("audit")(bench_rooms.audit)
     app.add("graph")(bench_graph.graph)

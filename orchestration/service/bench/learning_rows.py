@@ -1,0 +1,62 @@
+"""What a section of `candor bench learning` hands back, and how it is called.
+
+Enters: whether the full size is asked for, a place to tell progress, and for sections over files the folder that holds them. Leaves: one `Row` a bar.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kernel.errors import NotFound
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One bar and how it was met: the line of the spec, what is measured, what is asked, what came out, whether that will do."""
+
+    id: str
+    what: str
+    bar: str
+    figure: str
+    ok: bool
+
+
+Run = Callable[[bool, Progress], list[Row]]
+RunFiles = Callable[[bool, Progress, Path], list[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Bars that are measured together. `over_files` instead of `run` where a folder with other people's data is needed."""
+
+    name: str
+    what: str
+    run: Run | None = None
+    over_files: RunFiles | None = None
+
+
+_DEPTH: Final = 3
+
+
+def find(folder: Path, name: str) -> Path:
+    """The file of this name in the folder or a few folders below it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    for depth in range(_DEPTH + 1):
+        for path in sorted(folder.glob("*/" * depth + name)):
+            return path
+    raise NotFound(
+        f"expected {name} in {folder.name} or below, got no such file",
+        code="no_such_file",
+        remedy="Name the folder that holds it with --shared, or leave sections over files out.",
+    )
+
+
+def share(hits: int, of: int) -> str:
+    """`97.5 %, 195 of 200`."""
+    return f"{hits / of:.2%}, {hits} of {of}" if of else "none"

@@ -1,0 +1,36 @@
+"""`candor bench learning`: what deciding and learning are held to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.service.cli import output
+from orchestration.service.cli.runtime import Json
+
+
+def learning(
+    only: Annotated[list[str] | None, typer.Option("--only", help="A section; may be given again. All by default.")] = None,
+    full: Annotated[bool, typer.Option("--full/--quick", help="At the size that the bars are meant for, or a small fraction of it.")] = True,
+    shared: Annotated[Path | None, typer.Option("--shared", help="Folder with hillstrom_even.csv and CDNOW_master.txt, here or below; without it sections over files are left out.", exists=True, file_okay=False)] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Off-policy estimates, the gate, experiments, rollout, policies and ranking against simulators whose truth is known.
+
+    Exit code 1 when a bar is missed. Seeds are fixed: the same figures come out again.
+    """
+    from orchestration.service.bench.learning import run
+
+    report = run(only or [], full=full, told=output.say, shared=shared)
+    if as_json:
+        output.emit_json(report)
+    else:
+        output.table(
+            "Deciding and learning",
+            ("", "measured", "asked", "got", ""),
+            [(row.id, row.what, row.bar, row.figure, "ok" if row.ok else "missed") for row in report.rows],
+        )
+        if report.left_out:
+            output.say(f"Left out for want of files (--shared): {', '.join(report.left_out)}.")
+    if not report.ok:
+        raise typer.Exit(1)
