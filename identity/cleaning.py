@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -119,12 +120,34 @@ def coded_from(codes: Codes, changed: Sequence[str | None]) -> Coded:
     return Coded(renumber[codes], tuple(place))
 
 
-def encode(column: pa.ChunkedArray | pa.Array, change: Callable[[str], str | None] = str) -> Coded:
-    """Any Arrow column as codes of trimmed text, changed."""
+class Columns(Protocol):
+    """A table: Arrow's, or a few rows whose columns are lists of text."""
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows."""
+        ...
+
+    def column(self, name: str, /) -> pa.ChunkedArray | list[str | None]:
+        """One column."""
+        ...
+
+
+def encode(column: pa.ChunkedArray | pa.Array | list[str | None], change: Callable[[str], str | None] = str) -> Coded:
+    """Any Arrow column, or a list of text, as codes of trimmed text, changed."""
+    if isinstance(column, list):
+        return _encode_few(column, change)
     encoded = pc.dictionary_encode(texts(column))
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
     values = encoded.dictionary.to_pylist()
     return coded_from(codes, [None if len(v) < 10 and v.lower() in _EMPTY else change(repair(v)) for v in values])
+
+
+def _encode_few(column: Sequence[str | None], change: Callable[[str], str | None]) -> Coded:
+    place: dict[str, int] = {}
+    trimmed = [v.strip() if v else None for v in column]
+    codes = np.array([place.setdefault(v, len(place)) if v else -1 for v in trimmed], np.int32)
+    return coded_from(codes, [None if len(v) < 10 and v.lower() in _EMPTY else change(repair(v)) for v in place])
 
 
 def repair(text: str) -> str:
@@ -189,7 +212,7 @@ _BASE = {
 }  # fmt: skip
 
 
-def clean(table: pa.Table, kinds: Kinds, like: Reading | None = None) -> Cleaned:
+def clean(table: Columns, kinds: Kinds, like: Reading | None = None) -> Cleaned:
     """All usable fields of the table; read ``like`` an earlier one, where the table is a few rows of it."""
     fields: dict[str, Field] = {}
     for column in kinds.columns:
@@ -205,7 +228,7 @@ def clean(table: pa.Table, kinds: Kinds, like: Reading | None = None) -> Cleaned
     return Cleaned(table.num_rows, {n: f for n, f in fields.items() if (f.coded.codes >= 0).any()}, reading)
 
 
-def _add_full_names(table: pa.Table, kinds: Kinds, fields: dict[str, Field], like: Reading | None) -> Reading:
+def _add_full_names(table: Columns, kinds: Kinds, fields: dict[str, Field], like: Reading | None) -> Reading:
     """Full names give first and last where these are not columns of their own, and always the words between."""
     columns = {c.name: encode(table.column(c.name)) for c in kinds.of("full_name")}
     if not columns:
@@ -250,7 +273,7 @@ def _split(text: str) -> tuple[str | None, str | None]:
     return parts[0], parts[-1] if len(parts) > 1 else None
 
 
-def _birth(table: pa.Table, kinds: Kinds, reading: Reading, like: Reading | None) -> tuple[Coded | None, Reading]:
+def _birth(table: Columns, kinds: Kinds, reading: Reading, like: Reading | None) -> tuple[Coded | None, Reading]:
     whole = kinds.of("birth_date")
     if whole:
         raw = encode(table.column(whole[0].name))

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from identity.cleaning import Cleaned, Coded, clean
 from identity.clusters import guarded
 from identity.comparisons import column_of
-from identity.conditions import Row, Value
 from identity.facts import CONTACTS
+from identity.few import said
 from identity.keying import row_keys
 from identity.kinds import Kinds
-from identity.lexicon import name_family
 from identity.linkage import Edges, readings
 from identity.linked import MOST_NEAR, Linked
 from identity.weights import Against, Weights
@@ -69,10 +68,10 @@ class FirstAnswers:
         return Cleaned(mine.rows, fields, mine.reading)
 
     def _weighed(self, mine: Cleaned, rows: Rows) -> NDArray[np.float64]:
-        (left,) = _said(mine, np.zeros(1, np.int64))
+        (left,) = said(mine, [0])
         against = Against(self._weights, left, self._share, 1 / max(1, *self._filled.values()))
         least = self._linked.policy.threshold
-        found = [against.weight(row, least) for row in _said(self._linked.cleaned, rows)]
+        found = [against.weight(row, least) for row in said(self._linked.cleaned, rows.tolist())]
         return np.array([-np.inf if weight is None else weight for weight in found])
 
     def _share(self, column: str, value: str) -> float | None:
@@ -123,18 +122,3 @@ class FirstAnswers:
             codes = np.array([distinct[v] if v else -1 for v in said], np.int32)
             fields[name] = replace(field, coded=Coded(codes, tuple(distinct)))
         return Cleaned(len(there) + 1, fields, mine.reading)
-
-
-def _said(cleaned: Cleaned, rows: Rows) -> list[Row]:
-    """What rows say, as `linkage_input` would; without Arrow, which takes longer for a few."""
-    said: list[dict[str, Value]] = [{} for _ in range(len(rows))]
-    for name, field in cleaned.fields.items():
-        column, values = column_of(name), field.coded.values
-        for row, code in zip(said, field.coded.codes[rows].tolist(), strict=True):
-            if code >= 0:
-                row[column] = values[code]
-                if name == "first":
-                    row["x_first_family"] = sorted(name_family(values[code]))
-                elif name == "rest":
-                    row["x_rest_words"] = list(values[code].split(" "))
-    return list(said)

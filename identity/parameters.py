@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from identity.cleaning import Cleaned, Coded, Reading, clean
 from identity.clusters import Policy  # the shipped policy, where a run had no other
-from identity.comparisons import column_of, linkage_input
+from identity.comparisons import column_of
+from identity.few import few, said
 from identity.kinds import Column, Kinds
 from identity.records import Row as RecordRow
-from identity.records import linkage_table
 from identity.training import LinkageModel
 from identity.weights import Rarity, Weights
 from kernel.canonical import Json, digest
@@ -85,16 +85,7 @@ class Parameters:
 
     def read(self, records: Iterable[RecordRow]) -> Cleaned:
         """A few records as the run read its table; junk is still among their values."""
-        import pyarrow as pa
-
-        table = linkage_table(records)
-        columns = {
-            column.name: table.column(column.name)
-            if column.name in table.column_names
-            else pa.nulls(table.num_rows, pa.string())
-            for column in self.kinds.columns
-        }
-        return clean(pa.table(columns), self.kinds, self.reading)
+        return clean(few(records), self.kinds, self.reading)
 
 
 def parameters(cleaned: Cleaned, kinds: Kinds, model: LinkageModel, policy: Policy | None = None) -> Parameters:
@@ -146,7 +137,7 @@ def without_junk(cleaned: Cleaned, known: Bearers, hashed: Hashed) -> Cleaned:
 
 def rows(cleaned: Cleaned) -> "Sequence[Row]":
     """Rows as `Weights` compares them."""
-    return cast("Sequence[Row]", linkage_input(cleaned).to_pylist())
+    return said(cleaned, range(cleaned.rows))
 
 
 def rarity(told: Parameters, known: Bearers, hashed: Hashed) -> Rarity:

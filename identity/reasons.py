@@ -4,12 +4,12 @@ Enters: two records or a person. Leaves: `Why`, `WhyNot`, `History`. No Splink a
 says that whoever asks may read them; that reading is the caller's to note in the log.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from identity import evidence_store, graph_store, parameters_store, reasons_store, run_store, store
+from identity import evidence_store, graph_store, pair_store, parameters_store, reasons_store, run_store, store
 from identity.building import Building, build
 from identity.errors import PersonNotFound, RecordNotFound
 from identity.graph import strongest_path
@@ -18,12 +18,12 @@ from identity.records import Row, SourceRecord, unpack
 from identity.run_store import Run
 from identity.sealing import open_bodies, open_identifiers
 from identity.settings import IdentitySettings
-from identity.store import SealedRecord
+from identity.store import SealedIdentifier, SealedRecord
 from identity.why import Waterfall, Why, waterfall
 from identity.why_not import Pair, WhyNot, judge
 from kernel.canonical import Json
 from kernel.db import Conn
-from kernel.ids import GraphVersion, PersonId, RecordId
+from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
 
 if TYPE_CHECKING:  # the linkage engine brings Arrow and DuckDB, which have no place on the API's start path
@@ -32,6 +32,17 @@ if TYPE_CHECKING:  # the linkage engine brings Arrow and DuckDB, which have no p
     from identity.weights import Scored, Weights
 
 _KEPT = 2  # runs whose parameters stay in memory: the live one, and the one before while it changes
+
+
+_TWO: Final = "expected two records with a live person, got one that is unknown or erased, or one twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Of the run whose graph is live: the digest of its parameters, and when it read its table."""
+
+    model: str
+    read_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,7 @@ class Reasons:
         self._settings = settings
         self._hashed = hashed
         self._known: dict[str, tuple[Parameters, Weights]] = {}
+        self._run: tuple[str, Live] | None = None
 
     async def why(self, conn: Conn, a: RecordId, b: RecordId, *, words: bool = False) -> Why:
         """Why two records are (or are not) one person, with the waterfall of the edge, of the weakest link, or of the pair.
@@ -126,23 +138,24 @@ class Reasons:
         Raises:
             RecordNotFound: one of them has no live person.
         """
-        people = await _people(conn, a, b)
+        looked = await pair_store.look(conn, a, b)
+        people = looked.people
+        if a == b or len(people) < 2:
+            raise RecordNotFound(_TWO)
         if people[0] == people[1]:
-            return WhyNot(a, b, people, None)
-        rows = await store.sealed_named(conn, [a, b])
-        run = await run_store.live(conn)
-        edge, refused = await reasons_store.between(conn, a, b, people)
-        weighed = await self._weigh(conn, run, rows) if run else None
-        told = await self._parameters(conn, run.card.model) if run else None
+            return WhyNot(a, b, (people[0], people[1]), None)
+        live = await self._live(conn, looked.run)
+        edge, refused, rows = looked.edge, looked.refused, looked.records
+        weighed = await self._weighed(conn, live.model, rows, looked.links, looked.identifiers) if live else None
+        told = await self._parameters(conn, live.model) if live else None
         weight = weighed.scored.weight if weighed else None
         threshold = told[0].threshold if told else 0.0
-        read_at = datetime.fromisoformat(run.card.read_at) if run else None
         pair = Pair(
-            run=run is not None,
+            run=live is not None,
             current=all(row.current for row in rows),
             joining=True,
-            in_run=read_at is not None and all(row.recorded_at <= read_at for row in rows),
-            judged_apart=await reasons_store.judged_apart(conn, a, b),
+            in_run=live is not None and all(row.recorded_at <= live.read_at for row in rows),
+            judged_apart=looked.judged and await reasons_store.judged_apart(conn, a, b),
             keys=weighed.keys if weighed else (),
             edge=edge.weight if edge else None,
             weight=weight,
@@ -157,8 +170,8 @@ class Reasons:
                 one, weighed.scored, weighed.model, stored=edge is not None, words=weighed.words if words else None
             )
         return WhyNot(
-            a, b, people, judge(pair), tuple(pair.keys), edge.weight if edge else weight, threshold, refused, drawn
-        )
+            a, b, (people[0], people[1]), judge(pair), tuple(pair.keys), edge.weight if edge else weight, threshold, refused, drawn
+        )  # fmt: skip
 
     async def how(self, conn: Conn, person: PersonId) -> History:
         """How a live person came together, in order, and the single edges whose loss would split her.
@@ -220,13 +233,25 @@ class Reasons:
 
     async def _weigh(self, conn: Conn, run: Run, rows: Sequence[SealedRecord]) -> Weighed | None:
         """The pair as the run weighed it, from its words; None where they cannot be opened any more."""
-        told = await self._parameters(conn, run.card.model)
+        links, sealed = await store.identifiers_of(conn, [row.id for row in rows])
+        return await self._weighed(conn, run.card.model, rows, links, sealed)
+
+    async def _weighed(
+        self,
+        conn: Conn,
+        model: str,
+        rows: Sequence[SealedRecord],
+        links: Mapping[RecordId, Sequence[IdentifierId]],
+        sealed: Mapping[IdentifierId, SealedIdentifier],
+    ) -> Weighed | None:
+        told = await self._parameters(conn, model)
         if told is None:
             return None
         from identity import parameters as read
-        from identity.blocking import keys
+        from identity.few import shared_keys
 
-        links, sealed = await store.identifiers_of(conn, [row.id for row in rows])
+        # One look for the keys of all: what is opened below is in the vault's memory then.
+        await self._kernel.vault.unwrap([*(row.key_id for row in rows), *(one.key_id for one in sealed.values())])
         opened = await open_identifiers(self._kernel.vault, sealed)
         records: list[Row] = []
         for row, body in await open_bodies(self._kernel.vault, rows):
@@ -235,12 +260,19 @@ class Reasons:
         if len(records) < 2:
             return None
         raw = told[0].read(records)
-        known = await parameters_store.bearers(conn, run.card.model, read.wanted(raw, self._hashed))
+        known = await parameters_store.bearers(conn, model, read.wanted(raw, self._hashed))
         cleaned = read.without_junk(raw, known, self._hashed)
         left, right = read.rows(cleaned)
         scored = told[1].score(left, right, read.rarity(told[0], known, self._hashed))
-        shared = tuple(name for name, codes in keys(cleaned).items() if codes[0] >= 0 and codes[0] == codes[1])
-        return Weighed(run.card.model, scored, shared, _words(cleaned, told[1].fields))
+        return Weighed(model, scored, shared_keys(cleaned, 0, 1), _words(cleaned, told[1].fields))
+
+    async def _live(self, conn: Conn, run_id: str | None) -> Live | None:
+        """What questions need of the live run; a card is read once, for it never changes."""
+        if run_id is None:
+            return None
+        if (self._run is None or self._run[0] != run_id) and (run := await run_store.get(conn, run_id)) is not None:
+            self._run = run_id, Live(run.card.model, datetime.fromisoformat(run.card.read_at))
+        return self._run[1] if self._run else None
 
     async def _parameters(self, conn: Conn, digest: str) -> "tuple[Parameters, Weights] | None":
         known = self._known.get(digest)
@@ -271,5 +303,5 @@ def _kinds(kinds: Sequence[str]) -> dict[str, int]:
 async def _people(conn: Conn, a: RecordId, b: RecordId) -> tuple[PersonId, PersonId]:
     found = await graph_store.subjects_of(conn, [a, b])
     if a == b or any(one not in found or not found[one][1] for one in (a, b)):
-        raise RecordNotFound("expected two records with a live person, got one that is unknown or erased, or one twice")
+        raise RecordNotFound(_TWO)
     return found[a][1][0], found[b][1][0]

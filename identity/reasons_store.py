@@ -6,39 +6,11 @@ Contract: as in ``store.py``; reading only.
 from datetime import datetime
 
 from identity import judgement_store
-from identity.evidence_store import Refused
 from identity.judgements import weigh
-from identity.people import Edge
 from kernel.db import Conn
 from kernel.ids import GraphVersion, PersonId, RecordId
 
 _Step = tuple[GraphVersion, datetime, str, str, PersonId | None, tuple[RecordId, ...]]
-
-
-async def between(
-    conn: Conn, a: RecordId, b: RecordId, people: tuple[PersonId, PersonId]
-) -> tuple[Edge | None, Refused | None]:
-    """The edge of a pair; and the bridge that was refused: this pair's, else the heaviest between the two people."""
-    pair = {"a": min(a, b), "b": max(a, b), "one": people[0], "other": people[1]}
-    cursor = await conn.execute(
-        "SELECT weight FROM identity.edges WHERE record_a = %(a)b AND record_b = %(b)b",
-        pair,
-    )
-    row = await cursor.fetchone()
-    cursor = await conn.execute(
-        "SELECT r.record_a, r.record_b, r.weight, r.cause FROM ("
-        "  SELECT a.* FROM identity.members m JOIN identity.ambiguous a ON a.record_a = m.record_id WHERE m.person_id = %(one)b"
-        "  UNION SELECT a.* FROM identity.members m JOIN identity.ambiguous a ON a.record_b = m.record_id WHERE m.person_id = %(one)b"
-        " ) AS r JOIN identity.members x ON x.record_id = r.record_a JOIN identity.members y ON y.record_id = r.record_b"
-        " WHERE %(other)b IN (x.person_id, y.person_id)"
-        " ORDER BY (r.record_a = %(a)b AND r.record_b = %(b)b) DESC, r.weight DESC, r.record_a, r.record_b LIMIT 1",
-        pair,
-    )
-    found = await cursor.fetchone()
-    return (
-        None if row is None else Edge(pair["a"], pair["b"], row["weight"]),  # type: ignore[arg-type]
-        None if found is None else Refused(found["record_a"], found["record_b"], found["weight"], found["cause"]),
-    )
 
 
 async def judged_apart(conn: Conn, a: RecordId, b: RecordId) -> bool:

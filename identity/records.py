@@ -122,7 +122,17 @@ Row = tuple[RecordId, Mapping[str, TraitValue], Mapping[str, str], Sequence[Iden
 
 
 def linkage_table(rows: Iterable[Row]) -> pa.Table:
-    """One row a record in the order given: ``record_id`` and text columns; each field's metadata names its ``kind``.
+    """One row a record in the order given: ``record_id`` and text columns; each field's metadata names its ``kind``."""
+    ids, columns, kind_of = linkage_columns(rows)
+    fields = [pa.field("record_id", pa.string())] + [
+        pa.field(name, pa.string(), metadata={"kind": kind_of[name]}) for name in sorted(columns)
+    ]
+    arrays = [pa.array(ids, pa.string())] + [pa.array(columns[name], pa.string()) for name in sorted(columns)]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def linkage_columns(rows: Iterable[Row]) -> tuple[list[str], dict[str, list[str | None]], dict[str, str]]:
+    """Ids, columns of text and the kind of each.
 
     A second value of one kind goes to a column ``<kind>_2`` and so on. Other traits keep their own name.
     """
@@ -152,11 +162,7 @@ def linkage_table(rows: Iterable[Row]) -> pa.Table:
                 kind_of[name] = _LINKAGE_WORD.get(kind, kind)
     for column in columns.values():
         column.extend([None] * (len(ids) - len(column)))
-    fields = [pa.field("record_id", pa.string())] + [
-        pa.field(name, pa.string(), metadata={"kind": kind_of[name]}) for name in sorted(columns)
-    ]
-    arrays = [pa.array(ids, pa.string())] + [pa.array(columns[name], pa.string()) for name in sorted(columns)]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    return ids, columns, kind_of
 
 
 def _put(columns: dict[str, list[str | None]], name: str, place: int, text: str) -> None:

@@ -285,7 +285,7 @@ async def resolve(conn: Conn, wanted: Sequence[Index]) -> list[Hit]:
     return hits
 
 
-_SEALED: Final = (
+SEALED: Final = (
     "SELECT r.record_id, m.person_id, r.source, r.version, r.current, r.key_id, r.body, r.observed_at, r.recorded_at,"
     " r.purpose, r.basis, r.also_for FROM identity.members m JOIN identity.records r ON r.record_id = m.record_id"
     " WHERE r.body IS NOT NULL"
@@ -294,26 +294,27 @@ _SEALED: Final = (
 
 async def sealed_records(conn: Conn, people: Sequence[PersonId]) -> list[SealedRecord]:
     """Every version of every record of these people, oldest first."""
-    cursor = await conn.execute(f"{_SEALED} AND m.person_id = ANY(%b) ORDER BY r.record_id", (list(people),))
-    return [_sealed(r) async for r in cursor]
+    cursor = await conn.execute(f"{SEALED} AND m.person_id = ANY(%b) ORDER BY r.record_id", (list(people),))
+    return [sealed_record(r) async for r in cursor]
 
 
 async def sealed_named(conn: Conn, records: Sequence[RecordId]) -> list[SealedRecord]:
     """These records, in the order named; who is erased is absent."""
-    cursor = await conn.execute(f"{_SEALED} AND m.record_id = ANY(%b)", (list(records),))
-    found = {r["record_id"]: _sealed(r) async for r in cursor}
+    cursor = await conn.execute(f"{SEALED} AND m.record_id = ANY(%b)", (list(records),))
+    found = {r["record_id"]: sealed_record(r) async for r in cursor}
     return [found[one] for one in records if one in found]
 
 
 async def current_records(conn: Conn, after: str, limit: int) -> list[SealedRecord]:
     """A page of current records of everybody, by id."""
     cursor = await conn.execute(
-        f"{_SEALED} AND r.current AND r.record_id > %b ORDER BY r.record_id LIMIT %b", (after, limit)
+        f"{SEALED} AND r.current AND r.record_id > %b ORDER BY r.record_id LIMIT %b", (after, limit)
     )
-    return [_sealed(r) async for r in cursor]
+    return [sealed_record(r) async for r in cursor]
 
 
-def _sealed(r: dict[str, Any]) -> SealedRecord:
+def sealed_record(r: dict[str, Any]) -> SealedRecord:
+    """A row of `SEALED`."""
     return SealedRecord(
         id=r["record_id"],
         person=r["person_id"],
