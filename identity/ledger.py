@@ -41,7 +41,7 @@ class Ledger:
 
     async def seal(self, conn: Conn) -> None:
         """Every version that no entry holds yet gets one, in this transaction. The caller holds the graph alone."""
-        waiting = await ledger_store.unsealed(conn)
+        waiting = await ledger_store.unsealed(conn, newest=True)
         if not waiting:
             return
         entries = await self._audit.append(

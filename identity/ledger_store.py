@@ -24,10 +24,14 @@ FROM identity.graph_versions v
 """
 
 
-async def unsealed(conn: Conn) -> list[tuple[GraphVersion, str, str, int]]:
-    """Versions that no entry holds yet, oldest first: number, cause, digest of the lines, lines of the change feed."""
+async def unsealed(conn: Conn, *, newest: bool = False) -> list[tuple[GraphVersion, str, str, int]]:
+    """Versions that no entry holds yet, oldest first: number, cause, digest of the lines, lines of the change feed.
+
+    ``newest``: only those after the last one that is held, which is all there are unless somebody tampered; the time does not grow with the ledger.
+    """
+    least = "(SELECT coalesce(max(version), 0) FROM identity.ledger)" if newest else "0"
     cursor = await conn.execute(
-        f"{_LINES} WHERE v.version > 0 AND NOT EXISTS (SELECT FROM identity.ledger l WHERE l.version = v.version)"
+        f"{_LINES} WHERE v.version > {least} AND NOT EXISTS (SELECT FROM identity.ledger l WHERE l.version = v.version)"
         " ORDER BY v.version"
     )
     return [(r["version"], r["cause"], r["digest"], r["changes"]) async for r in cursor]

@@ -1,12 +1,15 @@
 """What a linkage run leaves in the data folder: the model and the edges, by record id. No words, and nobody who was erased.
 
 Enters: a trained model, edges and the record id of each row. Leaves: ``linkage/model.json`` and ``linkage/edges.parquet``, written beside and
-renamed, so that a reader sees a whole file or none. The model's file holds levels and probabilities, no values. An erasure takes
-its records out of the edges at once.
+renamed, so that a reader sees a whole file or none. The model's file holds levels and probabilities, no values. An erasure notes its
+records in ``linkage/gone.txt``, which every reader honours from then on; the next run of the linkage writes the files without them (``compact``).
 """
 
+import fcntl
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +19,7 @@ from kernel.ids import RecordId
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from identity.linkage import Edges
@@ -32,6 +36,7 @@ class LinkageFiles:
         self._model = self.folder / "model.json"
         self._edges = self.folder / "edges.parquet"
         self._rows = self.folder / "rows.parquet"
+        self._gone = self.folder / "gone.txt"
 
     def write_model(self, model: "LinkageModel") -> None:
         """Keep the model of the last training."""
@@ -78,7 +83,8 @@ class LinkageFiles:
         if not self._edges.is_file():
             raise LinkageNotReady("expected edges, got none")
         table = pq.read_table(self._edges)
-        place = {record: index for index, record in enumerate(ids)}
+        gone = self.gone()
+        place = {record: index for index, record in enumerate(ids) if record not in gone}
         left = [place.get(record, -1) for record in table.column("left").to_pylist()]
         right = [place.get(record, -1) for record in table.column("right").to_pylist()]
         kept = np.array([a >= 0 and b >= 0 for a, b in zip(left, right, strict=True)], dtype=bool)
@@ -101,8 +107,9 @@ class LinkageFiles:
 
         if not self._rows.is_file() or not self._edges.is_file():
             return {}
-        table = pq.read_table(self._rows)
-        return dict(zip(table.column("record").to_pylist(), table.column("full").to_pylist(), strict=True))
+        table, gone = pq.read_table(self._rows), self.gone()
+        both = zip(table.column("record").to_pylist(), table.column("full").to_pylist(), strict=True)
+        return {record: full for record, full in both if record not in gone}
 
     def model_age(self, now: datetime) -> timedelta | None:
         """How long ago the model was trained; None without one."""
@@ -120,7 +127,7 @@ class LinkageFiles:
 
         if not self._edges.is_file():
             raise LinkageNotReady("expected edges, got none")
-        weights: NDArray[np.float64] = pq.read_table(self._edges, columns=["weight"]).column("weight").to_numpy()
+        weights: NDArray[np.float64] = self._living(pq.read_table(self._edges)).column("weight").to_numpy()
         return weights
 
     def ends(self) -> list[RecordId]:
@@ -131,31 +138,64 @@ class LinkageFiles:
 
         if not self._edges.is_file():
             return []
-        table = pq.read_table(self._edges, columns=["left", "right"])
+        table = self._living(pq.read_table(self._edges, columns=["left", "right"]))
         both = pa.concat_arrays([table.column(name).combine_chunks() for name in ("left", "right")])
         return [RecordId(one) for one in pc.unique(both).to_pylist()]
 
-    def without(self, records: Sequence[RecordId]) -> int:
-        """Take every edge of these records out of the file; how many went. A missing file holds nobody."""
-        if not self._edges.is_file() or not records:
-            return 0
-        import pyarrow as pa
-        import pyarrow.compute as pc
+    def without(self, records: Sequence[RecordId]) -> None:
+        """No reader meets these records from now on: durable when it returns, and as quick for many edges as for few. A missing file holds nobody."""
+        if not records or not (self._edges.is_file() or self._rows.is_file()):
+            return
+        with self._locked() as noted:
+            os.write(noted, "".join(f"{one}\n" for one in records).encode())
+            os.fsync(noted)
+
+    def gone(self) -> frozenset[str]:
+        """Records that left since the files were written."""
+        return frozenset(self._gone.read_text(encoding="utf-8").split()) if self._gone.is_file() else frozenset()
+
+    def compact(self) -> int:
+        """Write the files without those who left; how many records that were. Who leaves meanwhile is noted and goes next time."""
         import pyarrow.parquet as pq
 
-        table = pq.read_table(self._edges)
-        gone = pa.array(records, pa.string())
-        theirs = pc.or_(pc.is_in(table.column("left"), gone), pc.is_in(table.column("right"), gone))
-        kept = table.filter(pc.invert(theirs))
-        if kept.num_rows < table.num_rows:
-            whole = self._edges.with_suffix(".new")
-            pq.write_table(kept, whole)
-            whole.replace(self._edges)
-        if self._rows.is_file():
-            rows = pq.read_table(self._rows)
-            left = rows.filter(pc.invert(pc.is_in(rows.column("record"), gone)))
-            if left.num_rows < rows.num_rows:
-                whole = self._rows.with_suffix(".new")
-                pq.write_table(left, whole)
-                whole.replace(self._rows)
-        return int(table.num_rows - kept.num_rows)
+        gone = self.gone()
+        if not gone:
+            return 0
+        for file in (self._edges, self._rows):
+            if file.is_file():
+                table = pq.read_table(file)
+                kept = self._living(table, gone)
+                if kept.num_rows < table.num_rows:
+                    whole = file.with_suffix(".new")
+                    pq.write_table(kept, whole)
+                    whole.replace(file)
+        with (
+            self._locked() as noted
+        ):  # a crash before this leaves notes of records that no file holds: they are honoured again, and go again
+            left = self.gone() - gone
+            os.ftruncate(noted, 0)
+            os.write(noted, "".join(f"{one}\n" for one in sorted(left)).encode())
+            os.fsync(noted)
+        return len(gone)
+
+    def _living(self, table: "pa.Table", gone: frozenset[str] | None = None) -> "pa.Table":
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        known = pa.array(sorted(self.gone() if gone is None else gone), pa.string())
+        if not len(known):
+            return table
+        for name in {"left", "right", "record"}.intersection(table.column_names):
+            table = table.filter(pc.invert(pc.is_in(table.column(name), known)))
+        return table
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """The notes, to append to; one writer at a time, of whichever process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        noted = os.open(self._gone, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(noted, fcntl.LOCK_EX)
+            yield noted
+        finally:
+            os.close(noted)  # lets go of the lock too

@@ -14,7 +14,7 @@ from identity.building import Building, build
 from identity.errors import PersonNotFound, RecordNotFound
 from identity.graph import strongest_path
 from identity.people import Edge
-from identity.records import Row, SourceRecord, unpack
+from identity.records import Row, unpack
 from identity.run_store import Run
 from identity.sealing import open_bodies, open_identifiers
 from identity.settings import IdentitySettings
@@ -190,24 +190,31 @@ class Reasons:
         building = build(records, edges, told[0].threshold if told else 0.0)
         return History(person, records, tuple(steps), building, run.card.model if run else None)
 
-    async def forget(self, conn: Conn, records: Sequence[SourceRecord]) -> int:
-        """Somebody is about to be erased, with these records: what the run kept of her values, by keyed hash, goes where nobody else bears it."""
-        run = await run_store.live(conn)
-        told = await self._parameters(conn, run.card.model) if run else None
-        if run is None or told is None:
+    async def forget(self, conn: Conn, records: Sequence[RecordId]) -> int:
+        """These are about to be erased: what the run kept of their values, by keyed hash, goes where no other record bears it."""
+        live = await self._live(conn, await run_store.live_id(conn))
+        told = await self._parameters(conn, live.model) if live else None
+        if live is None or told is None:
             return 0
         from identity.parameters import borne
 
-        read_at = datetime.fromisoformat(run.card.read_at)
+        read = [row for row in await store.sealed_named(conn, records) if row.recorded_at <= live.read_at]
+        links, sealed = await store.identifiers_of(conn, [row.id for row in read])
+        opened = await open_identifiers(self._kernel.vault, sealed)
         rows: dict[tuple[str, str], Row] = {}
-        for one in sorted(records, key=lambda r: r.version):  # of each row the version that the run read
-            if one.recorded_at <= read_at:
-                rows[one.source, one.source_key] = (one.id, one.traits, one.kinds, one.identifiers)
-        return (
-            await parameters_store.leave_out(conn, run.card.model, borne(told[0].read(rows.values()), self._hashed))
-            if rows
-            else 0
-        )
+        for row, body in await open_bodies(self._kernel.vault, sorted(read, key=lambda r: r.version)):
+            source_key, traits, kinds = unpack(body)  # of each row the version that the run read
+            identifiers = [opened[i] for i in links.get(row.id, ()) if i in opened]
+            rows[row.source, source_key] = row.id, traits, kinds, identifiers
+        if not rows:
+            return 0
+        return await parameters_store.leave_out(conn, live.model, borne(told[0].read(rows.values()), self._hashed))
+
+    async def threshold(self, conn: Conn) -> float:
+        """The weight from which an edge joins, by the live run."""
+        live = await self._live(conn, await run_store.live_id(conn))
+        told = await self._parameters(conn, live.model) if live else None
+        return told[0].threshold if told else 0.0
 
     async def parameters(self, conn: Conn) -> "Parameters | None":
         """Of the run whose graph is live; None before the first."""

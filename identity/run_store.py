@@ -105,6 +105,15 @@ async def live(conn: Conn, version: GraphVersion | None = None) -> Run | None:
     return None if row is None else _run(row)
 
 
+async def live_id(conn: Conn) -> str | None:
+    """The id of the run whose graph is live: its card is large, and who knows the id may know the card."""
+    cursor = await conn.execute(
+        "SELECT run_id FROM identity.runs WHERE graph_version IS NOT NULL ORDER BY graph_version DESC LIMIT 1"
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row["run_id"]
+
+
 async def allow(conn: Conn, run_id: str, actor: str, reason: str, at: datetime) -> bool:
     """Let a held run's objections be overruled once; False when it is not held, not the newest, or allowed already."""
     cursor = await conn.execute(

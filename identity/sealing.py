@@ -7,14 +7,17 @@ it belonged to an erased person.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from identity import store
 from identity.identifiers import HeldIdentifier, Identifier
 from identity.records import SourceRecord, unpack
 from identity.store import SealedIdentifier, SealedRecord
+from kernel.db import Conn
 from kernel.ids import IdentifierId, KeyId, RecordId
 from kernel.vault import SubjectKey, Vault
 
 RECORDS: Final = "identity.records"
 IDENTIFIERS: Final = "identity.identifiers"
+_FEW: Final = 1_000
 
 
 def seal_body(key: SubjectKey, record: RecordId, body: bytes) -> bytes:
@@ -43,6 +46,22 @@ async def open_bodies(vault: Vault, sealed: Sequence[SealedRecord]) -> list[tupl
     """Records with their words."""
     keys: Mapping[KeyId, SubjectKey] = await vault.unwrap(r.key_id for r in sealed)
     return [(r, keys[r.key_id].open(RECORDS, "body", r.id, r.body)) for r in sealed if r.key_id in keys]
+
+
+async def open_records(
+    conn: Conn, vault: Vault, page: Sequence[SealedRecord], *, identifiers: bool = True
+) -> list[tuple[SealedRecord, bytes, tuple[Identifier, ...]]]:
+    """Records with their words and their identifiers: the keys of all in one look-up."""
+    if not identifiers:
+        return [(row, body, ()) for row, body in await open_bodies(vault, page)]
+    links, sealed = await store.identifiers_of(conn, [row.id for row in page])
+    if len(page) <= _FEW:  # one look for the keys of all, which then lie in the vault's memory
+        await vault.unwrap([*(row.key_id for row in page), *(one.key_id for one in sealed.values())])
+    opened = await open_identifiers(vault, sealed)
+    return [
+        (row, body, tuple(opened[i] for i in links.get(row.id, ()) if i in opened))
+        for row, body in await open_bodies(vault, page)
+    ]
 
 
 def source_record(row: SealedRecord, body: bytes, identifiers: tuple[Identifier, ...]) -> SourceRecord:

@@ -34,9 +34,8 @@ from identity.records import NewRecord, Row, SourceRecord, linkage_table, unpack
 from identity.residing import Residing
 from identity.review_store import Review
 from identity.runs import Runs
-from identity.sealing import held, open_bodies, open_identifiers, source_record
+from identity.sealing import held, open_identifiers, open_records, source_record
 from identity.settings import IdentitySettings
-from identity.store import SealedRecord
 from identity.views import PersonView
 from identity.why import Why
 from kernel.canonical import Json
@@ -82,10 +81,10 @@ class Identity:
         self.past = Past(self.settings, self.known_identifiers)
         self.ledger = Ledger(kernel.db, audit)
         self._changed = self.ledger.then(self._tell)
-        self.aging = Aging(kernel.clock, self.settings, self._hot, self.linkage, self._changed)
         self.judging = Judging(kernel.clock, audit, self.settings, self._hot, self._changed)
         self.runs = Runs(kernel, audit, self.settings, self.publish)
         self.reasons = Reasons(kernel, self.settings, self.runs.hashed)
+        self.aging = Aging(kernel.clock, audit, self.settings, self._hot, self.linkage, self.reasons, self._changed)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored
 
@@ -203,7 +202,7 @@ class Identity:
         opened: dict[PersonId, list[SourceRecord]] = defaultdict(list)
         for start in range(0, len(sealed), _PAGE):
             page = sealed[start : start + _PAGE]
-            for row, body, ids in await self._open(conn, page, identifiers=identifiers):
+            for row, body, ids in await open_records(conn, self._kernel.vault, page, identifiers=identifiers):
                 opened[row.person].append(source_record(row, body, ids))
         return opened
 
@@ -277,7 +276,7 @@ class Identity:
         rows: list[Row] = []
         after = ""
         while page := await store.current_records(conn, after, _PAGE):
-            for row, body, identifiers in await self._open(conn, page):
+            for row, body, identifiers in await open_records(conn, self._kernel.vault, page):
                 _, traits, kinds = unpack(body)
                 rows.append((row.id, traits, kinds, identifiers))
             after = page[-1].id
@@ -349,7 +348,7 @@ class Identity:
         identifier are told, because who may be the same has changed.
         """
         await review_store.forget(conn, (await self.former(conn, [person]))[person])
-        await self.reasons.forget(conn, (await self.records(conn, [person])).get(person, ()))
+        await self.reasons.forget(conn, (await self.owned(conn, [person])).get(person, ()))
         erased = await holding.erase(conn, person, self._kernel.clock.now(), self.settings.loose_limit)
         await asyncio.to_thread(self.linkage.without, erased.records)
         await self._changed(conn, sorted(erased.neighbours))
@@ -386,15 +385,3 @@ class Identity:
         for identifier in subject:
             hits[identifier.kind].update(found[index_of[identifier]])
         return decide(hits, self.settings)
-
-    async def _open(
-        self, conn: Conn, page: Sequence[SealedRecord], *, identifiers: bool = True
-    ) -> list[tuple[SealedRecord, bytes, tuple[Identifier, ...]]]:
-        if not identifiers:
-            return [(row, body, ()) for row, body in await open_bodies(self._kernel.vault, page)]
-        links, sealed = await store.identifiers_of(conn, [row.id for row in page])
-        opened = await open_identifiers(self._kernel.vault, sealed)
-        return [
-            (row, body, tuple(opened[i] for i in links.get(row.id, ()) if i in opened))
-            for row, body in await open_bodies(self._kernel.vault, page)
-        ]

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from identity import first_answer
 from identity.batch import prepare
 from identity.comparisons import linkage_input
+from identity.few import said
 from identity.first_answer import FirstAnswers
 from identity.kinds import infer
 from identity.linkage import readings
@@ -68,7 +68,7 @@ def test_what_rows_say_is_what_the_linkage_compares(house):
         {k: v for k, v in row.items() if v is not None and k != "row"}
         for row in linkage_input(linked.cleaned).to_pylist()
     ]
-    assert first_answer._said(linked.cleaned, np.arange(linked.rows)) == told
+    assert said(linked.cleaned, range(linked.rows)) == told
 
 
 def test_nothing_is_remembered_of_who_asked(house):

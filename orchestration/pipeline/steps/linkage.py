@@ -211,6 +211,7 @@ async def _without_the_gone(house: "House") -> None:
     async with house.kernel.db.reading() as conn:
         gone = await house.identity.counts.strangers(conn, ends)
     await asyncio.to_thread(house.identity.linkage.without, gone)
+    await asyncio.to_thread(house.identity.linkage.compact)
 
 
 def _plain(values: Mapping[str, object]) -> dict[str, Fact]:

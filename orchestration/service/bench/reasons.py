@@ -22,6 +22,8 @@ from orchestration.service.bench.figures import Bar, Spread, spread
 from orchestration.wiring import House
 
 ASKED_MS: Final = 20.0
+ERASED_MS: Final = 50.0
+_ERASED: Final = 100
 EXACT: Final = 1e-9
 _CHUNK: Final = 2_000
 _WARM: Final = 20
@@ -47,6 +49,7 @@ class Report:
     unanswered: int
     moved: int
     moved_retrained: int
+    erased: Spread
 
     @property
     def bars(self) -> tuple[Bar, ...]:
@@ -56,6 +59,7 @@ class Report:
             Bar("why: weights that are not told whole", 0, self.unexplained),
             Bar("why-not: pairs without a cause", 0, self.unanswered),
             Bar("why-not: p99, ms", ASKED_MS, self.why_not.p99),
+            Bar("erasing somebody from the graph: p99, ms", ERASED_MS, self.erased.p99),
             Bar("ids: changes by a walk over the same records", 0, self.moved),
         )
 
@@ -77,9 +81,11 @@ async def run(people: Path, pairs: int, told: Told = lambda _: None, ignore: tup
         retrained = await _walk(house, 9)
         async with house.kernel.db.reading() as conn:
             held = await house.identity.counts.census(conn)
+        told("erasing people")
+        erased = await _erase(house)
     return Report(
         records=held.records, people=held.people, edges=edges, furthest=furthest, unexplained=unexplained, why=why,
-        why_not=why_not, why_not_cpu_ms=cpu, causes=causes, unanswered=unanswered, moved=moved, moved_retrained=retrained,
+        why_not=why_not, why_not_cpu_ms=cpu, causes=causes, unanswered=unanswered, moved=moved, moved_retrained=retrained, erased=erased,
     )  # fmt: skip
 
 
@@ -116,6 +122,21 @@ async def _walk(house: House, seed: int) -> int:
         linkage.SEED = kept
     async with house.kernel.db.reading() as conn:
         return await reasons_store.lines(conn)
+
+
+async def _erase(house: House) -> Spread:
+    """Seconds that it takes the graph to forget somebody, each in a transaction of its own: records, edges, doubts, hashes, the notes beside the files."""
+    async with house.kernel.db.reading() as conn:
+        people = await house.identity.people(conn)
+    times = []
+    chosen = random.Random(3).sample(people, min(_ERASED + _WARM, len(people)))  # noqa: S311 - a sample, no secret
+    for place, person in enumerate(chosen):
+        begun = time.perf_counter()
+        async with house.kernel.db.transaction() as conn:
+            await house.identity.erase(conn, person)
+        if place >= _WARM:
+            times.append(time.perf_counter() - begun)
+    return spread(times)
 
 
 async def _why(house: House, pairs: int) -> tuple[Spread, float, int, int]:

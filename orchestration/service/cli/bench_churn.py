@@ -99,6 +99,7 @@ def reasons(
                 ("causes", ", ".join(f"{n} {cause}" for cause, n in report.causes.items())),
                 ("changes by a walk over the same records", report.moved),
                 ("changes by a walk that trains on another sample", report.moved_retrained),
+                ("erasing somebody from the graph, ms", f"p50 {report.erased.p50}, p99 {report.erased.p99}"),
             ],
         )
     judged(report.bars, quiet=as_json)
