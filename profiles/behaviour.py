@@ -1,13 +1,16 @@
 """What somebody did, as a number: counts, sums, recency, rates, affinities, the visit that is going on, and the calendar.
 
 What enters: one declared feature, a unified profile, a moment. What leaves: the value and the events it rests on. Pure and free of order: sums are exact
-(``math.fsum`` rounds once), and events of one moment have one rank, so that the order of arrival changes no bit. Events of machines count nowhere.
+(``math.fsum`` rounds once; what is halved with time is counted in whole numbers, see ``fading``), and events of one moment have one rank, so that the order of
+arrival changes no bit. Events of machines count nowhere.
 """
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,6 +18,7 @@ from events.log import Event
 from events.sessions import current
 from kernel.canonical import Json
 from profiles.declarations import ANY, Feature, Weighed
+from profiles.fading import Fading, faded
 from profiles.profile import UnifiedProfile
 
 DAY: Final = 86_400.0
@@ -39,18 +43,25 @@ def of_events(
             return float(len(events)), events
         case "days_since":
             return min((_days(event, at) for event in events), default=math.nan), events
+        case "days_since_first":
+            return max((_days(event, at) for event in events), default=math.nan), events
         case "recency":
-            half = feature.half_life_days or 1.0
-            return max((math.exp2(-_days(event, at) / half) for event in events), default=0.0), events
+            newest = max((event.event_time for event in events), default=None)
+            return (faded(newest, at, feature.half_life_days or 1.0) if newest is not None else 0.0), events
         case "decayed":
-            half = feature.half_life_days or 1.0
-            return math.fsum(math.exp2(-_days(event, at) / half) for event in events), events
+            return Fading.of(feature.half_life_days or 1.0, (event.event_time for event in events)).at(at), events
         case "faded":
             return math.fsum(_weights(events, feature.fade or 1.0)), events
         case "rate":
             return _rate(feature, profile, at, events), events
+        case "top_rate":
+            return _top_rate(feature, profile, at, events), events
         case "latest":
             return _latest(feature, events, codes, odd), events
+        case "last":
+            return _last(feature, events, odd), events
+        case "distinct":
+            return float(len({word for event in events for word in words(event, feature.property or "")})), events
         case _:
             return _amount(feature, events, odd), events
 
@@ -84,11 +95,31 @@ def _pool(feature: Feature, profile: UnifiedProfile, at: datetime, name: str) ->
     return profile.events if name == ANY else profile.by_name.get(name, ())
 
 
+def _amounts(feature: Feature, events: Sequence[Event], odd: Counter[str]) -> list[tuple[Event, float]]:
+    """The numbers that events name and that can be believed. Where any event will do, one that says nothing of it is not odd."""
+    found: list[tuple[Event, float]] = []
+    for event in events:
+        said = _said(event, feature.property or "")
+        if said is None and feature.event == ANY:
+            continue
+        value = number(said)
+        if value is None:
+            odd[f"{feature.name}:not_a_finite_number"] += 1
+        elif not feature.believable(value):
+            odd[f"{feature.name}:out_of_range"] += 1
+        else:
+            found.append((event, value))
+    return found
+
+
+def _last(feature: Feature, events: Sequence[Event], odd: Counter[str]) -> float:
+    """The newest number; of several of one moment the greatest, whatever order they arrived in."""
+    told = [(event.event_time, value) for event, value in _amounts(feature, events, odd)]
+    return max(told)[1] if told else math.nan
+
+
 def _amount(feature: Feature, events: Sequence[Event], odd: Counter[str]) -> float:
-    told = [number(_said(event, feature.property or "")) for event in events]
-    amounts = [one for one in told if one is not None]
-    if missing := len(told) - len(amounts):
-        odd[f"{feature.name}:not_a_finite_number"] += missing
+    amounts = [value for _, value in _amounts(feature, events, odd)]
     try:
         total = math.fsum(amounts)
     except OverflowError:  # finite amounts whose sum is not
@@ -103,6 +134,16 @@ def _rate(feature: Feature, profile: UnifiedProfile, at: datetime, events: Seque
     """How often seeing led to doing; more doing than seeing is always."""
     chances = sum(1 for _ in _matching(feature, profile, at, feature.of))
     return min(len(events) / chances, 1.0) if chances else math.nan
+
+
+def _top_rate(feature: Feature, profile: UnifiedProfile, at: datetime, events: Sequence[Event]) -> float:
+    """The rate at the word that she saw most: how often seeing things of her favourite kind led to doing."""
+    name = feature.property or ""
+    chances = Counter(word for one in _matching(feature, profile, at, feature.of) for word in words(one, name))
+    if not chances:
+        return math.nan
+    top = min(chances, key=lambda word: (-chances[word], word))
+    return min(sum(top in words(event, name) for event in events) / chances[top], 1.0)
 
 
 def _latest(feature: Feature, events: Sequence[Event], codes: Mapping[str, float], odd: Counter[str]) -> float:
@@ -120,9 +161,7 @@ def _latest(feature: Feature, events: Sequence[Event], codes: Mapping[str, float
 
 def _affinity(feature: Feature, profile: UnifiedProfile, at: datetime) -> tuple[float, Sequence[Event]]:
     """How much of what somebody did, newer things more, was about one thing: -1 (all against) to 1 (all for), 0 for nothing."""
-    found: list[tuple[Event, float]] = []
-    for kind in feature.events:
-        found.extend((event, kind.weight) for event in _matching(feature, profile, at, kind.event) if _is(event, kind))
+    found = _weighed(feature, profile, at)
     fades = _weights([event for event, _ in found], feature.fade or 1.0)
     about = [_about(event, feature.property or "", feature.value or "") for event, _ in found]
     weighed = [(fade * weight, hit) for fade, (_, weight), hit in zip(fades, found, about, strict=True)]
@@ -131,6 +170,45 @@ def _affinity(feature: Feature, profile: UnifiedProfile, at: datetime) -> tuple[
         return 0.0, ()
     return math.fsum(part for part, hit in weighed if hit) / whole, [
         event for (event, _), hit in zip(found, about, strict=True) if hit
+    ]
+
+
+def embedding(feature: Feature, profile: UnifiedProfile, at: datetime) -> tuple[list[float], Sequence[Event]]:
+    """What she did with which things, newer ones more, as a point: every word is a corner of a cube by its hash, the point their weighed mean.
+
+    Feature hashing (Weinberger et al. 2009) with signs: things that nobody declared have a place too, equal histories have equal points, and the coordinates lie in
+    [-1, 1]. Nothing known is the middle.
+    """
+    found = _weighed(feature, profile, at)
+    fades = _weights([event for event, _ in found], feature.fade or 1.0)
+    parts = [
+        (fade * weight, word)
+        for fade, (event, weight) in zip(fades, found, strict=True)
+        for word in words(event, feature.property or "")
+    ]
+    whole = math.fsum(abs(part) for part, _ in parts)
+    many = feature.dimensions or 1
+    if whole == 0:
+        return [0.0] * many, ()
+    corners = [(part, corner(word, many)) for part, word in parts]
+    point = [math.fsum(part * signs[place] for part, signs in corners) / whole for place in range(many)]
+    return point, [event for event, _ in found if words(event, feature.property or "")]
+
+
+@lru_cache(maxsize=65_536)
+def corner(word: str, many: int) -> tuple[int, ...]:
+    """The corner of a word in so many dimensions: 1 or -1 each, by its hash."""
+    bits = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8])
+    return tuple(1 if bits >> place & 1 else -1 for place in range(many))
+
+
+def _weighed(feature: Feature, profile: UnifiedProfile, at: datetime) -> list[tuple[Event, float]]:
+    """The events of the declared kinds, each with how loudly it speaks."""
+    return [
+        (event, kind.weight)
+        for kind in feature.events
+        for event in _matching(feature, profile, at, kind.event)
+        if _is(event, kind)
     ]
 
 
@@ -146,10 +224,15 @@ def _is(event: Event, kind: Weighed) -> bool:
 
 def _about(event: Event, name: str, value: str) -> bool:
     """Whether the event, or a product in it, has this word."""
+    return value.strip().lower() in words(event, name)
+
+
+def words(event: Event, name: str) -> frozenset[str]:
+    """The words that the event, or a product in it, has at this property."""
     products = event.properties.get("products")
     listed = [one for one in products if isinstance(one, Mapping)] if isinstance(products, Sequence) else []
     said = [_said(event, name), *(one.get(name) for one in listed)]
-    return any(str(one).strip().lower() == value.strip().lower() for one in said if isinstance(one, str | int | float))
+    return frozenset(str(one).strip().lower() for one in said if isinstance(one, str | int | float))
 
 
 def _said(event: Event, name: str) -> Json:

@@ -21,24 +21,30 @@ from profiles.errors import DeclarationInvalid
 SHIPPED: Final = Path(__file__).parent / "data" / "features.yaml"
 Take = Literal[
     "numeric", "boolean", "category",
-    "count", "days_since", "recency", "sum", "mean", "decayed", "faded", "rate", "affinity", "latest",
-    "hour", "weekday", "sure",
+    "count", "days_since", "days_since_first", "recency", "sum", "mean", "decayed", "faded", "rate", "top_rate", "affinity", "latest",
+    "last", "distinct", "embedding", "hour", "weekday", "sure",
 ]  # fmt: skip
 _MATCH: Final = frozenset({"where", "window_days", "session"})
+_BOUNDS: Final = frozenset({"least", "most"})
 _OPEN: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {  # take -> what it needs, what it may have besides
-    "numeric": (frozenset({"trait"}), frozenset()),
+    "numeric": (frozenset({"trait"}), _BOUNDS),
     "boolean": (frozenset({"trait"}), frozenset()),
     "category": (frozenset({"trait", "values"}), frozenset()),
     "count": (frozenset({"event"}), _MATCH),
     "days_since": (frozenset({"event"}), _MATCH),
+    "days_since_first": (frozenset({"event"}), _MATCH),
     "recency": (frozenset({"event", "half_life_days"}), _MATCH),
-    "sum": (frozenset({"event", "property"}), _MATCH),
-    "mean": (frozenset({"event", "property"}), _MATCH),
+    "sum": (frozenset({"event", "property"}), _MATCH | _BOUNDS),
+    "mean": (frozenset({"event", "property"}), _MATCH | _BOUNDS),
     "decayed": (frozenset({"event", "half_life_days"}), _MATCH),
     "faded": (frozenset({"event", "fade"}), _MATCH),
     "rate": (frozenset({"event", "of"}), _MATCH),
+    "top_rate": (frozenset({"event", "of", "property"}), _MATCH),
     "affinity": (frozenset({"events", "property", "value", "fade"}), frozenset({"window_days", "session"})),
     "latest": (frozenset({"event", "property", "values"}), _MATCH),
+    "last": (frozenset({"event", "property"}), _MATCH | _BOUNDS),
+    "distinct": (frozenset({"event", "property"}), _MATCH),
+    "embedding": (frozenset({"events", "property", "dimensions", "fade"}), frozenset({"window_days", "session"})),
     "hour": (frozenset({"zone"}), frozenset()),
     "weekday": (frozenset({"zone"}), frozenset()),
     "sure": (frozenset(), frozenset()),
@@ -61,7 +67,8 @@ class Weighed(BaseModel):
 class Feature(BaseModel):
     """One column. ``where``: properties that an event must have with exactly this value; ``event: "*"`` is any event.
 
-    ``property`` names a property, or with a dot a place in the event's context (``context.device.type``).
+    ``property`` names a property, or with a dot a place in the event's context (``context.device.type``). ``least``, ``most``: what a number may be; one beyond is
+    not believed (somebody sends cents where euros were agreed), and counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,20 +88,41 @@ class Feature(BaseModel):
     fade: Annotated[float, Field(gt=0, le=1)] | None = None
     session: bool = False
     zone: str | None = None
+    least: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    most: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=64)] | None = None
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it makes: one of its own name, or one a dimension."""
+        if self.dimensions is None:
+            return (self.name,)
+        return tuple(f"{self.name}_{place}" for place in range(self.dimensions))
+
+    def believable(self, value: float) -> bool:
+        """Whether a number lies within the declared bounds."""
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """What each kind needs is there, and nothing that means nothing to it."""
         needed, allowed = _OPEN[self.take]
-        given = {name for name in Feature.model_fields if name not in {"name", "take"} and getattr(self, name)}
+        given = {name for name in Feature.model_fields if name not in {"name", "take"} and _said(getattr(self, name))}
         faults = sorted(needed - given - _DEFAULTED) + sorted(given - needed - allowed)
         if len({v.strip().lower() for v in self.values}) != len(self.values):
             faults.append("values (twice the same)")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            faults.append("least (above most)")
         if self.zone is not None and self.zone not in zones():
             faults.append("zone (no such time zone)")
         if faults:
             raise ValueError(f"{self.take} and {', '.join(faults)} do not go together")
         return self
+
+
+def _said(value: object) -> bool:
+    """Whether a field says something; a bound of nought does."""
+    return value is not None and value is not False and value not in ((), {}, "")
 
 
 class Condition(BaseModel):
@@ -142,7 +170,7 @@ class Declared(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [f.name for f in self.features]
+        names = [column for f in self.features for column in f.columns]
         if len(set(names)) != len(names):
             raise ValueError("a feature's name stands twice")
         if len({s.name for s in self.segments}) != len(self.segments):

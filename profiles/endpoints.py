@@ -1,10 +1,11 @@
-"""Routes of profiles: what one purpose may use of a person, as a decision reads it (features V17).
+"""Routes of profiles: what one purpose may use of a person, as a decision reads it (features V17), and why she is in a segment or not (V16).
 
 Enters: a person id or contact and a purpose. Leaves: features by name, segments, permissions, versions: numbers, codes and times, never a
 word of a record. The house is found at ``request.app.state.house``.
 """
 
 import math
+from dataclasses import asdict
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Request
@@ -42,6 +43,68 @@ class Seen(BaseModel):
     consent_version: int
     profile_version: int
     feature_set: str
+
+
+class Asked(BaseModel):
+    """One condition of a segment, what is known of it, and whether that meets it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    feature: str
+    asked: str
+    value: float | None
+    word: str | None
+    holds: bool
+    gap: float | None
+    source: str | None
+    observed_at: AwareDatetime | None
+
+
+class InSegment(BaseModel):
+    """A segment and why she is in it, or is not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    segment: str
+    member: bool
+    conditions: list[Asked]
+
+
+class Memberships(BaseModel):
+    """Every declared segment for one person and purpose."""
+
+    model_config = ConfigDict(frozen=True)
+
+    person: str
+    purpose: str
+    segments: list[InSegment]
+
+
+@router.get("/{person}/segments")
+async def segments(
+    request: Request,
+    person: str,
+    purpose: _Purpose = "marketing.personalize",
+    _principal: Principal = needs("decide", "officer"),
+) -> Memberships:
+    """Why a person is in each segment, or is not."""
+    house = request.app.state.house
+    cast("Consent", house.consent).rules.purposes.expect(purpose)
+    async with cast("Kernel", house.kernel).db.reading() as conn:
+        living = await cast("Identity", house.identity).lookup(conn, person)
+        found = await cast("Profiles", house.profiles).memberships(conn, living, purpose)
+    return Memberships(
+        person=living,
+        purpose=purpose,
+        segments=[
+            InSegment(
+                segment=one.segment,
+                member=one.member,
+                conditions=[Asked.model_validate(asdict(held)) for held in one.conditions],
+            )
+            for one in found
+        ],
+    )
 
 
 @router.get("/{person}/profile")

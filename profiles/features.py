@@ -5,13 +5,13 @@ counts of what could not be read. Equal in bits by construction: batch tables an
 are exact (``math.fsum`` rounds once, so the order of events changes nothing), and no clock is read here.
 
 Rules for the odd: a trait that is absent, not a number, infinite or NaN is NaN; an unknown category is -1; a property that is
-no finite number adds nothing. Each is counted. Events of machines are never features.
+no finite number adds nothing; a number beyond its declared bounds is not believed. Each is counted. Events of machines are never features.
 """
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from events.log import Event
 from kernel.ids import ActId, RecordId
-from profiles.behaviour import UNKNOWN_CATEGORY, number, of_events, of_moment
+from profiles.behaviour import UNKNOWN_CATEGORY, embedding, number, of_events, of_moment
 from profiles.declarations import ANY, Declared, Feature, load
 from profiles.errors import OutOfTime
 from profiles.profile import UnifiedProfile
@@ -64,13 +64,13 @@ class FeatureSet:
     def __init__(self, declared: Declared) -> None:
         self.declared = declared.faded(0.9)
         self.digest = self.declared.digest
-        self.names = tuple(f.name for f in declared.features)
+        self.names = tuple(column for f in declared.features for column in f.columns)
         self._codes = {
             f.name: {value.strip().lower(): float(place) for place, value in enumerate(f.values)}
             for f in declared.features
             if f.take in {"category", "latest"}
         }
-        self._words = {f.name: f.values for f in declared.features if f.take == "category"}
+        self._words = {f.name: f.values for f in declared.features if f.take in {"category", "latest"}}
 
     @classmethod
     def open(cls, file: Path | None = None, *, fade: float = 0.9) -> "FeatureSet":
@@ -101,12 +101,23 @@ class FeatureSet:
         odd: Counter[str] = Counter()
         row = np.full(len(self.names), np.nan, dtype=np.float64)
         origins: list[Origin] = []
-        for place, feature in enumerate(self.declared.features):
-            value, origin = self._evaluate(feature, profile, at, odd)
-            row[place] = value
+        place = 0
+        for feature in self.declared.features:
+            values, origin = self._values(feature, profile, at, odd)
+            row[place : place + len(values)] = values
+            place += len(values)
             if origin is not None:
-                origins.append(origin)
+                origins.extend(replace(origin, feature=name) for name in feature.columns)
         return Evaluated(row, tuple(origins), self._segments(row), odd)
+
+    def _values(
+        self, feature: Feature, profile: UnifiedProfile, at: datetime, odd: Counter[str]
+    ) -> tuple[Sequence[float], Origin | None]:
+        if feature.take == "embedding":
+            point, events = embedding(feature, profile, at)
+            return point, _origin(feature, events, profile)
+        value, origin = self._evaluate(feature, profile, at, odd)
+        return (value,), origin
 
     def _evaluate(
         self, feature: Feature, profile: UnifiedProfile, at: datetime, odd: Counter[str]
@@ -141,6 +152,9 @@ class FeatureSet:
         value = _boolean(trait.value) if feature.take == "boolean" else number(trait.value)
         if value is None:
             odd[f"{feature.name}:{'not_boolean' if feature.take == 'boolean' else 'not_a_finite_number'}"] += 1
+        elif not feature.believable(value):
+            odd[f"{feature.name}:out_of_range"] += 1
+            value = None
         return (math.nan if value is None else value), origin
 
     def _segments(self, row: NDArray[np.float64]) -> frozenset[str]:

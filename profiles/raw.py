@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from events.log import Event
-from identity.records import TraitValue
+from identity.records import SourceRecord, TraitValue
 from kernel.ids import GraphVersion, PersonId, RecordId
 from profiles.survivorship import Survivorship
 from profiles.trait import Trait
@@ -27,6 +27,20 @@ class RawRecord:
     recorded_at: datetime
     purposes: frozenset[str]
     traits: Mapping[str, TraitValue] = field(repr=False)
+
+    @classmethod
+    def of(cls, record: SourceRecord) -> "RawRecord":
+        """A record of identity's, opened."""
+        return cls(
+            id=record.id,
+            row=(record.source, record.source_key),
+            version=record.version,
+            source=record.source,
+            observed_at=record.observed_at,
+            recorded_at=record.recorded_at,
+            purposes=frozenset((record.purpose, *record.also_for)),
+            traits=record.traits,
+        )
 
 
 @dataclass(frozen=True, slots=True)

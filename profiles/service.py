@@ -21,14 +21,13 @@ from consent.service import Consent
 from consent.tables import Tables
 from events.service import Events
 from identity.people import Contact
-from identity.records import SourceRecord
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
 from kernel.errors import NotFound
 from kernel.ids import IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
-from profiles import interests, store, survivorship
+from profiles import interests, segments, store, survivorship
 from profiles.consent_filter import see
 from profiles.exporting import exported
 from profiles.features import FeatureSet
@@ -37,6 +36,7 @@ from profiles.interests import Kind
 from profiles.keeping import Keeping
 from profiles.profile import UnifiedProfile
 from profiles.raw import RawProfile, RawRecord
+from profiles.segments import Membership
 from profiles.settings import ProfilesSettings
 from profiles.store import FeatureTable, HotStore
 
@@ -59,6 +59,10 @@ class NobodyThere(NotFound):
 
     code = "person_not_found"
     remedy = "Follow redirects with identity.lookup first; the person may have been erased."
+
+
+def _nobody() -> NobodyThere:
+    return NobodyThere("expected a live person, got an id that is unknown, retired or erased")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class Profiles:
         return {
             person: RawProfile(
                 person=person,
-                records=tuple(_raw_record(r) for r in records.get(person, ())),
+                records=tuple(RawRecord.of(r) for r in records.get(person, ())),
                 events=tuple(events.get(person, ())),
                 sure=standing[person].sure,
                 graph_version=standing[person].graph_version,
@@ -153,6 +157,17 @@ class Profiles:
                 odd.update(found.odd)
             await asyncio.sleep(0)  # requests of the same process get their turn
         return Batch(ids, np.array(rows, dtype=np.float64).reshape(len(ids), len(self.features)), odd, at)
+
+    async def memberships(self, conn: Conn, person: PersonId, purpose: str) -> tuple[Membership, ...]:
+        """Every declared segment: whether she is in it now, and what each of its conditions says.
+
+        Raises:
+            NobodyThere: no live person by that id.
+        """
+        now = self._kernel.clock.now()
+        for profile in (await self.unified(conn, [person], purpose, now)).values():
+            return segments.why(self.features, self.features.evaluate(profile, now))
+        raise _nobody()
 
     async def feature_table(self, conn: Conn, people: Sequence[PersonId], purpose: str, at: datetime) -> "pa.Table":
         """The same as an Arrow table: ``person_id`` and one float64 column a feature."""
@@ -201,7 +216,7 @@ class Profiles:
         """
         found = await self.hot_many([person], purpose, fresh=fresh)
         if person not in found:
-            raise NobodyThere("expected a live person, got an id that is unknown, retired or erased")
+            raise _nobody()
         return found[person]
 
     async def hot_many(
@@ -384,16 +399,3 @@ class Profiles:
     def interest_code(self, kind: Kind, name: str) -> str:
         """The keyed hash under which a hot profile knows a category, an item or a content."""
         return self._kernel.vault.pepper(f"interest/{kind}", name)[:_CODE_BYTES].hex()
-
-
-def _raw_record(record: SourceRecord) -> RawRecord:
-    return RawRecord(
-        id=record.id,
-        row=(record.source, record.source_key),
-        version=record.version,
-        source=record.source,
-        observed_at=record.observed_at,
-        recorded_at=record.recorded_at,
-        purposes=frozenset((record.purpose, *record.also_for)),
-        traits=record.traits,
-    )

@@ -98,6 +98,55 @@ def test_a_thumb_moves_an_affinity_at_once_in_its_direction():
     assert value(AFFINITY, down) == -1.0
 
 
+def row(feature: str, *events) -> list[float]:
+    declared = parse(f"version: t\nfeatures: [{{name: it, {feature}}}]").faded(0.9)
+    return FeatureSet(declared).row(see(raw(events=events), YES, "marketing.personalize", AT), AT).tolist()
+
+
+POINT = "take: embedding, dimensions: 4, property: category, events: [{event: Product Viewed}, {event: Order Completed, weight: 5}]"
+
+
+def test_a_history_is_a_point_that_newer_things_pull_and_order_of_arrival_does_not():
+    """features.V18: the embedding of what was bought; any word has a place, nothing is the middle."""
+    assert row(POINT) == [0.0] * 4
+    (books,) = {tuple(row(POINT, event("Product Viewed", days, n=days, category="Books"))) for days in (1, 9)}
+    assert set(map(abs, books)) == {1.0}
+    held = [
+        event("Product Viewed", days, n=days, category=word)
+        for days, word in ((3, "books"), (2, "toys"), (1, "garden"))
+    ]
+    assert row(POINT, *held) == row(POINT, *reversed(held))
+    assert max(map(abs, row(POINT, *held))) <= 1.0
+    assert row(POINT, *held) != row(POINT, *held[:2])
+
+
+def test_the_rate_at_her_favourite_kind():
+    rate = "take: top_rate, event: Product Added, of: Product Viewed, property: category, window_days: 30"
+    seen = [
+        event("Product Viewed", 2, n=n, category=word) for n, word in enumerate(("books", "books", "Books", "toys"))
+    ]
+    done = [event("Product Added", 1, n=8, category="books"), event("Product Added", 1, n=9, category="toys")]
+    assert value(rate, *seen, *done) == 1 / 3
+    assert math.isnan(value(rate, *done))
+
+
+def test_a_number_beyond_what_was_agreed_is_not_believed_and_counted():
+    """features.F50: somebody sends cents where euros were agreed; the same path online and offline."""
+    declared = parse("version: t\nfeatures: [{name: it, take: sum, event: Order Completed, property: revenue, least: 0, most: 1000},"
+                     " {name: wide, take: last, event: '*', property: context.screen.width, least: 1}]")  # fmt: skip
+    events = (event("Order Completed", 1, n=1, revenue=20), event("Order Completed", 1, n=2, revenue=2000),
+              dataclasses.replace(event("a", 0, n=3), context={"screen": {"width": 390}}))  # fmt: skip
+    found = FeatureSet(declared).evaluate(see(raw(events=events), YES, "marketing.personalize", AT), AT)
+    assert found.row.tolist() == [20.0, 390.0]
+    assert found.odd == {"it:out_of_range": 1}
+
+
+def test_different_things_of_a_visit_and_the_first_of_all():
+    held = [event("Product Viewed", days, n=days, category="books") for days in (9, 3)]
+    assert value("take: days_since_first, event: Product Viewed", *held) == 9.0
+    assert value("take: distinct, event: Product Viewed, property: category", *held) == 1.0
+
+
 def minutes(name, ago, n=0, **properties):
     return event(name, ago / 1440, n=n, **properties)
 
@@ -141,7 +190,8 @@ def test_hour_and_weekday_are_those_of_a_zone():
     "feature",
     ["take: rate, event: a", "take: affinity, property: x, value: y", "take: recency, event: a", "take: mean, event: a",
      "take: latest, event: a, property: x", "take: hour, zone: Nowhere/Here", "take: hour, window_days: 3", "take: sure, session: true",
-     "take: faded, event: a, fade: 1.5"],
+     "take: faded, event: a, fade: 1.5", "take: embedding, property: x, events: [{event: a}]", "take: count, event: a, most: 3",
+     "take: sum, event: a, property: x, least: 2, most: 1"],
 )  # fmt: skip
 def test_a_declaration_that_cannot_be_meant_is_refused(feature):
     with pytest.raises(DeclarationInvalid):

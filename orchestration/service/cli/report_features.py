@@ -1,4 +1,4 @@
-"""`candor report features` and `candor learn forecast`: what is known of people as of a moment, and what it tells of afterwards."""
+"""`candor report features|segments` and `candor learn forecast`: what is known of people as of a moment, and what it tells of afterwards."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from orchestration.learning.forecast import Forecast
     from orchestration.wiring import House
+    from profiles.segments import Membership
     from profiles.service import Batch
 
 Names = Annotated[str, typer.Option(help="Declared features, separated by commas.")]
@@ -26,6 +27,7 @@ Source = Annotated[str | None, typer.Option(help="Only people with a record of t
 def register_report(app: Commands) -> None:
     """Add the command to `candor report`."""
     app.add("features")(features)
+    app.add("segments")(segments)
 
 
 def register_learn(app: Commands) -> None:
@@ -80,6 +82,44 @@ def features(
             ("person", *chosen),
             [(one["person"], *(_word(one[name]) for name in chosen)) for one in shown],
         )
+
+
+def segments(
+    person: Annotated[str, typer.Argument(help="A person id, or kind:value.")],
+    purpose: Purpose = "marketing.personalize",
+    as_json: Json = False,
+) -> None:
+    """Why a person is in each segment, or is not.
+
+    Every condition with what is known of it, whether it holds, and by how much it is missed.
+    """
+
+    async def work(house: "House") -> "tuple[Membership, ...]":
+        house.consent.rules.purposes.expect(purpose)
+        async with house.kernel.db.reading() as conn:
+            living = await house.identity.lookup(conn, person)
+            return await house.profiles.memberships(conn, living, purpose)
+
+    found = in_house(work)
+    if as_json:
+        output.emit_json(found)
+        return
+    output.table(
+        "Segments",
+        ("segment", "", "asked", "known", "holds", "missed by"),
+        [
+            (
+                one.segment,
+                "in" if one.member else "not in",
+                held.asked,
+                "nothing" if held.value is None else held.word or f"{held.value:.4g}",
+                "yes" if held.holds else "no",
+                "" if held.gap is None else f"{held.gap:.4g}",
+            )
+            for one in found
+            for held in one.conditions
+        ],
+    )
 
 
 def forecast(

@@ -192,6 +192,7 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
         await ask("POST /v1/consents", status=201, json=said)
     await ask("GET /v1/people/{person}/consents", f"/v1/people/{person}/consents")
     await ask("GET /v1/people/{person}/profile", f"/v1/people/{person}/profile")
+    await ask("GET /v1/people/{person}/segments", f"/v1/people/{person}/segments")
 
     await ask("POST /v1/decisions", json={"person": person, "placement": "cart", "dry_run": True})
     await ask("POST /v1/decisions", json={"person": person, "placements": ["cart", "home"]})
