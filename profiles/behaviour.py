@@ -5,12 +5,10 @@ What enters: one declared feature, a unified profile, a moment. What leaves: the
 arrival changes no bit. Events of machines count nowhere.
 """
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -51,7 +49,7 @@ def of_events(
         case "decayed":
             return Fading.of(feature.half_life_days or 1.0, (event.event_time for event in events)).at(at), events
         case "faded":
-            return math.fsum(_weights(events, feature.fade or 1.0)), events
+            return math.fsum(weights(events, feature.fade or 1.0)), events
         case "rate":
             return _rate(feature, profile, at, events), events
         case "top_rate":
@@ -161,48 +159,19 @@ def _latest(feature: Feature, events: Sequence[Event], codes: Mapping[str, float
 
 def _affinity(feature: Feature, profile: UnifiedProfile, at: datetime) -> tuple[float, Sequence[Event]]:
     """How much of what somebody did, newer things more, was about one thing: -1 (all against) to 1 (all for), 0 for nothing."""
-    found = _weighed(feature, profile, at)
-    fades = _weights([event for event, _ in found], feature.fade or 1.0)
+    found = weighed(feature, profile, at)
+    fades = weights([event for event, _ in found], feature.fade or 1.0)
     about = [_about(event, feature.property or "", feature.value or "") for event, _ in found]
-    weighed = [(fade * weight, hit) for fade, (_, weight), hit in zip(fades, found, about, strict=True)]
-    whole = math.fsum(abs(part) for part, _ in weighed)
+    spoken = [(fade * weight, hit) for fade, (_, weight), hit in zip(fades, found, about, strict=True)]
+    whole = math.fsum(abs(part) for part, _ in spoken)
     if whole == 0:
         return 0.0, ()
-    return math.fsum(part for part, hit in weighed if hit) / whole, [
+    return math.fsum(part for part, hit in spoken if hit) / whole, [
         event for (event, _), hit in zip(found, about, strict=True) if hit
     ]
 
 
-def embedding(feature: Feature, profile: UnifiedProfile, at: datetime) -> tuple[list[float], Sequence[Event]]:
-    """What she did with which things, newer ones more, as a point: every word is a corner of a cube by its hash, the point their weighed mean.
-
-    Feature hashing (Weinberger et al. 2009) with signs: things that nobody declared have a place too, equal histories have equal points, and the coordinates lie in
-    [-1, 1]. Nothing known is the middle.
-    """
-    found = _weighed(feature, profile, at)
-    fades = _weights([event for event, _ in found], feature.fade or 1.0)
-    parts = [
-        (fade * weight, word)
-        for fade, (event, weight) in zip(fades, found, strict=True)
-        for word in words(event, feature.property or "")
-    ]
-    whole = math.fsum(abs(part) for part, _ in parts)
-    many = feature.dimensions or 1
-    if whole == 0:
-        return [0.0] * many, ()
-    corners = [(part, corner(word, many)) for part, word in parts]
-    point = [math.fsum(part * signs[place] for part, signs in corners) / whole for place in range(many)]
-    return point, [event for event, _ in found if words(event, feature.property or "")]
-
-
-@lru_cache(maxsize=65_536)
-def corner(word: str, many: int) -> tuple[int, ...]:
-    """The corner of a word in so many dimensions: 1 or -1 each, by its hash."""
-    bits = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8])
-    return tuple(1 if bits >> place & 1 else -1 for place in range(many))
-
-
-def _weighed(feature: Feature, profile: UnifiedProfile, at: datetime) -> list[tuple[Event, float]]:
+def weighed(feature: Feature, profile: UnifiedProfile, at: datetime) -> list[tuple[Event, float]]:
     """The events of the declared kinds, each with how loudly it speaks."""
     return [
         (event, kind.weight)
@@ -212,7 +181,7 @@ def _weighed(feature: Feature, profile: UnifiedProfile, at: datetime) -> list[tu
     ]
 
 
-def _weights(events: Sequence[Event], fade: float) -> list[float]:
+def weights(events: Sequence[Event], fade: float) -> list[float]:
     """``fade`` to the number of later moments at which something happened: the newest weighs one."""
     moments = {at: place for place, at in enumerate(sorted({e.event_time for e in events}, reverse=True))}
     return [fade ** moments[event.event_time] for event in events]

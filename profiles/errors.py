@@ -1,6 +1,8 @@
 """Accidents of profiles. No message holds a trait's value."""
 
-from kernel.errors import Conflict, InvalidInput
+from typing import Final
+
+from kernel.errors import Conflict, InvalidInput, NotFound
 
 
 class DeclarationInvalid(InvalidInput):
@@ -22,3 +24,13 @@ class OutOfTime(InvalidInput):
 
     code = "profile_out_of_time"
     remedy = "Make the profile for the moment of the row, or for a later one."
+
+
+class NobodyThere(NotFound):
+    """No live person by that id."""
+
+    code = "person_not_found"
+    remedy = "Follow redirects with identity.lookup first; the person may have been erased."
+
+
+NOBODY: Final = "expected a live person, got an id that is unknown, retired or erased"

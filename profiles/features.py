@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from events.log import Event
 from kernel.ids import ActId, RecordId
-from profiles.behaviour import UNKNOWN_CATEGORY, embedding, number, of_events, of_moment
+from profiles.behaviour import UNKNOWN_CATEGORY, number, of_events, of_moment
 from profiles.declarations import ANY, Declared, Feature, load
+from profiles.embedding import embedding
 from profiles.errors import OutOfTime
 from profiles.profile import UnifiedProfile
 

@@ -24,11 +24,11 @@ from identity.people import Contact
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
-from kernel.errors import NotFound
 from kernel.ids import IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
 from profiles import interests, segments, store, survivorship
 from profiles.consent_filter import see
+from profiles.errors import NOBODY, NobodyThere
 from profiles.exporting import exported
 from profiles.features import FeatureSet
 from profiles.hot import HotProfile, granted_on, pack, reach, stale_from, still_good, unpack, version_of
@@ -46,23 +46,10 @@ if TYPE_CHECKING:
 _REBUILT: Final = timedelta(minutes=15)  # as long as a hot profile lives
 _CODE_BYTES: Final = 8  # a hash of a thing in the hot store; two of one shop's things share one once in many lifetimes
 _CHUNK: Final = 2_000  # people at a time: bounded memory, few round trips
-
-
 Unreachable = Callable[
     [Conn, Mapping[PersonId, Sequence[Contact]]], Awaitable[Mapping[PersonId, frozenset[IdentifierId]]]
 ]
 Declined = Callable[[Conn, Sequence[PersonId]], Awaitable[Mapping[PersonId, frozenset[str]]]]
-
-
-class NobodyThere(NotFound):
-    """No live person by that id."""
-
-    code = "person_not_found"
-    remedy = "Follow redirects with identity.lookup first; the person may have been erased."
-
-
-def _nobody() -> NobodyThere:
-    return NobodyThere("expected a live person, got an id that is unknown, retired or erased")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +152,10 @@ class Profiles:
             NobodyThere: no live person by that id.
         """
         now = self._kernel.clock.now()
-        for profile in (await self.unified(conn, [person], purpose, now)).values():
-            return segments.why(self.features, self.features.evaluate(profile, now))
-        raise _nobody()
+        found = (await self.unified(conn, [person], purpose, now)).get(person)
+        if found is None:
+            raise NobodyThere(NOBODY)
+        return segments.why(self.features, self.features.evaluate(found, now))
 
     async def feature_table(self, conn: Conn, people: Sequence[PersonId], purpose: str, at: datetime) -> "pa.Table":
         """The same as an Arrow table: ``person_id`` and one float64 column a feature."""
@@ -214,10 +202,10 @@ class Profiles:
         Raises:
             NobodyThere: no live person by that id.
         """
-        found = await self.hot_many([person], purpose, fresh=fresh)
-        if person not in found:
-            raise _nobody()
-        return found[person]
+        found = (await self.hot_many([person], purpose, fresh=fresh)).get(person)
+        if found is None:
+            raise NobodyThere(NOBODY)
+        return found
 
     async def hot_many(
         self, people: Sequence[PersonId], purpose: str, *, fresh: bool = False

@@ -42,6 +42,7 @@ PLAIN = {
     "orchestration/learning/training.py": "training sets, pseudonymous",
     "orchestration/service/console/guard.py": "keyed",
     "orchestration/service/console/rendering.py": "our own stylesheet",
+    "profiles/embedding.py": "things of a shop, each as one of a few corners that it shares with many",
     "profiles/hot.py": "ids",
     "profiles/store.py": "feature rows under pseudonymous ids",
 }

@@ -10,8 +10,9 @@ from consent.service import Consent
 from consent.settings import ConsentSettings
 from events.log import CollectContext
 from kernel.cache import Cache
+from profiles.errors import NobodyThere
 from profiles.hot import pack, unpack
-from profiles.service import NobodyThere, Profiles
+from profiles.service import Profiles
 from tests.profiles.conftest import NOW
 
 pytestmark = pytest.mark.anyio
