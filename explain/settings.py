@@ -34,3 +34,16 @@ class ExplainSettings(Section):
             description="How many changes that would have changed the decision are looked for; each costs re-runs.",
         ),
     ] = 3
+    room: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="The share of all processors up to which the process that makes explanations fills the machine. While others use "
+            "more, it makes few: decisions come first, and who asks for an explanation gets it at once in any case.",
+        ),
+    ] = 0.4
+    least_share: Annotated[
+        float,
+        Field(gt=0, le=1, description="The share of one processor that it works at least, however busy the machine is."),
+    ] = 0.05

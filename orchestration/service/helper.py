@@ -74,7 +74,7 @@ def main() -> None:
 
         threading.Thread(target=wait, daemon=True).start()
         async with open_house(settings) as house:
-            await explaining(house, stop)
+            await explaining(house, stop, paced=True)
 
     # Interrupts are the server's to hear: it ends us through our input.
     with suppress(KeyboardInterrupt):
