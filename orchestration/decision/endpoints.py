@@ -4,7 +4,8 @@ Enters: HTTP with a key of the scope named at the route. Leaves: JSON as CONTRAC
 house is found at `request.app.state.house`. `/content` is public and immutable: an edge cache may serve it for ever.
 """
 
-from typing import Annotated, Any, cast
+from collections.abc import Sequence
+from typing import Annotated, Any, Self, cast
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
@@ -65,6 +66,11 @@ class DecideBody(Subject):
     trigger: str | None = None
     seed: Annotated[str, Field(max_length=128)] | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """Where to decide."""
+        return self.placements or [self.placement or ""]
+
     @model_validator(mode="after")
     def _one_of(self) -> "DecideBody":
         if (self.placement is None) == (not self.placements):
@@ -100,7 +106,16 @@ class _House:
     """The services these routes use, as the app holds them."""
 
     def __init__(self, request: Request) -> None:
-        house = request.app.state.house
+        self._hold(request.app.state.house)
+
+    @classmethod
+    def of(cls, house: Any) -> Self:
+        """The same where the house is at hand."""
+        made = cls.__new__(cls)
+        made._hold(house)  # noqa: SLF001 - its own
+        return made
+
+    def _hold(self, house: Any) -> None:
         self.kernel = cast("Kernel", house.kernel)
         self.audit = cast("Audit", house.audit)
         self.channels = cast("Channels", house.channels)
@@ -130,17 +145,30 @@ async def decide(
 ) -> dict[str, Json]:
     """Choose content and channel for a person; nothing is queued."""
     house = _House(request)
-    made = []
-    for placement in body.placements or [body.placement or ""]:
-        asked = DecisionRequest(
-            placement=placement, trigger=body.trigger, seed=body.seed, actor=principal.actor,
-            asked=house.asked(idempotency_key, principal, f"decision:{placement}", body), **body.about(),
+    what = [f"decision:{name}" for name in body.names]
+    asked = [house.asked(idempotency_key, principal, one, body) for one in what]
+    answer, repeated = await decided(request.app.state.house, body, principal, asked)
+    if repeated:
+        response.headers["Idempotent-Replay"] = "true"
+    return answer
+
+
+async def decided(
+    house: Any, body: DecideBody, principal: Principal, asked: Sequence[asking.Asked | None]
+) -> tuple[dict[str, Json], bool]:
+    """The answer to a body that was understood, and whether a part of it was given before. `asked` has one for each placement."""
+    rooms = _House.of(house)
+    made: list[dict[str, Json]] = []
+    repeated = False
+    for placement, one in zip(body.names, asked, strict=True):
+        wish = DecisionRequest(
+            placement=placement, trigger=body.trigger, seed=body.seed, actor=principal.actor, asked=one, **body.about()
         )  # fmt: skip
-        chosen = await house.decisions.decide(asked)
-        _say_repeated(response, chosen)
+        chosen = await rooms.decisions.decide(wish)
+        repeated = repeated or chosen.repeated
         with metrics.stage("render"):
-            made.append(await _answer(house, chosen))
-    return {"decisions": made} if body.placements else made[0]
+            made.append(await _answer(rooms, chosen))
+    return ({"decisions": list[Json](made)} if body.placements else made[0]), repeated
 
 
 @router.post("/v1/sends")

@@ -31,6 +31,7 @@ from orchestration.service.checks import ready
 from orchestration.service.console import faults
 from orchestration.service.console.site import router as console
 from orchestration.service.console.throttle import Throttle
+from orchestration.service.lane import Lane
 from orchestration.service.middleware import Envelope
 from orchestration.service.reference import codes, pages
 from orchestration.service.reference.document import Document, document
@@ -81,6 +82,7 @@ def create_app(house: "House", more: Sequence[APIRouter] = ()) -> FastAPI:
     problems.install(app)
     faults.install(app)
     strays.install(app)
+    app.add_middleware(Lane)
     app.add_middleware(Envelope)
     app.state.watcher = watching.Watcher(house)
     app.state.throttle = Throttle()
