@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from audit.entries import NewEntry
 from audit.tags import Tag
-from kernel.canonical import Json, digest
+from kernel.canonical import Json, canonical, canonical_of_code, digest_of
 from kernel.ids import KeyId
 from orchestration.decision.record import Record
 
@@ -61,7 +61,10 @@ def entry(record: Record, *, key_id: KeyId | None, actor: str) -> NewEntry:
         refs["record"] = records
     facts: Mapping[str, Json] = {
         "decision": record.digest,
-        **{name: digest(piece) for name, piece in _grounds(record).items()},
+        **{
+            name: digest_of(canonical_of_code(piece) if isinstance(piece, dict) else canonical(piece))
+            for name, piece in _grounds(record).items()
+        },
         "inputs": state.digest,
         "choice": made.choice,
         "propensity": made.propensity.hex(),

@@ -4,11 +4,13 @@ Enters: inputs, seed, outcome. Leaves: canonical bytes (RFC 8785) and their dige
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from kernel.canonical import Json, canonical_of_code
 from kernel.ids import DecisionId
+from orchestration.decision.eligibility import Rejection
 from orchestration.decision.engine import Judged, Outcome
 from orchestration.decision.inputs import ENGINE_VERSION, Inputs
 
@@ -45,7 +47,7 @@ class Record:
             "fallback": made.fallback,
             "explored": made.explored,
             "holdout": None if state.holdout is None else {"name": state.holdout.name, "member": state.holdout.member},
-            "candidates": [_judged(one) for one in made.judged],
+            "candidates": _candidates(made.judged),
             "choice": made.choice,
             "propensity": made.propensity.hex(),
             "withheld": made.withheld,
@@ -69,15 +71,36 @@ class Record:
         return b'{"inputs":%b,"record":%b}' % (self.inputs.canonical, self.canonical())
 
 
-def _judged(one: Judged) -> dict[str, Json]:
-    lost = one.rejection
+def _candidates(judged: Sequence[Judged]) -> list[Json]:
+    """Arms that lost at the same question for the same reason differ by their name only, and most of those that may be chosen have one probability."""
+    lost: dict[int, dict[str, Json]] = {}
+    written: dict[float, str] = {}
+    found: list[Json] = []
+    for name, _, rejection, score, utility, propensity in judged:
+        said = lost.get(id(rejection))
+        if said is None:
+            said = lost[id(rejection)] = _loss(rejection)
+        chance = written.get(propensity)
+        if chance is None:
+            chance = written[propensity] = propensity.hex()
+        found.append(
+            said
+            | {
+                "id": name,
+                "score": None if score is None else score.hex(),
+                "utility": None if utility is None else utility.hex(),
+                "propensity": chance,
+            }
+        )
+    return found
+
+
+def _loss(rejection: Rejection | None) -> dict[str, Json]:
+    if rejection is None:
+        return {"stage": None, "number": None, "reason": None, "act": None}
     return {
-        "id": one.id,
-        "stage": None if lost is None else str(lost.stage),
-        "number": None if lost is None else lost.stage.number,
-        "reason": None if lost is None else lost.reason,
-        "act": None if lost is None else lost.act,
-        "score": None if one.score is None else one.score.hex(),
-        "utility": None if one.utility is None else one.utility.hex(),
-        "propensity": one.propensity.hex(),
+        "stage": str(rejection.stage),
+        "number": rejection.stage.number,
+        "reason": rejection.reason,
+        "act": rejection.act,
     }

@@ -45,7 +45,11 @@ class DecisionSettings(Section):
     )
     group_items: int = Field(default=64, ge=1, le=1000, description="Decisions committed together, at most.")
     group_wait_ms: float = Field(
-        default=2.0, ge=0, le=100, description="Longest wait for company before a commit, milliseconds."
+        default=0.0,
+        ge=0,
+        le=100,
+        description="Longest wait for company before a commit, milliseconds. With none a lone decision commits at once, and what "
+        "comes meanwhile forms the next group.",
     )
 
     def epsilon(self, channel: str) -> float:

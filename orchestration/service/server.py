@@ -7,6 +7,7 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 log = get_logger("server")
+_TURN_SECONDS = 0.0005
 GRACE = 20  # seconds for running requests at the end
 
 
@@ -103,6 +105,8 @@ async def _warm(house: "House") -> None:
     # What is there now stays: the collector need not walk it again at every full round, which would hold a request for tens of milliseconds.
     gc.collect()
     gc.freeze()
+    # Threads sign checkpoints and write files beside the loop; at Python's five milliseconds a turn two of them are a slow answer.
+    sys.setswitchinterval(_TURN_SECONDS)
 
 
 def _bound(host: str, port: int) -> socket.socket:
