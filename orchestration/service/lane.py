@@ -5,6 +5,8 @@ that is not understood) goes the long way, which says what is wrong with it. The
 `endpoints.decided`, and a test compares their answers. It saves about a sixth of the processor time of a decision.
 """
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -47,17 +49,19 @@ class Lane:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST" or not _plain(scope):
             await self.app(scope, receive, send)
             return
-        first = await receive()
-        if first["type"] != "http.request" or first.get("more_body", False):
-            await self.app(scope, _again(first, receive), send)
+        heard = [await receive()]
+        while heard[-1]["type"] == "http.request" and heard[-1].get("more_body", False):
+            heard.append(await receive())
+        if heard[-1]["type"] != "http.request":  # hung up, or too long
+            await self.app(scope, _again(heard, receive), send)
             return
         request = Request(scope)
         try:
             principal = await _GUARD(request)
             try:
-                body = DecideBody.model_validate_json(first.get("body", b""))
+                body = DecideBody.model_validate_json(b"".join(one.get("body", b"") for one in heard))
             except ValidationError:
-                await self.app(scope, _again(first, receive), send)
+                await self.app(scope, _again(heard, receive), send)
                 return
             scope["route"] = _ROUTE
             house: House = request.app.state.house
@@ -74,7 +78,7 @@ class Lane:
 
 
 def _plain(scope: Scope) -> bool:
-    """JSON in one piece, asked without a name of the asking."""
+    """JSON, asked without a name of the asking."""
     json = False
     for name, value in scope["headers"]:
         if name in _LONG:
@@ -83,11 +87,11 @@ def _plain(scope: Scope) -> bool:
     return json
 
 
-def _again(first: Message, receive: Receive) -> Receive:
+def _again(heard: Sequence[Message], receive: Receive) -> Receive:
     """The request from its beginning, for whoever has not seen it."""
-    waiting = [first]
+    waiting = deque(heard)
 
     async def told() -> Message:
-        return waiting.pop() if waiting else await receive()
+        return waiting.popleft() if waiting else await receive()
 
     return told
