@@ -45,5 +45,7 @@ class ExplainSettings(Section):
     ] = 0.4
     least_share: Annotated[
         float,
-        Field(gt=0, le=1, description="The share of one processor that it works at least, however busy the machine is."),
+        Field(
+            gt=0, le=1, description="The share of one processor that it works at least, however busy the machine is."
+        ),
     ] = 0.05
