@@ -152,9 +152,12 @@ def same_birth_date(a: str, b: str) -> bool:
 
 
 def same_contact(a: str, b: str) -> bool:
-    """Equal before the @ (or as wholes), or one typing error apart."""
-    x, y = a.partition("@")[0], b.partition("@")[0]
-    return x == y or DamerauLevenshtein.distance(x, y, score_cutoff=1) <= 1
+    """Equal before the @ (or as wholes), or one typing error apart: at another host it is no error but another mailbox."""
+    (x, _, home), (y, _, other) = a.partition("@"), b.partition("@")
+    return x == y or (
+        DamerauLevenshtein.distance(x, y, score_cutoff=1) <= 1
+        and DamerauLevenshtein.distance(home, other, score_cutoff=2) <= 2
+    )
 
 
 def contact_fields(cleaned: Cleaned, model: LinkageModel) -> list[str]:

@@ -7,7 +7,8 @@ Enters: the rows of disputed components, the edges among them, evidence and poli
 - *first_name*, *birth_date*: the groups contradict each other more often than the bridge itself shows.  A declared edge (`Policy.certain`) shows nothing, and no such edge joins two of different name and
   different birth (I17; the defect of GoldenMatch where exact keys went round negative evidence).
 - *contact*: nothing of a person's own agrees (birth date, e-mail, phone, number) and something of it differs: a namesake of the same household looks just so. What several people use is nobody's own (I13).
-- *ambiguous*: a lone record that could as well join another group, which contradicts this one, joins neither (I15; Senzing, "What is an ambiguous entity": Pat Smith may be Patrick or Patricia).
+- *ambiguous*: a lone record that could as well join another group, which contradicts this one, joins neither (I15; Senzing, "What is an ambiguous entity": Pat Smith may be Patrick or Patricia). It is
+  asked again when everything else is decided and the groups around it are whole.
 - *cohesion*: the mean weight of all pairs between two groups of two or more; one bridging record does not join them.
 """
 
@@ -38,17 +39,27 @@ def walk(rows: Rows, edges: Edges, evidence: Evidence, policy: Policy, rulings: 
     order = np.lexsort((local.right, local.left, -local.weight))
     order = order[local.weight[order] >= policy.threshold]
     refused: Refused = {}
-    steps = (local.left[order].tolist(), local.right[order].tolist(), local.weight[order].tolist())
+    steps = list(
+        zip(local.left[order].tolist(), local.right[order].tolist(), local.weight[order].tolist(), strict=True)
+    )
     names = rows.tolist()
-    for left, right, weight in zip(*steps, strict=True):
-        a, b = groups.find(left), groups.find(right)
-        if a == b:
-            continue
-        cause = groups.objection(a, b, left, right, weight)
-        if cause is None:
-            groups.merge(a, b)
-        elif cause != "judgement":  # what was decided is no open question
-            refused[names[left], names[right]] = (weight, cause)
+    joined = True
+    while joined and steps:  # what was ambiguous is asked again when the groups around it are whole
+        joined, later = False, []
+        for left, right, weight in steps:
+            a, b = groups.find(left), groups.find(right)
+            if a == b:
+                continue
+            cause = groups.objection(a, b, left, right, weight)
+            if cause is None:
+                groups.merge(a, b)
+                joined = True
+            elif cause == "ambiguous":
+                later.append((left, right, weight))
+            elif cause != "judgement":  # what was decided is no open question
+                refused[names[left], names[right]] = (weight, cause)
+        steps = later
+    refused |= {(names[left], names[right]): (weight, "ambiguous") for left, right, weight in steps}
     groups.bring_together(decided)
     return rows[groups.labels()], refused
 
@@ -187,22 +198,29 @@ class _Groups:
 
     def _torn(self, lone: int, other: int, weight: float) -> bool:
         """Whether a lone record has as good a bridge to a group that contradicts the one it is about to join."""
-        if self.size[lone] > 1 or len(self.links[lone]) < 2 or weight >= self.policy.certain:
+        if self.size[lone] > 1 or len(self.links[lone]) < 2:
             return False
-        least = max(self.policy.threshold, weight - self.policy.tie)
+        own = max(weight, self.links[lone][other][2])  # a fainter bridge to the same group proves nothing new
+        if own >= self.policy.certain:
+            return False
+        least = max(self.policy.threshold, own - self.policy.tie)
         for group, (_, _, best) in self.links[lone].items():
-            if group != other and least <= best <= weight + self.policy.tie and self._exclude(other, group):
+            if group != other and least <= best <= own + self.policy.tie and self._exclude(other, group):
                 return True
         return False
 
     def _exclude(self, a: int, b: int) -> bool:
-        """Whether two groups cannot be one person, whatever bridge there is between them: both name and date clash, or what is unique does."""
+        """Whether two groups cannot be one person: what is unique clashes, or names or dates do and no bridge between them outweighs it."""
         if self._two_fold(a, b):
             return True
         names = self._clash(self.firsts[a], self.firsts[b], self.known.names_agree, self.first, a, b, declared=True)
-        if names and not self._swapped(a, b):
-            return True
-        return self._clash(self.births[a], self.births[b], self.known.births_agree, self.birth, a, b, declared=True) > 0
+        if names and self._swapped(a, b):
+            names = 0
+        dates = self._clash(self.births[a], self.births[b], self.known.births_agree, self.birth, a, b, declared=True)
+        if not names and not dates:
+            return False
+        best = self.links[a].get(b, (0.0, 0, -math.inf))[2]
+        return best - self.policy.threshold + names * self.known.first_weight + dates * self.known.birth_weight < 0
 
     def _thin(self, a: int, b: int) -> Cause | None:
         """Too little agreement between two groups as wholes."""

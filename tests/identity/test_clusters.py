@@ -142,6 +142,31 @@ def test_pat_smith_may_be_patrick_or_patricia_and_becomes_neither():
     assert clearer.person.tolist() == [0, 1, 0]
 
 
+def test_a_fainter_bridge_to_one_of_two_does_not_settle_whose_a_record_is():
+    known = evidence(4, first=["pat"] * 4, birth=["19500101", "19500101", "19760304", None])
+    found = guarded(edges((0, 1, 9.0), (0, 3, 5.7), (1, 3, 2.5), (2, 3, 5.7)), known)
+    assert found.person.tolist() == [0, 0, 2, 3]
+    assert {r.cause for r in found.ambiguous} == {"ambiguous"}
+
+
+def test_what_was_ambiguous_is_asked_again_when_the_groups_are_whole():
+    # 2 could be 0's or 1's, born on other days; by 3 these turn out to be one.
+    known = evidence(4, first=["ann"] * 4, birth=["19500101", "19760304", None, "19500101"])
+    found = guarded(edges((0, 2, 6.0), (1, 2, 6.0), (0, 3, 5.5), (1, 3, 4.0)), known)
+    assert found.person.tolist() == [0, 0, 0, 0]
+    # A bridge that outweighs a contradiction leaves nothing to choose between.
+    named = evidence(3, first=["olivia", "james", None])
+    assert guarded(edges((0, 1, 26.0), (0, 2, 27.9), (1, 2, 28.0)), named).person.tolist() == [0, 0, 0]
+
+
+def test_one_wrong_letter_is_an_error_at_the_same_host_and_another_mailbox_elsewhere():
+    assert same_contact("ann.ray17@x.org", "ann.ray71@x.org")
+    assert same_contact("ann.ray17@x.org", "ann.ray17@mail.example")
+    assert same_contact("ann.ray17@mail.org", "ann.ray1@mial.org")
+    assert not same_contact("ann.ray17@yahoo.com", "ann.ray37@outlook.com")
+    assert same_contact("5551234", "5551235")
+
+
 def test_a_declared_edge_does_not_join_another_name_and_another_birth():
     both = {"first": ["maria", "peter"], "birth": ["19500101", "19760304"]}
     found = guarded(edges((0, 1, 60.0)), evidence(2, **both))
@@ -225,21 +250,26 @@ def naive(
         numbered = any(any(u[r] >= 0 for r in a) and any(u[r] >= 0 for r in b) for u in known.uniques)
         return differs and not numbered and not any(same_birth_date(x, y) for x, y in born)
 
-    def exclude(a, b):
-        return (
-            any(len({int(u[r]) for r in a + b if u[r] >= 0}) > 1 for u in known.uniques)
-            or (not swapped(a, b) and contradictions(known.first_names, same_first_name, a, b) > 0)
-            or contradictions(known.births, same_birth_date, a, b) > 0
-        )
+    def best_between(a, b):
+        return max(weight_of.get((min(x, y), max(x, y)), -math.inf) for x in a for y in b)
 
-    def torn(a, b, weight):
-        if len(a) > 1 or weight >= policy.certain:
+    def exclude(a, b):
+        if any(len({int(u[r]) for r in a + b if u[r] >= 0}) > 1 for u in known.uniques):
+            return True
+        names = 0 if swapped(a, b) else contradictions(known.first_names, same_first_name, a, b)
+        dates = contradictions(known.births, same_birth_date, a, b)
+        spare = best_between(a, b) - policy.threshold
+        return bool(names or dates) and spare + names * known.first_weight + dates * known.birth_weight < 0
+
+    def torn(a, b):
+        own = best_between(a, b)
+        if len(a) > 1 or own >= policy.certain:
             return False
         for other in groups:
             if other is a or other is b:
                 continue
-            best = max((weight_of.get((min(a[0], r), max(a[0], r)), -99) for r in other), default=-99)
-            near = max(policy.threshold, weight - policy.tie) <= best <= weight + policy.tie
+            best = best_between(a, other)
+            near = max(policy.threshold, own - policy.tie) <= best <= own + policy.tie
             if near and exclude(b, other):
                 return True
         return False
@@ -273,8 +303,8 @@ def naive(
             return False
         if spare < policy.namesake and namesakes(a, b):
             return False
-        if torn(a, b, weight) or torn(b, a, weight):
-            return False
+        if torn(a, b) or torn(b, a):
+            return None  # asked again
         if min(len(a), len(b)) > 1:
             across = [weight_of.get((min(x, y), max(x, y))) for x in a for y in b]
             mean = sum(
@@ -285,17 +315,24 @@ def naive(
             )
         return True
 
-    for left, right, weight in sorted(listed, key=lambda e: (-e[2], e[0], e[1])):
-        if weight < policy.threshold:
-            continue
-        a, b = (next(g for g in groups if r in g) for r in (left, right))
-        if a is b:
-            continue
-        if allowed(a, b, left, right, weight):
-            groups.remove(b)
-            a.extend(b)
-        else:
-            refused.add((left, right))
+    waiting = [e for e in sorted(listed, key=lambda e: (-e[2], e[0], e[1])) if e[2] >= policy.threshold]
+    before = None
+    while waiting and before != len(groups):
+        before, later = len(groups), []
+        for left, right, weight in waiting:
+            a, b = (next(g for g in groups if r in g) for r in (left, right))
+            if a is b:
+                continue
+            answer = allowed(a, b, left, right, weight)
+            if answer:
+                groups.remove(b)
+                a.extend(b)
+            elif answer is None:
+                later.append((left, right, weight))
+            else:
+                refused.add((left, right))
+        waiting = later
+    refused |= {(left, right) for left, right, _ in waiting}
     label = {r: min(g) for g in groups for r in g}
     labels = [label[r] for r in range(known.rows)]
     return labels, {(a, b) for a, b in refused if labels[a] != labels[b]}
