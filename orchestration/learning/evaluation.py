@@ -152,8 +152,20 @@ def estimates(log: Log, policy: Floats, values: Floats) -> dict[str, Estimate]:
     }
 
 
-def evaluate(log: Log, policy: str, settings: LearningSettings) -> dict[str, Json]:
-    """The answer of `candor evaluate`."""
+def differences(log: Log, policy: Floats, other: Floats, values: Floats) -> dict[str, Estimate]:
+    """What a policy earns more than another, from the same rows: what both share cancels (Jeunehomme et al. 2024, "Delta-OPE"; decision.D29)."""
+    one, two = weights(log, policy), weights(log, other)
+    first, second = float((one * log.reward).sum() / one.sum()), float((two * log.reward).sum() / two.sum())
+    moved = one * (log.reward - first) / float(one.mean()) - two * (log.reward - second) / float(two.mean())
+    return {
+        "ips": skewed_mean_of((one - two) * log.reward),
+        "snips": skewed_mean_of(first - second + moved),
+        "dr": skewed_mean_of(((policy - other) * doubly_robust(log, values)).sum(axis=1)),
+    }
+
+
+def evaluate(log: Log, policy: str, settings: LearningSettings, *, against: str | None = None) -> dict[str, Json]:
+    """The answer of `candor evaluate`; with `against` also the paired `difference` to that policy."""
     part = folds(len(log), settings.folds, settings.seed)
     values: Floats | None = None
     if policy == "ranker":
@@ -167,9 +179,22 @@ def evaluate(log: Log, policy: str, settings: LearningSettings) -> dict[str, Jso
         "refused": found.refusal is not None, "reason": found.refusal, "estimators": {},
     }  # fmt: skip
     if found.refusal is None:
-        made = estimates(log, target, cross_fit(log, part, settings) if values is None else values)
+        values = cross_fit(log, part, settings) if values is None else values
+        made = estimates(log, target, values)
         answer["estimators"] = {name: one.to_json() for name, one in made.items()}
+    if against is not None:
+        other = greedy(cross_fit(log, part, settings) if values is None else values) if against == "ranker" else named_policy(log, against)  # fmt: skip
+        answer["difference"] = _difference(log, target, other, values, found.refusal)
     return answer
+
+
+def _difference(log: Log, target: Floats, other: Floats, values: Floats | None, refusal: str | None) -> dict[str, Json]:
+    refusal = refusal or support(log, other).refusal
+    found = differences(log, target, other, values) if refusal is None and values is not None else {}
+    return {
+        "refused": refusal is not None, "reason": refusal,
+        "estimators": {name: one.to_json() for name, one in found.items()},
+    }  # fmt: skip
 
 
 def named_policy(log: Log, policy: str) -> Floats:
@@ -224,10 +249,11 @@ def _probs(log: Log, path: Path) -> Floats:
 
 def evaluate_log(
     path: Path, *, arm: str, reward: str, propensity: str, policy: str, features: tuple[str, ...] = (),
-    seed: int | None = None, settings: LearningSettings | None = None,
+    seed: int | None = None, settings: LearningSettings | None = None, against: str | None = None,
 ) -> Mapping[str, Json]:  # fmt: skip
     """`candor evaluate LOG …` as a function: no store, no configuration."""
     chosen = settings or LearningSettings()
     if seed is not None:
         chosen = chosen.model_copy(update={"seed": seed})
-    return evaluate(read_log(path, arm=arm, reward=reward, propensity=propensity, features=features), policy, chosen)
+    log = read_log(path, arm=arm, reward=reward, propensity=propensity, features=features)
+    return evaluate(log, policy, chosen, against=against)

@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel.canonical import Json
-from orchestration.learning.evaluation import Z95, Estimate, cross_fit, doubly_robust, folds, greedy, mean_of, support
+from orchestration.learning.evaluation import (
+    Z95,
+    Estimate,
+    cross_fit,
+    doubly_robust,
+    folds,
+    greedy,
+    mean_of,
+    named_policy,
+    support,
+)
 from orchestration.learning.logs import Floats, Log, read_log
 from orchestration.learning.settings import LearningSettings
 
@@ -101,11 +111,12 @@ def _best_fixed(log: Log, rounds: Sequence[Floats], counts: Floats | None) -> in
 
 def learn_gate(
     path: Path, *, arm: str, reward: str, propensity: str, features: tuple[str, ...] = (), fold_count: int = 5,
-    repeats: int = 5, seed: int | None = None, settings: LearningSettings | None = None,
+    repeats: int = 5, seed: int | None = None, settings: LearningSettings | None = None, current: str | None = None,
 ) -> Mapping[str, Json]:  # fmt: skip
-    """`candor learn gate LOG …` as a function: no store, no configuration."""
+    """`candor learn gate LOG …` as a function: no store, no configuration. `current`: the policy in production, in the words of `named_policy`."""
     base = settings or LearningSettings()
     chosen = base.model_copy(
         update={"folds": fold_count, "repeats": repeats, "seed": base.seed if seed is None else seed}
     )
-    return gate(read_log(path, arm=arm, reward=reward, propensity=propensity, features=features), chosen)
+    log = read_log(path, arm=arm, reward=reward, propensity=propensity, features=features)
+    return gate(log, chosen, others={"vs_current": named_policy(log, current)} if current is not None else None)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from kernel.errors import InvalidInput
-from orchestration.service.bench import learning_ope
+from orchestration.service.bench import learning_gate, learning_ope
 from orchestration.service.bench.learning_rows import Progress, Row, Section
 
 SECTIONS: Final = (
     Section("off_policy", "estimators against an exact truth", run=learning_ope.off_policy),
+    Section("refusals", "what may not be said, and paired differences", run=learning_gate.refusals),
+    Section("honesty", "the gate where personalisation helps and where it does not", run=learning_gate.honesty),
+    Section("hillstrom", "the gate and uplift on a real campaign", over_files=learning_gate.hillstrom),
 )  # fmt: skip
 
 

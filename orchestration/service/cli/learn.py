@@ -116,6 +116,9 @@ def gate(
     folds: Annotated[int, typer.Option(min=2)] = 5,
     repeats: Annotated[int, typer.Option(min=1)] = 5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    current: Annotated[
+        str | None, typer.Option(help="The policy in production: uniform, arm:NAME or probs:FILE.parquet.")
+    ] = None,
 ) -> None:
     """Would a ranker learned from this log be promoted?
 
@@ -133,6 +136,7 @@ def gate(
             fold_count=folds,
             repeats=repeats,
             seed=seed,
+            current=current,
         )
     )
 
@@ -145,15 +149,27 @@ def evaluate_log(
     policy: Annotated[str, typer.Option(help="uniform, arm:NAME, probs:FILE.parquet or ranker.")],
     features: Annotated[str, typer.Option(help="Feature columns, separated by commas.")] = "",
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    against: Annotated[
+        str | None, typer.Option(help="A second policy: the paired difference is estimated too.")
+    ] = None,
 ) -> None:
     """What another policy would have earned on a log.
 
-    IPS, SNIPS and DR with 95 % intervals, or a refusal where the log cannot tell.
+    IPS, SNIPS and DR with 95 % intervals, or a refusal where the log cannot tell. The difference to a second policy is paired: narrower than two intervals.
     """
     from orchestration.learning.evaluation import evaluate_log as judge
 
     output.emit_json(
-        judge(log, arm=arm, reward=reward, propensity=propensity, features=_names(features), policy=policy, seed=seed)
+        judge(
+            log,
+            arm=arm,
+            reward=reward,
+            propensity=propensity,
+            features=_names(features),
+            policy=policy,
+            seed=seed,
+            against=against,
+        )
     )
 
 
