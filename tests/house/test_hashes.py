@@ -37,6 +37,7 @@ PLAIN = {
     "orchestration/decision/policy.py": "seeds",
     "orchestration/decision/record.py": "records of decisions, pseudonymous",
     "orchestration/decision/tallies.py": "pairs of items",
+    "orchestration/learning/assignment.py": "ids of people behind a secret word of the experiment",
     "orchestration/learning/gbm.py": "models",
     "orchestration/learning/registry.py": "models",
     "orchestration/learning/training.py": "training sets, pseudonymous",

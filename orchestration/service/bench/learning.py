@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from kernel.errors import InvalidInput
-from orchestration.service.bench import learning_gate, learning_ope
-from orchestration.service.bench.learning_rows import Progress, Row, Section
+from orchestration.service.bench import learning_experiments, learning_gate, learning_ope
+from orchestration.service.bench.learning_rows import Progress, Row, Section, begin
 
 SECTIONS: Final = (
     Section("off_policy", "estimators against an exact truth", run=learning_ope.off_policy),
     Section("refusals", "what may not be said, and paired differences", run=learning_gate.refusals),
     Section("honesty", "the gate where personalisation helps and where it does not", run=learning_gate.honesty),
+    Section("sequential", "experiments that are looked at all the time", run=learning_experiments.sequential),
+    Section("mismatch", "people who are not divided as declared", run=learning_experiments.mismatch),
+    Section("assignment", "who is in which arm", run=learning_experiments.assignment),
+    Section("metrics", "many metrics, adjusted differences, what cannot be seen", run=learning_experiments.metrics),
     Section("hillstrom", "the gate and uplift on a real campaign", over_files=learning_gate.hillstrom),
 )  # fmt: skip
 
@@ -32,9 +36,10 @@ class Report:
 
 
 def run(
-    only: Sequence[str], *, full: bool, told: Progress, shared: Path | None, sections: Sequence[Section] = SECTIONS
-) -> Report:
-    """Measure. `full`: at the size that the bars are meant for; otherwise a small fraction that shows the way only.
+    only: Sequence[str], *, full: bool, told: Progress, shared: Path | None, seed: int = 0,
+    sections: Sequence[Section] = SECTIONS,
+) -> Report:  # fmt: skip
+    """Measure. `full`: at the size that the bars are meant for; otherwise a small fraction that shows the way only. `seed`: of the coins.
 
     Raises:
         InvalidInput: a section that there is not.
@@ -44,6 +49,7 @@ def run(
         raise InvalidInput(
             f"expected a section, got {', '.join(unknown)}", code="unknown_section", remedy=f"Known are {', '.join(known)}."
         )  # fmt: skip
+    begin(seed)
     rows: list[Row] = []
     left_out: list[str] = []
     seconds: dict[str, float] = {}

@@ -3,6 +3,7 @@
 Enters: simulated campaigns with a known truth; hillstrom_even.csv where the caller has it. Leaves: rows. The gate is run as `candor learn gate` runs it.
 """
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from orchestration.learning.evaluation import cross_fit, differences, estimates,
 from orchestration.learning.gate import gate
 from orchestration.learning.logs import Floats, Log, read_log
 from orchestration.learning.settings import LearningSettings
-from orchestration.service.bench.learning_rows import Progress, Row, find, share
+from orchestration.service.bench.learning_rows import Progress, Row, find, generator, share
 from orchestration.service.bench.learning_simulators import campaign, world
 
 RUNS: Final = 100
@@ -59,13 +60,13 @@ def _edges() -> list[tuple[str, Log, Floats, bool]]:
 def _narrowing(number: int) -> dict[str, float]:
     """How much narrower the paired interval is, a share, for two softmax policies of different temper."""
     made, settings = world(7), LearningSettings()
-    log, kind = made.log(made.softmax(0.5), 3000, np.random.default_rng([29, number]))
+    log, kind = made.log(made.softmax(0.5), 3000, generator(29, number))
     one, two = made.softmax(1.0)[kind], made.softmax(1.5)[kind]
     values = cross_fit(log, folds(len(log), settings.folds, settings.seed), settings)
     apart = [estimates(log, policy, values) for policy in (one, two)]
     paired = differences(log, one, two, values)
     return {
-        name: 1 - (found.high - found.low) / float(np.hypot(*(each[name].high - each[name].low for each in apart)))
+        name: 1 - (found.high - found.low) / math.hypot(*(each[name].high - each[name].low for each in apart))
         for name, found in paired.items()
     }
 

@@ -15,7 +15,7 @@ import numpy as np
 from orchestration.learning.evaluation import Estimate, cross_fit, estimates, folds, support
 from orchestration.learning.logs import Floats
 from orchestration.learning.settings import LearningSettings
-from orchestration.service.bench.learning_rows import Progress, Row
+from orchestration.service.bench.learning_rows import Progress, Row, generator
 from orchestration.service.bench.learning_simulators import World, world
 
 N: Final = 3000
@@ -79,7 +79,7 @@ def repeat(made: World, logging: Floats, target: Floats, count: int, settings: L
     chosen = settings or LearningSettings()
 
     def turn(number: int) -> Mapping[str, Estimate] | None:
-        log, kind = made.log(logging, N, np.random.default_rng([20_250, number]))
+        log, kind = made.log(logging, N, generator(20_250, number))
         policy = target[kind]
         if support(log, policy).refusal:
             return None

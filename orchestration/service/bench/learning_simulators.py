@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestration.learning.logs import Floats, Log
+from orchestration.service.bench.learning_rows import generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class World:
 
 def world(seed: int, *, kinds: int = 1000, arms: int = 6, features: int = 4, base: float = -0.5, spread: float = 0.8) -> World:  # fmt: skip
     """Rewards by a logistic of features and arm, bent so that no linear model is right."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)  # a world is named by its seed, whatever coins are thrown in it
     x = rng.normal(size=(kinds, features))
     slope = rng.normal(size=(features, arms)) * spread / np.sqrt(features)
     bent = rng.normal(size=(features, arms)) * spread / np.sqrt(features)
@@ -57,7 +58,7 @@ def campaign(seed: int, *, helps: bool, arms: int = 2, an_arm: int = 20_000, fea
 
     Rates move with the features in both cases; only where it `helps` do arms differ by person, and no arm is better than another on the whole.
     """
-    rng = np.random.default_rng([10, seed])
+    rng = generator(10, seed)
     n = an_arm * arms
     x = rng.normal(size=(n, features))
     arm = rng.integers(0, arms, n)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from kernel.errors import InvalidInput
 from orchestration.learning.evaluation import skewed_mean_of
 from orchestration.learning.settings import LearningSettings
-from orchestration.service.bench import learning
+from orchestration.service.bench import learning, learning_experiments, learning_gate
 from orchestration.service.bench.learning_ope import regimes, repeat
 from orchestration.service.bench.learning_rows import Row, Section, find
 from orchestration.service.bench.learning_simulators import world
@@ -72,3 +72,16 @@ def test_an_interval_leans_the_way_its_scores_do():
     assert one.high - one.value > one.value - one.low > 0
     flat = skewed_mean_of(np.concatenate([scores, -scores]))
     assert flat.high - flat.value == pytest.approx(flat.value - flat.low)
+
+
+@pytest.mark.parametrize("section", [learning_experiments.sequential, learning_experiments.metrics])
+def test_experiments_that_are_looked_at_all_the_time_keep_their_promises(section):
+    """decision.D13-D15, D20, D23, D24, a fraction of it."""
+    rows = section(False, told)
+    assert [row.what for row in rows if not row.ok] == []
+
+
+def test_refusals_stand_exactly_at_their_limits():
+    """decision.D27, D29."""
+    rows = learning_gate.refusals(False, told)
+    assert [row.what for row in rows if not row.ok] == []
