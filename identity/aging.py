@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 
 from audit.service import Audit
-from identity import census_store, evidence_store, graph_store, parting, publishing, store, undoing_store
+from identity import blocks_store, census_store, evidence_store, graph_store, parting, publishing, store, undoing_store
 from identity.graph import assign, surety
 from identity.hot_index import HotIndex
 from identity.linkage_files import LinkageFiles
@@ -79,6 +79,7 @@ class Aging:
         await self._reasons.forget(conn, list(owner))
         of_records, of_identifiers = await store.erase_records(conn, list(owner), now)
         await graph_store.close_members(conn, list(owner), number)
+        await blocks_store.forget(conn, list(owner))
         await evidence_store.forget_evidence(conn, list(owner))
         await publishing.move(conn, outcome, number, now)
         theirs: dict[PersonId, list[RecordId]] = defaultdict(list)

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from identity import graph_store, judgement_store, store
+from identity import blocks_store, graph_store, judgement_store, store
+from identity.first import First
 from identity.identifiers import Identifier
 from identity.index import Index, made
+from identity.meeting import Meeting
 from identity.people import Carried, Holders
-from identity.records import NewRecord, content, pack, row_name
+from identity.records import NewRecord, Row, content, pack, row_name
 from identity.sealing import seal_body, seal_value
 from identity.settings import IdentitySettings
 from kernel.db import Conn
@@ -61,6 +63,7 @@ class Collector:
         self._clock = kernel.clock
         self._settings = settings
         self.on_stored: list[IdentifiersStored] = []
+        self.meeting: Meeting | None = None  # set by the front door: who an unseen profile is
 
     def index(self, identifier: Identifier) -> Index:
         """How the store finds an identifier: kind and blind index."""
@@ -198,6 +201,8 @@ class Collector:
         await store.link_identifiers(
             conn, ((f.id, ids[i]) for f in written for i in dict.fromkeys(f.prepared.record.identifiers))
         )
+        if arrived := [f.id for f in written if f.current]:
+            await blocks_store.arrived(conn, arrived)
         return written, ids
 
     async def _join(self, conn: Conn, written: Sequence[_Fresh], ids: dict[Identifier, IdentifierId]) -> set[PersonId]:
@@ -222,20 +227,35 @@ class Collector:
         number = await graph_store.version(conn)
         chosen: list[tuple[RecordId, PersonId]] = []
         new: list[PersonId] = []
-        doubted: set[PersonId] = set()
+        doubted: dict[PersonId, float] = {}
+        first = First(conn, self.meeting if settings.first_answers else None, settings, exclusive)
+        rows = {f.id: _row(f) for f in written}
+        await first.prepare([rows[f.id] for f in written if f.current])
         for f in written:
-            found, by_contact = holders.choose(carried[f.id], f.previous, settings, barred.get(f.prepared.row, ()))
+            out = barred.get(f.prepared.row, set())
+            found, by_contact = holders.choose(carried[f.id], f.previous, settings, out)
+            if found is None and f.previous is None and f.current:
+                found = await first.find(rows[f.id], carried[f.id], holders, out)
+                if found is not None:
+                    doubted[found] = min(doubted.get(found, 1.0), first.sure)
             person = found if found is not None else new_id("per")
             if found is None:
                 new.append(person)
             elif by_contact:
-                doubted.add(person)
+                doubted[person] = min(doubted.get(person, 1.0), settings.contact_surety)
             holders.learn(person, carried[f.id], settings)
             chosen.append((f.id, person))
         await graph_store.add_people(conn, new, number, self._clock.now())
         await graph_store.add_members(conn, chosen, number)
+        before |= doubted.keys()
         if grown := {person for _, person in chosen} & before:
             await graph_store.touch_people(conn, sorted(grown), number)
-        if doubted:
-            await graph_store.lower_sure(conn, sorted(doubted), settings.contact_surety)
+        for person, most in sorted(doubted.items()):
+            await graph_store.lower_sure(conn, [person], most)
+        await first.keep(number)
         return before
+
+
+def _row(fresh: _Fresh) -> Row:
+    record = fresh.prepared.record
+    return fresh.id, record.traits, record.kinds, record.identifiers

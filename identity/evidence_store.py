@@ -58,6 +58,16 @@ async def replace_evidence(conn: Conn, edges: Iterable[Edge], refused: Iterable[
             await copy.write_row((a, b, before[a, b], number))
 
 
+async def add_edges(conn: Conn, edges: Sequence[Edge], number: GraphVersion) -> None:
+    """Edges besides those that are there; one that is there gets its new weight."""
+    await conn.execute(
+        "INSERT INTO identity.edges (record_a, record_b, weight, version) SELECT w.a, w.b, w.weight, %b"
+        " FROM unnest(%b::text[], %b::text[], %b::float8[]) AS w(a, b, weight) ORDER BY 1, 2"
+        " ON CONFLICT (record_a, record_b) DO UPDATE SET weight = excluded.weight, version = excluded.version",
+        (number, [e.a for e in edges], [e.b for e in edges], [e.weight for e in edges]),
+    )
+
+
 async def refused_pairs(conn: Conn) -> set[tuple[RecordId, RecordId]]:
     """The pairs now kept apart."""
     cursor = await conn.execute("SELECT record_a, record_b FROM identity.ambiguous")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from identity import evidence_store, graph_store, store
+from identity import blocks_store, evidence_store, graph_store, store
 from identity.index import Index
 from identity.judgements import Judgement
 from identity.people import Change
@@ -76,6 +76,7 @@ async def erase(conn: Conn, person: PersonId, at: datetime, loose_limit: int) ->
     await graph_store.new_version(conn, number, "erased", {"records": len(records)}, at)
     gone_records, gone_identifiers = await store.erase_records(conn, records, at)
     await graph_store.close_members(conn, records, number)
+    await blocks_store.forget(conn, records)
     gone_evidence = await evidence_store.forget_evidence(conn, records)
     await graph_store.mark_erased(conn, person, at)
     await graph_store.add_changes(conn, [Change("erased", person, None, tuple(records))], number, at)

@@ -6,7 +6,7 @@ keys are those of blocking.py; a block too large for the key's budget of pairs a
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,13 +22,17 @@ LEAST_BUDGET: Final = 20_000
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing: 2^64 over the golden ratio, odd
 
 
-def row_keys(cleaned: Cleaned, secret: bytes) -> dict[str, Words]:
-    """A hash a row for every key of the table."""
-    atoms = {name: _hashed(coded, secret) for name, coded in coded_atoms(cleaned).items()}
+def row_keys(cleaned: Cleaned, secret: bytes, names: Collection[str] | None = None) -> dict[str, Words]:
+    """A hash a row for every key of the table, or for those named."""
+    recipes = [recipe for recipe in RECIPES if names is None or "+".join(recipe) in names]
+    used = {atom for recipe in recipes for atom in recipe}
+    atoms = {name: _hashed(coded, secret) for name, coded in coded_atoms(cleaned).items() if name in used}
     if "first" in cleaned.fields and "last" in cleaned.fields:
-        names = [cleaned.fields[one].coded for one in ("first", "last")]
-        initials = [one.mapped(lambda v: v[:1]) for one in names]
-        for name, both in (("names", names), ("names1", initials)):
+        whole = [cleaned.fields[one].coded for one in ("first", "last")]
+        initials = [one.mapped(lambda v: v[:1]) for one in whole]
+        for name, both in (("names", whole), ("names1", initials)):
+            if name not in used:
+                continue
             one, other = (_hashed(coded, secret) for coded in both)
             atoms[name] = np.where(
                 (one == 0) | (other == 0),
@@ -37,12 +41,12 @@ def row_keys(cleaned: Cleaned, secret: bytes) -> dict[str, Words]:
             )
     found: dict[str, Words] = {}
     for item in cleaned.of(*IDENTIFIER_KINDS):
-        if not item.shared:
+        if not item.shared and (names is None or item.name in names):
             found[item.name] = _named(item.name, _hashed(item.coded, secret), secret)
-        if item.kind == "email":
+        if item.kind == "email" and (names is None or f"{item.name} local" in names):
             local = item.coded.mapped(lambda v: v.split("@")[0] if len(v.split("@")[0]) > 4 else None)
             found[f"{item.name} local"] = _named("local", _hashed(local, secret), secret)
-    for recipe in RECIPES:
+    for recipe in recipes:
         if all(a in atoms for a in recipe):
             found["+".join(recipe)] = _named("+".join(recipe), _combined([atoms[a] for a in recipe]), secret)
     return found

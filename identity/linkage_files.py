@@ -2,7 +2,7 @@
 
 Enters: a trained model, edges and the record id of each row. Leaves: ``linkage/model.json`` and ``linkage/edges.parquet``, written beside and
 renamed, so that a reader sees a whole file or none. The model's file holds levels and probabilities, no values. An erasure notes its
-records in ``linkage/gone.txt``, which every reader honours from then on; the next run of the linkage writes the files without them (``compact``).
+records in ``linkage/gone.txt``, which every reader honours from then on; soon after, or with the next run, the files are written without them (``compact``).
 """
 
 import fcntl
@@ -60,14 +60,12 @@ class LinkageFiles:
     def write_edges(self, found: "Edges", ids: Sequence[RecordId]) -> None:
         """Keep edges; ``ids[row]`` is the record of a row."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self.folder.mkdir(parents=True, exist_ok=True)
         names = pa.array(ids, pa.string())
         columns = {"left": names.take(pa.array(found.left)), "right": names.take(pa.array(found.right))}
-        whole = self._edges.with_suffix(".new")
-        pq.write_table(pa.table({**columns, "weight": found.weight}), whole)
-        whole.replace(self._edges)
+        with self._locked("writing"):
+            _put(pa.table({**columns, "weight": found.weight}), self._edges)
 
     def read_edges(self, ids: Sequence[RecordId]) -> "Edges":
         """The edges between rows of ``ids``; those of records that are not among them are left out.
@@ -94,12 +92,10 @@ class LinkageFiles:
     def write_rows(self, ids: Sequence[RecordId], full: "NDArray[np.bool_]") -> None:
         """Keep which records the edges were looked for among; ``full[row]``: already by the last run that weighed everything."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        whole = self._rows.with_suffix(".new")
-        pq.write_table(pa.table({"record": pa.array(ids, pa.string()), "full": full}), whole)
-        whole.replace(self._rows)
+        with self._locked("writing"):
+            _put(pa.table({"record": pa.array(ids, pa.string()), "full": full}), self._rows)
 
     def read_rows(self) -> dict[RecordId, bool]:
         """Records that edges were looked for among, each with whether the last full run did; none before the first."""
@@ -146,9 +142,10 @@ class LinkageFiles:
         """No reader meets these records from now on: durable when it returns, and as quick for many edges as for few. A missing file holds nobody."""
         if not records or not (self._edges.is_file() or self._rows.is_file()):
             return
-        with self._locked() as noted:
-            os.write(noted, "".join(f"{one}\n" for one in records).encode())
-            os.fsync(noted)
+        with self._locked("noting"), self._gone.open("a", encoding="utf-8") as noted:
+            noted.writelines(f"{one}\n" for one in records)
+            noted.flush()
+            os.fsync(noted.fileno())
 
     def gone(self) -> frozenset[str]:
         """Records that left since the files were written."""
@@ -161,21 +158,18 @@ class LinkageFiles:
         gone = self.gone()
         if not gone:
             return 0
-        for file in (self._edges, self._rows):
-            if file.is_file():
-                table = pq.read_table(file)
-                kept = self._living(table, gone)
-                if kept.num_rows < table.num_rows:
-                    whole = file.with_suffix(".new")
-                    pq.write_table(kept, whole)
-                    whole.replace(file)
-        with (
-            self._locked() as noted
-        ):  # a crash before this leaves notes of records that no file holds: they are honoured again, and go again
-            left = self.gone() - gone
-            os.ftruncate(noted, 0)
-            os.write(noted, "".join(f"{one}\n" for one in sorted(left)).encode())
-            os.fsync(noted)
+        with self._locked("writing"):  # not while a run of another process writes what this would overwrite
+            for file in (self._edges, self._rows):
+                if file.is_file():
+                    table = pq.read_table(file)
+                    kept = self._living(table, gone)
+                    if kept.num_rows < table.num_rows:
+                        _put(kept, file)
+        # A crash before this leaves notes of records that no file holds: they are honoured again, and go again.
+        with self._locked("noting"):
+            left = self._gone.with_suffix(".new")
+            left.write_text("".join(f"{one}\n" for one in sorted(self.gone() - gone)), encoding="utf-8")
+            left.replace(self._gone)
         return len(gone)
 
     def _living(self, table: "pa.Table", gone: frozenset[str] | None = None) -> "pa.Table":
@@ -190,12 +184,21 @@ class LinkageFiles:
         return table
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
-        """The notes, to append to; one writer at a time, of whichever process."""
+    def _locked(self, what: str) -> Iterator[None]:
+        """One at a time, of whichever process."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        noted = os.open(self._gone, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        lock = os.open(self.folder / f"{what}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(noted, fcntl.LOCK_EX)
-            yield noted
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
         finally:
-            os.close(noted)  # lets go of the lock too
+            os.close(lock)  # lets go of it too
+
+
+def _put(table: "pa.Table", file: Path) -> None:
+    """The whole file or none of it."""
+    import pyarrow.parquet as pq
+
+    whole = file.with_suffix(".new")
+    pq.write_table(table, whole)
+    whole.replace(file)

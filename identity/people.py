@@ -130,22 +130,23 @@ class Holders:
         oldest person first); the only holder of a contact. A candidate with another value of an exclusive kind is out, and so
         is one of whom staff said that the row is not hers (``barred``).
         """
-        if previous is not None and not self._conflict(previous, carried, settings):
+        if previous is not None and not self.conflict(previous, carried, settings):
             return previous, False
         for kind in settings.joining_kinds:
             found = {p for item in carried if item.kind == kind for p in self.owners.get(item.id, ())}
             for person in sorted(found):
-                if person not in barred and not self._conflict(person, carried, settings):
+                if person not in barred and not self.conflict(person, carried, settings):
                     return person, False
         for kind in settings.contact_kinds:
             for item in carried:
                 holders = self.owners.get(item.id, set()) if item.kind == kind else set()
                 only = next(iter(holders)) if len(holders) == 1 else None
-                if only is not None and only not in barred and not self._conflict(only, carried, settings):
+                if only is not None and only not in barred and not self.conflict(only, carried, settings):
                     return only, True
         return None, False
 
-    def _conflict(self, person: PersonId, carried: Iterable[Carried], settings: IdentitySettings) -> bool:
+    def conflict(self, person: PersonId, carried: Iterable[Carried], settings: IdentitySettings) -> bool:
+        """Whether the person, as far as she is known here, holds another value of an exclusive kind."""
         held = self.exclusive.get(person, ())
         for item in carried:
             scope = _scope(item, settings)

@@ -6,14 +6,14 @@ parameters and nothing else. Staff may overrule the objections of the newest run
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
-from identity import parameters_store, run_store
+from identity import blocks_store, parameters_store, run_store, store
 from identity.because import Because
 from identity.errors import RunNotFound, RunNotHeld
 from identity.run_card import Card, Reasons, objections, summary
@@ -26,12 +26,15 @@ from kernel.kernel import Kernel
 
 if TYPE_CHECKING:
     from identity.batch import Prepared
+    from identity.blocks import Blocks
     from identity.clusters import Clusters
     from identity.linkage import Edges
     from identity.parameters import Parameters
 
 Publish = Callable[[Conn, "Clusters", Sequence[RecordId], "Edges | None"], Awaitable[GraphVersion]]
 PEPPER: Final = "identity/bearers"
+BLOCKS: Final = "identity/blocks"
+_PAGE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Written:
     card: Card
     parameters: "Parameters"
     bearers: dict[tuple[str, bytes], int]
+    blocks: "Blocks | None" = None
 
 
 class _HeldError(Exception):
@@ -63,14 +67,29 @@ class Runs:
         """How a value is found among the bearers without being kept."""
         return self._kernel.vault.pepper(PEPPER, f"{field}\0{value}")[:16]
 
+    @property
+    def secret(self) -> bytes:
+        """Under which blocking keys are hashed."""
+        return self._kernel.vault.pepper(BLOCKS, "")
+
     def write(
         self, prepared: "Prepared", told: "Parameters", edges: "Edges", clusters: "Clusters", read_at: datetime
     ) -> Written:
         """The card and what a later question needs. CPU only: call it in a thread."""
+        import numpy as np
+
+        from identity.blocks import blocks
+        from identity.linkage import Edges
         from identity.parameters import bearers
         from identity.run_card import card
 
-        return Written(card(prepared, told, edges, clusters, read_at), told, bearers(prepared.cleaned, self.hashed))
+        place = np.argsort(prepared.order)
+        ordered = Edges(place[edges.left], place[edges.right], edges.weight)
+        kept = blocks(prepared.cleaned, ordered, told.threshold, self.secret)
+        kept = replace(kept, rows=kept.rows[place])
+        return Written(
+            card(prepared, told, edges, clusters, read_at), told, bearers(prepared.cleaned, self.hashed), kept
+        )
 
     async def publish(
         self, written: Written, clusters: "Clusters", records: Sequence[RecordId], edges: "Edges | None"
@@ -82,11 +101,29 @@ class Runs:
                 version = await self._publish(conn, clusters, records, edges)
                 found, reasons = await self._question(conn, written.card, version, last)
                 verdict: Verdict = "allowed" if reasons else "published"
-                return await self._keep(conn, written, found, verdict, reasons, version, last)
+                run = await self._keep(conn, written, found, verdict, reasons, version, last)
+                if written.blocks is not None:
+                    await blocks_store.choose(conn, run.run_id, written.blocks.choice)
         except _HeldError as held:
             async with self._kernel.db.transaction() as conn:
                 last = await run_store.live(conn)
                 return await self._keep(conn, written, held.card, "held", held.reasons, None, last)
+        await self._renew(written, records)
+        return run
+
+    async def _renew(self, written: Written, records: Sequence[RecordId]) -> None:
+        """The blocking keys of the table's rows, page by page, after the graph is live: they only advise, and nobody waits for them."""
+        if written.blocks is None:
+            return
+        rows = written.blocks.rows.tolist()
+        for start in range(0, len(records), _PAGE):
+            page = zip(records[start : start + _PAGE], rows[start : start + _PAGE], strict=True)
+            async with self._kernel.db.transaction() as conn:
+                await store.share_graph(conn)
+                kept = [(record, [one for one in keys if one]) for record, keys in page]
+                await blocks_store.keep(conn, kept, settled=True)
+        async with self._kernel.db.transaction() as conn:
+            await blocks_store.tidy(conn)
 
     async def _question(self, conn: Conn, card: Card, version: GraphVersion, last: Run | None) -> tuple[Card, Reasons]:
         """The whole card and the objections that were allowed; raises when one was not."""

@@ -27,6 +27,7 @@ from identity.indexing import Indexing
 from identity.judging import Judging
 from identity.ledger import Ledger
 from identity.linkage_files import LinkageFiles
+from identity.meeting import Meeting
 from identity.past import Past
 from identity.people import Change, Contact, Membership, Resolution, Standing, Subject, decide
 from identity.reasons import Reasons
@@ -60,7 +61,7 @@ class Identity:
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
     ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
-    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how. ``ledger``: versions of the graph in the log.
+    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how. ``meeting``: who an unseen profile is. ``ledger``: versions of the graph in the log.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -84,6 +85,8 @@ class Identity:
         self.judging = Judging(kernel.clock, audit, self.settings, self._hot, self._changed)
         self.runs = Runs(kernel, audit, self.settings, self.publish)
         self.reasons = Reasons(kernel, self.settings, self.runs.hashed)
+        self.meeting = Meeting(kernel, self.runs, self.resolve)
+        self._collector.meeting = self.meeting
         self.aging = Aging(kernel.clock, audit, self.settings, self._hot, self.linkage, self.reasons, self._changed)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored

@@ -65,6 +65,20 @@ class IdentitySettings(Section):
             "holds one needs no other process. 0, or more identifiers than this: the hot store and Postgres are asked.",
         ),
     ] = 4_000_000
+    first_answers: Annotated[
+        bool,
+        Field(
+            description="Whether a profile that no identifier finds is looked for by its blocking keys at once, by the last run's weights and guard: at "
+            "collection (it joins provisionally) and at POST /v1/people/resolve. Off: it is somebody new until the next settling or run.",
+        ),
+    ] = True
+    first_answers_at_once: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Of records stored together, so many are looked for at once; the others, as those of a large import, wait for the settling.",
+        ),
+    ] = 8
     loose_limit: Annotated[
         int,
         Field(

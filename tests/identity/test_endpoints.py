@@ -57,7 +57,8 @@ async def test_identifiers_are_resolved_as_their_source_writes_them(client, kern
         "results": [
             {"person": person, "record": made, "candidates": [person]},
             {"person": None, "record": None, "candidates": []},
-        ]
+        ],
+        "profiles": [],
     }
 
 

@@ -10,8 +10,8 @@ from orchestration.service.cli.runtime import Json, actor, in_house
 
 if TYPE_CHECKING:
     from identity.identifiers import Identifier
+    from identity.meeting import Guess
     from identity.records import TraitValue
-    from identity.unseen import Guess
     from orchestration.wiring import House
 
 
@@ -41,11 +41,10 @@ def resolve(
 async def _ask(house: "House", said: list[str]) -> "Guess":
     from audit.entries import NewEntry
     from audit.tags import Tag
-    from identity.unseen import guess
 
     identifiers, traits = _parted(said, house.identity.settings.default_region)
     async with house.kernel.db.transaction() as conn:
-        found = await guess(conn, house.identity, identifiers, traits)
+        found = await house.identity.meeting.guess(conn, identifiers, traits)
         if found.candidates:
             people = [one.person for one in found.candidates]
             entry = NewEntry(Tag.READ_PERSONAL, {"person": people}, {"what": "resolve"}, actor=actor())

@@ -130,7 +130,7 @@ async def test_a_start_ends_what_a_crash_broke_off(kernel_settings, addresses, c
 
 
 async def test_an_erasure_takes_her_edges_out_of_the_file(house):
-    """What a linkage run left behind does not name her until the next walk."""
+    """What a linkage run left behind tells no reader of her from then on, and once it is written anew does not name her."""
     from identity.linkage import Edges
 
     people = await settle(house, {"ada": YES, "bob": YES, "cyd": YES})
@@ -139,6 +139,8 @@ async def test_an_erasure_takes_her_edges_out_of_the_file(house):
     ids = [members[people[name]].records[0] for name in ("ada", "bob", "cyd")]
     house.identity.linkage.write_edges(Edges(np.array([0, 1]), np.array([1, 2]), np.array([3.0, 4.0])), ids)
     await erase(house, people["ada"])
+    assert set(house.identity.linkage.ends()) == set(ids[1:])
+    assert house.identity.linkage.compact() == 1
     assert set(house.identity.linkage.ends()) == set(ids[1:])
     assert ids[0].encode() not in (house.kernel.settings.data_dir / "linkage" / "edges.parquet").read_bytes()
 

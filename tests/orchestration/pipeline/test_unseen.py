@@ -7,7 +7,6 @@ import pytest
 from identity.errors import LinkageNotReady
 from identity.identifiers import Identifier
 from identity.records import NewRecord
-from identity.unseen import guess
 from orchestration.pipeline.steps import linkage
 from tests.identity.linkage_world import world
 
@@ -27,7 +26,7 @@ def record(house, key, traits, *ids):
 
 async def ask(house, *ids, **traits):
     async with house.kernel.db.reading() as conn:
-        return await guess(conn, house.identity, ids, traits)
+        return await house.identity.meeting.guess(conn, ids, traits)
 
 
 async def test_the_run_tells_apart_who_shares_an_address_and_stores_nothing(house):
@@ -63,6 +62,6 @@ async def test_the_run_tells_apart_who_shares_an_address_and_stores_nothing(hous
     assert len(found.candidates) == 2
     stranger = await ask(house, HOME, first_name="Zacharias", last_name="Quellmann", birth_date="1938-07-29")
     assert stranger.person is None
-    assert (await ask(house, Identifier("email", "nobody@example.org"), first_name="Margarete")).candidates == ()
+    assert (await ask(house, Identifier("email", "nobody@example.org"), first_name="Margarete")).person is None
     async with house.kernel.db.reading() as conn:
         assert await house.identity.counts.census(conn) == before

@@ -171,6 +171,7 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
         json={"subjects": [[{"kind": "email", "value": "ada@example.org"}], [{"kind": "login_id", "value": "nobody"}]]},
     )
     person = found["results"][0]["person"]
+    await ask("POST /v1/people/resolve", json={"profiles": [{"traits": [{"kind": "first_name", "value": "Ada"}]}]})
     await ask("GET /v1/people/{person}/graph", f"/v1/people/{person}/graph")
     both = {"act": "merge", "people": [person, person]}
     await ask("POST /v1/identity/acts", json=both)
