@@ -20,7 +20,7 @@ from consent import gate
 from consent.service import Consent
 from consent.signals.hearing import Hearing
 from events import store
-from events.log import FILTERED, Arrival, Reject, Source, Status
+from events.log import FILTERED, Arrival, NewEvent, Reject, Source, Status
 from events.store import EventRow, Held, Letter
 from identity.identifiers import Identifier
 from identity.records import NewRecord
@@ -34,6 +34,7 @@ from kernel.vault import SubjectKey
 _Subject = tuple[str, tuple[Identifier, ...]]  # purpose, identifiers that came together
 EventsStored = Callable[[Conn, Sequence[RecordId]], Awaitable[None]]
 Happened = Callable[[Conn, Sequence[tuple[RecordId, Arrival]]], Awaitable[None]]
+Noted = Callable[[Conn, Sequence[NewEvent]], Awaitable[None]]
 _DEVICES: Final = frozenset({"anonymous_id", "device_id"})
 GPC_VALUE: Final = b"1"  # the only value of Sec-GPC that is a signal
 

@@ -19,7 +19,7 @@ from events import letters, opening, store
 from events.arrivals import arrive
 from events.calls import Limits
 from events.errors import SourceDiffers, TooBusy, UndeclaredSource, UnknownSource
-from events.ingest import Ingest
+from events.ingest import Ingest, Noted
 from events.keeping import Keeping
 from events.log import (
     FILTERED,
@@ -61,7 +61,8 @@ class Events:
     """What happened. One per process and event loop.
 
     ``on_events_stored``: what is told, in the same transaction, of records that got new events; profiles registers there.
-    ``on_happened``: likewise, of what was collected and stored for the first time, event by event; triggers register there.
+    ``on_happened``: likewise, of what was collected and stored for the first time, event by event; triggers and learners register there.
+    ``on_noted``: likewise, of events of our own that are stored, now or before; learners register there.
     """
 
     name = "events"
@@ -77,6 +78,7 @@ class Events:
         self._ingest = Ingest(kernel, audit, identity, consent)
         self.on_events_stored = self._ingest.on_stored
         self.on_happened = self._ingest.on_happened
+        self.on_noted: list[Noted] = []
         self.keeping = Keeping(kernel, identity, consent, self.on_events_stored)
         self._sources: dict[str, Source] = {}
         self._further: dict[str, tuple[str, ...]] = {}
@@ -225,7 +227,11 @@ class Events:
         None where the subject is unknown or erased: a receipt that comes after an erasure has nobody to belong to.
         """
         await self._ready()
-        return await opening.note(conn, events, kernel=self._kernel, identity=self._identity)
+        kept = await opening.note(conn, events, kernel=self._kernel, identity=self._identity)
+        told = [event for event, event_id in zip(events, kept, strict=True) if event_id is not None]
+        for heard in self.on_noted:
+            await heard(conn, told)
+        return kept
 
     # reading
 

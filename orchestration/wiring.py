@@ -136,7 +136,11 @@ def build(settings: Settings, kernel: Kernel) -> House:
     identity.on_people_changed.append(channels.people_changed)
     profiles.unreachable = channels.push.subscriptions.unreachable
     explain = Explain(kernel, audit, settings.explain, identity)
-    learning = Learning(kernel, audit, identity, consent, events, profiles, settings.learning)
+    learning = Learning(
+        kernel, audit, identity, consent, events, profiles, settings.learning, policy=settings.decision.policy
+    )
+    events.on_happened.append(learning.learners.happened)
+    events.on_noted.append(learning.learners.noted)
     decisions = Decisions(kernel, audit, identity, consent, profiles, channels, learning, settings.decision)
     triggers = Triggers(kernel, audit, identity, consent, events, profiles, decisions, channels, settings.triggers)
     events.on_happened.append(triggers.happened)

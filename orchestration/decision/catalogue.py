@@ -18,6 +18,7 @@ from kernel.errors import Problem
 from kernel.yaml_text import read_yaml
 from orchestration.decision.errors import CatalogueInvalid, UnknownPlacement
 from orchestration.decision.parts import Channel, Name, Names, Part, Seconds, Words, listed, nearest
+from orchestration.decision.policies.rules import FIELDS, PolicyRule
 from orchestration.decision.sourcing import Audience, BundleRule, ItemRules, SourceRule
 from orchestration.decision.variants import Button, Content, SlotSource, Variant, name_parts
 
@@ -70,6 +71,7 @@ class Placement(Part):
     segment: SegmentRule | None = None
     caps: tuple[Cap, ...] = ()
     epsilon: Mapping[Channel, Annotated[float, Field(ge=0, le=1)]] = {}
+    policy: PolicyRule | None = Field(default=None, description="How it chooses; None: as `decision.policy` says.")
     holdout: Holdout | None = None
     trigger: str | None = None
     time_to_live: Seconds = 86_400
@@ -247,7 +249,7 @@ _KNOWN = sorted({
         Catalogue, Content, Variant, SlotSource, Button, Placement, Cap, Holdout, SegmentRule, SourceRule, ItemRules, Audience, BundleRule,
     )
     for name in part.model_fields
-})  # fmt: skip
+} | set(FIELDS))  # fmt: skip
 
 
 def _problem(error: Mapping[str, object]) -> Problem:

@@ -12,7 +12,7 @@ from orchestration.decision.catalogue import NOTHING
 from orchestration.decision.eligibility import Rejection, Stage
 from orchestration.decision.eligibility import verdicts as judged_of
 from orchestration.decision.inputs import Arm, Inputs
-from orchestration.decision.policy import EpsilonGreedy, Option, Policy, PolicyContext, draw, uniform
+from orchestration.decision.policy import EpsilonGreedy, Option, Policy, PolicyContext, draw, leading, uniform
 from orchestration.decision.ranking import rank
 
 
@@ -65,7 +65,7 @@ _LOWER, _NOT_DRAWN = Rejection(Stage.SCORE, "lower_utility"), Rejection(Stage.SC
 
 
 def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Policy = GREEDY) -> Outcome:
-    """Choose. `model` must be the one `inputs.versions.model` names; None ranks by rules."""
+    """Choose. `model` must be the one `inputs.versions.model` names, `policy` the one `inputs.policy` names; None ranks by rules, and draws greedily."""
     verdicts = judged_of(inputs)
     eligible = [arm for arm, rejection in verdicts if rejection is None]
     held = inputs.holdout is not None and inputs.holdout.member and any(
@@ -77,12 +77,15 @@ def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Pol
     # Sending nothing is explored as readily as the most curious channel among the eligible.
     shares = [*(arm.epsilon for arm in eligible), max(arm.epsilon for arm in eligible)]
     names = [*(arm.id for arm in eligible), NOTHING]
+    worth = [*((arm.value, arm.cost) for arm in eligible), (inputs.nothing_value, 0.0)]
     options = [
-        Option(id=name, utility=utility, epsilon=share)
-        for name, utility, share in zip(names, ranking.utilities, shares, strict=True)
+        Option(id=name, utility=utility, epsilon=share, gain=gain, burden=burden)
+        for name, utility, share, (gain, burden) in zip(names, ranking.utilities, shares, worth, strict=True)
     ]
-    best = ranking.best
-    vector = policy.probabilities(options, PolicyContext(eps_min=inputs.eps_min, best=best), seed)
+    seen = dict(zip(inputs.feature_names, inputs.features, strict=True)) if inputs.policy is not None else {}
+    context = PolicyContext(eps_min=inputs.eps_min, best=ranking.best, features=seen)
+    vector = policy.probabilities(options, context, seed)
+    best = leading(policy, vector, ranking.best)
     picked = draw(vector, uniform(seed, "draw"))
     place = {name: index for index, name in enumerate(names)}
     judged: list[Judged] = []

@@ -23,7 +23,6 @@ from kernel.ids import IdentifierId, KeyId, PersonId, is_id
 from kernel.kernel import Kernel
 from kernel.model import Model
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
-from orchestration.decision.engine import GREEDY
 from orchestration.decision.errors import SubjectAmbiguous
 from orchestration.decision.feedback import declined
 from orchestration.decision.inputs import SHOWN, Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
@@ -31,7 +30,8 @@ from orchestration.decision.items import slot_texts
 from orchestration.decision.models import Models
 from orchestration.decision.offering import offering
 from orchestration.decision.outbound import Outbound
-from orchestration.decision.policy import policy_digest
+from orchestration.decision.policies.finding import Policies
+from orchestration.decision.policy import Policy
 from orchestration.decision.record import Record
 from orchestration.decision.request import DecisionRequest
 from orchestration.decision.settings import DecisionSettings
@@ -41,7 +41,6 @@ from profiles.hot import HotProfile
 from profiles.service import Profiles
 
 QUEUED: Final = frozenset({"email", "push"})  # channels whose messages leave through the delivery ledger
-_POLICY: Final = policy_digest(GREEDY)
 _BLOCKING: Final[Mapping[str, str]] = {Reason.ERASED: "erased", Reason.RESTRICTED: "restricted"}
 
 
@@ -51,6 +50,7 @@ class Gathered:
 
     inputs: Inputs
     model: Model | None
+    policy: Policy
     shelved: Shelved
     placement: Placement
     hot: HotProfile
@@ -75,6 +75,7 @@ class Gatherer:
         self._profiles = profiles
         self._channels = channels
         self._models = models
+        self.policies = Policies(models.learners, settings.policy)
         self._shelf = shelf
         self._settings = settings
 
@@ -140,6 +141,7 @@ class Gatherer:
             with metrics.stage("profile"):
                 hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
         active = await self._models.active(placement.name)
+        chosen = await self.policies.of(placement)
         at = self._kernel.clock.now()
         found, market = offering(
             shelved, placement, hot, self._profiles.features, context=request.context, channels=request.channels,
@@ -172,7 +174,7 @@ class Gatherer:
             reach=reach,
             versions=Versions(
                 graph=int(hot.graph_version), consent=hot.consent_version, profile=hot.profile_version,
-                catalogue=shelved.digest, feature_set=self._profiles.features.digest, policy=_POLICY,
+                catalogue=shelved.digest, feature_set=self._profiles.features.digest, policy=chosen.digest,
                 model=active.model.digest if active.model is not None else None,
                 items=shelved.assortment.version if placement.sources else None,
             ),
@@ -201,9 +203,10 @@ class Gatherer:
             attempt=attempt,
             declined=declined(found, hot.declined, shelved.catalogue.family),
             market=market,
+            policy=chosen.form,
         )  # fmt: skip
         return Gathered(
-            inputs=inputs, model=active.model, shelved=shelved, placement=placement, hot=hot, at=at,
+            inputs=inputs, model=active.model, policy=chosen.policy, shelved=shelved, placement=placement, hot=hot, at=at,
             expires_at=request.expires_at or at + placement.lifetime,
         )  # fmt: skip
 

@@ -152,7 +152,9 @@ class Inputs:
     contact or connector that is not there, words that cannot be rendered; or `SHOWN`, since another placement of the page has it.
     `declined` names arms whose content she said does not interest her.
 
-    What is newer than the first records (`declined`, `market`, `versions.items`, fields of arms from `family` on) is written only where it says something: a record from
+    `policy` is the rule that the placement names, as recorded, with the digest of the state it acted on; None: greedy by the ranking.
+
+    What is newer than the first records (`declined`, `market`, `policy`, `versions.items`, fields of arms from `family` on) is written only where it says something: a record from
     before has the bytes and the digest it always had.
     """
 
@@ -185,6 +187,7 @@ class Inputs:
     attempt: int = 1
     declined: frozenset[str] = frozenset()
     market: Market = Market()
+    policy: Mapping[str, Json] | None = None
 
     def permit(self, arm: Arm) -> Permit:
         """The gate's answer for this arm; silence is no."""
@@ -236,13 +239,14 @@ class Inputs:
             "attempt": self.attempt,
             **({"declined": sorted(self.declined)} if self.declined else {}),
             **({"market": _said(self.market, Market(), Market.__slots__)} if self.market != Market() else {}),
+            **({"policy": dict(self.policy)} if self.policy is not None else {}),
         }  # fmt: skip
 
     @cached_property
     def canonical(self) -> bytes:
-        """The bytes of the canonical form. Fractions are written as hexadecimal text, so only `context` can hold one."""
+        """The bytes of the canonical form. Fractions are written as hexadecimal text, so only `context` and `policy` can hold one."""
         arms = orjson.Fragment(b"[%b]" % b",".join([arm.canonical for arm in self.arms]))
-        return canonical_of_code(self._form(arms), strange=("context",))
+        return canonical_of_code(self._form(arms), strange=("context", "policy"))
 
     @cached_property
     def digest(self) -> str:
@@ -328,6 +332,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         attempt=part.whole("attempt"),
         declined=frozenset(part.names("declined")),
         market=_read_market(part.inner("market")) if "market" in form else Market(),
+        policy=cast("Mapping[str, Json] | None", form.get("policy")),
     )  # fmt: skip
 
 

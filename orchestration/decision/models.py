@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kernel.model import Model
+from orchestration.decision.policies.finding import Learners
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,11 @@ class ActiveModel:
 
 class Models(Protocol):
     """Finds models. Safe to call for every decision: it answers from memory and looks for news once a second."""
+
+    @property
+    def learners(self) -> Learners:
+        """What was learned online, for the policies of placements."""
+        ...
 
     async def active(self, placement: str) -> ActiveModel:
         """What scores this placement. Never raises for a missing or broken file: that is a fallback with a name."""

@@ -3,34 +3,37 @@
 Enters: the utilities of the eligible arms and of sending nothing, each with its exploration share. Leaves: a probability vector that
 sums to 1 within 1e-12 and gives every eligible arm at least eps_min over the number of arms; the choice is drawn from that very vector.
 
-A policy is anything with `name`, `parameters` and `probabilities(utilities, context, seed)`; a learner that samples (Thompson) may use the
-seed, this one does not.
+A policy is anything with `name`, `parameters`, `learned` and `probabilities(options, context, seed)`; those that a catalogue may name are in `policies/`.
+It is handed everything it may look at, so that a replay with the same options, context and learned state gives the same bits.
 """
 
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from kernel.canonical import Json, digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """What a policy may know of an eligible arm."""
+    """What a policy may know of an eligible arm. `gain` and `burden` turn a reward that was learned into a utility: gain x reward - burden."""
 
     id: str
     utility: float
     epsilon: float
+    gain: float = 1.0
+    burden: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyContext:
-    """The floor under every probability, and which option is best after ties were broken."""
+    """The floor under every probability, which option is best after ties were broken, and what may be known of the person, by feature."""
 
     eps_min: float
     best: int
+    features: Mapping[str, float] = field(default_factory=dict)
 
 
 class Policy(Protocol):
@@ -44,6 +47,11 @@ class Policy(Protocol):
     @property
     def parameters(self) -> Mapping[str, Json]:
         """What makes this policy itself, apart from the per-arm shares in the inputs."""
+        ...
+
+    @property
+    def learned(self) -> str | None:
+        """The digest of the state it acts on; None when it has learned nothing, or never does."""
         ...
 
     def probabilities(self, options: Sequence[Option], context: PolicyContext, seed: str) -> tuple[float, ...]:
@@ -62,6 +70,11 @@ class EpsilonGreedy:
         """It has none of its own: shares come with the arms."""
         return {"version": 1}
 
+    @property
+    def learned(self) -> None:
+        """Nothing: it acts on the ranking of the moment."""
+        return
+
     def probabilities(self, options: Sequence[Option], context: PolicyContext, seed: str) -> tuple[float, ...]:
         """epsilon/K for each arm but the best, the rest for the best."""
         del seed
@@ -70,6 +83,30 @@ class EpsilonGreedy:
         vector[context.best] = 0.0
         vector[context.best] = 1.0 - math.fsum(vector)
         return tuple(vector)
+
+
+_GRID: Final = float(2**30)
+
+
+def floored(shares: Sequence[float], eps_min: float) -> tuple[float, ...]:
+    """The shares, each at least `eps_min` over their number, in sum 1 within an ulp or two.
+
+    They are put on a grid of 2**-30 first: what two machines work out differently in the last bits becomes the same number.
+    """
+    count = len(shares)
+    low = min(1.0, eps_min) / count
+    vector = [low + (1.0 - low * count) * (round(max(share, 0.0) * _GRID) / _GRID) for share in shares]
+    top = max(range(count), key=lambda place: (vector[place], -place))
+    vector[top] = 0.0
+    vector[top] = 1.0 - math.fsum(vector)
+    return tuple(vector)
+
+
+def leading(policy: Policy, vector: Sequence[float], best: int) -> int:
+    """The option that the policy holds for the best one: the ranking's, unless it acts on what it has learned itself."""
+    if isinstance(policy, EpsilonGreedy):
+        return best
+    return max(range(len(vector)), key=lambda place: (vector[place], place == best, -place))
 
 
 def policy_digest(policy: Policy) -> str:

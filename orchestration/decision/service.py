@@ -117,7 +117,7 @@ class Decisions:
             gathered = await self._gatherer.gather(request, person, hot=hot, attempt=attempt, refused=refused)
             # A new attempt is a new draw: the old one was made under a state that is gone.
             drawn = seed if attempt == 1 else f"{seed}.{attempt}"
-            made = decide(gathered.inputs, drawn, model=gathered.model)
+            made = decide(gathered.inputs, drawn, model=gathered.model, policy=gathered.policy)
             record = Record(decision_id=decision_id, seed=drawn, inputs=gathered.inputs, outcome=made)
             if request.dry_run:
                 return answer_of(record, gathered)
@@ -271,7 +271,7 @@ class Decisions:
         """Decide again from the stored inputs with the stored seed and model, and compare bytes. The act is logged.
 
         Raises:
-            UnknownDecision: none of this id. UnknownModel, ModelBroken: the model that scored cannot be had.
+            UnknownDecision: none of this id. UnknownModel, ModelBroken: the model that scored cannot be had. UnknownState: nor what the policy had learned.
         """
         row = await self._sealer.row(decision_id)
         opened = await self._sealer.try_open(row)
@@ -321,7 +321,9 @@ class Decisions:
             return Record(decision_id=opened.row.id, seed=seed, inputs=inputs, outcome=withhold(inputs, CONTENTION))
         digest = inputs.versions.model
         model = await self._models.model(digest) if digest is not None else None
-        return Record(decision_id=opened.row.id, seed=seed, inputs=inputs, outcome=decide(inputs, seed, model=model))
+        policy = await self._gatherer.policies.recorded(inputs.policy)
+        made = decide(inputs, seed, model=model, policy=policy)
+        return Record(decision_id=opened.row.id, seed=seed, inputs=inputs, outcome=made)
 
     async def receipt(self, decision_id: str) -> Receipt:
         """The file that proves this decision offline; its entry must be under a checkpoint (`Audit.sequence`).

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from kernel.settings import Section
+from orchestration.decision.policies.rules import Plain
 
 
 class DecisionSettings(Section):
@@ -11,6 +12,9 @@ class DecisionSettings(Section):
     epsilon_web: float = Field(default=0.2, ge=0, le=1, description="Share of web choices that explore.")
     epsilon_email: float = Field(default=0.05, ge=0, le=1, description="Share of e-mail choices that explore.")
     epsilon_push: float = Field(default=0.05, ge=0, le=1, description="Share of push choices that explore.")
+    policy: Plain = Field(
+        default="epsilon_greedy", description="Policy of a placement that names none, with that policy's defaults."
+    )
     eps_min: float = Field(
         default=0.01,
         gt=0,

@@ -18,6 +18,7 @@ from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
 from kernel.ids import DecisionId, PersonId
+from orchestration.decision import lesson_store
 from orchestration.decision import store as decided
 from orchestration.decision.catalogue import NOTHING, Catalogue, Placement
 from orchestration.decision.store import Brief
@@ -117,6 +118,24 @@ class Counting:
         facts["exposed"] = sum(one.seen_at is not None for one in rewards.values())
         facts["rewarded"] = sum(one.reward > 0 for one in rewards.values())
         return Count(rewards, {name: facts[name] for name in sorted(facts)})
+
+    async def of_people(
+        self, conn: Conn, catalogue: Catalogue, table: RewardTable, people: Sequence[PersonId], *, since: datetime,
+        as_of: datetime,
+    ) -> list[Reward]:  # fmt: skip
+        """The same for the decisions of these living people alone: each reward is the one that `count` finds."""
+        rules = judging(catalogue, table, self._settings, self._consent)
+        owner = {old: person for person, names in (await self._identity.former(conn, people)).items() for old in names}
+        theirs: dict[PersonId, list[Brief]] = {}
+        for row in await lesson_store.brief_of(conn, sorted(owner), since, as_of):
+            if row.person is not None and row.placement in rules:
+                theirs.setdefault(owner[row.person], []).append(row)
+        events = await self._theirs(conn, sorted(theirs), theirs, rules, since=since, as_of=as_of)
+        return [
+            one
+            for person in sorted(theirs)
+            for one in judged(theirs[person], events.get(person, ()), rules, self._settings)
+        ]
 
     async def _theirs(
         self, conn: Conn, people: Sequence[PersonId], theirs: Mapping[PersonId, Sequence[Brief]],

@@ -89,3 +89,17 @@ class LeakFound(Conflict):
 
     code = "leak_found"
     remedy = "Make the features as of the moment: by the declared features and candor's own clock, or with the column of the time they were known."
+
+
+class UnknownState(NotFound):
+    """No state of a learner is kept under this digest."""
+
+    code = "unknown_state"
+    remedy = "Restore learning.learned from a backup of the database: decisions name the states they acted on."
+
+
+class StateBroken(Unavailable):
+    """What a learner knew cannot be read as that. Its placement is decided greedily by the ranking meanwhile."""
+
+    code = "state_broken"
+    remedy = "Name another policy for the placement, or restore learning.learned from a backup of the database."

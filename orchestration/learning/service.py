@@ -26,13 +26,14 @@ from orchestration.decision.models import ActiveModel
 from orchestration.decision.sealed import Sealer
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Shelf
-from orchestration.learning import promotion, rewards, rewards_store, store
+from orchestration.learning import online_store, promotion, rewards, rewards_store, store
 from orchestration.learning.book import RewardBook
 from orchestration.learning.counting import Counting
 from orchestration.learning.errors import NotBetter, NothingToRollBack, TooLittleToLearn, UnknownModel
 from orchestration.learning.gbm import GbmModel
 from orchestration.learning.keeping import Keeping
 from orchestration.learning.logging_rows import DecisionRows
+from orchestration.learning.online import Online
 from orchestration.learning.registry import Registry
 from orchestration.learning.rewards_store import RewardRun
 from orchestration.learning.settings import LearningSettings
@@ -62,8 +63,9 @@ class Learning:
 
     def __init__(
         self, kernel: Kernel, audit: Audit, identity: Identity, consent: Consent, events: Events, profiles: Profiles,
-        settings: LearningSettings | None = None,
+        settings: LearningSettings | None = None, *, policy: str = "epsilon_greedy",
     ) -> None:  # fmt: skip
+        """`policy`: of placements that name none."""
         self.settings = settings or LearningSettings()
         self.kernel = kernel
         self._audit = audit
@@ -71,10 +73,14 @@ class Learning:
         self._registry = Registry(kernel)
         self._shelf = Shelf(kernel, audit, DecisionSettings(), profiles.interest_code)
         self._features = profiles.features
-        self._assembler = Assembler(identity, consent, profiles, Sealer(kernel, identity))
+        sealer = Sealer(kernel, identity)
+        self._assembler = Assembler(identity, consent, profiles, sealer)
         counting = Counting(identity, consent, events, self.settings)
         table = rewards.load(self.settings.rewards_file)
         self.rewards = RewardBook(kernel.db, kernel.clock, audit, self._shelf, counting, table, self.settings)
+        self.learners = Online(
+            kernel, identity, consent, self._shelf, counting, sealer, table, self.settings, default=policy
+        )
         self._folder = kernel.settings.data_dir / "training"
         self.keeping = Keeping(identity, self._folder)
         self._prepared: dict[str, TrainingSet] = {}
@@ -301,12 +307,19 @@ class Learning:
     # holder of personal data
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
-        """Decisions about her that were imported, with their outcomes."""
-        return [
+        """Decisions about her that were imported, with their outcomes; what was learned from her decisions."""
+        names = (await self._identity.former(conn, [person]))[person]
+        lessons: list[Json] = [
+            {"decision": one.decision, "at": one.at.isoformat(), "placement": one.placement, "arm": one.arm,
+             "reward": one.reward / rewards.MICRO}
+            for one in await online_store.of_people(conn, names)
+        ]  # fmt: skip
+        imported: list[Json] = [
             {"source": row.source, "subject": row.subject, "at": row.at.isoformat(), "placement": row.placement, "arm": row.arm,
              "outcomes": dict(row.outcomes)}
             for row in await store.of_subjects(conn, await self._subjects(conn, person))
         ]  # fmt: skip
+        return [*lessons, *imported]
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Take her out of imported decisions and training sets; the next training is provably without her."""
@@ -315,6 +328,7 @@ class Learning:
         names = (await self._identity.former(conn, [person]))[
             person
         ]  # sets of before a merge hold her under an id that is retired now
+        taken += await self.learners.forget(conn, names, await self._subjects(conn, person))
         for digest, file in await store.training_files(conn):
             left = await asyncio.to_thread(store.without, self._folder / file, names)
             if left is not None:

@@ -50,6 +50,21 @@ class LearningSettings(Section):
         description="A feature or score whose mean moved by this many standard deviations is told of.",
     )
 
+    online_seconds: float = Field(
+        default=0.25, gt=0, le=60, description="Learners look for news this often; so do processes that decide."
+    )
+    voices: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Decisions about one person that count for one arm in a stretch of time (a day, less where a policy forgets fast); more are averaged.",
+    )
+    most_decisions: int = Field(
+        default=50,
+        ge=1,
+        description="Who has more decisions at a placement in that time is not learned from: people do not come that often.",
+    )
+
     def window_days(self, channel: str) -> float:
         """Days in which an outcome may be a choice's merit; an unknown channel is watched like e-mail."""
         return {"web": self.attribution_days_web, "push": self.attribution_days_push}.get(

@@ -1,5 +1,5 @@
 """What runs beside the routes: sequencer, dispatcher, triggers, chores of subject requests, explanation queue, removal of destroyed keys,
-identifiers in memory.
+identifiers in memory, learners.
 
 Each ends when `stop` is set.
 """
@@ -35,6 +35,7 @@ async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]
         asyncio.create_task(house.audit.run_sequencer(stop), name="sequencer"),
         asyncio.create_task(house.channels.run_dispatcher(stop), name="dispatcher"),
         asyncio.create_task(house.triggers.run_worker(stop), name="triggers"),
+        asyncio.create_task(house.learning.learners.run(stop), name="learners"),
         asyncio.create_task(chores(house, stop), name="subject_requests"),
         asyncio.create_task(removing(house, stop), name="removing"),
         asyncio.create_task(house.identity.residing.run(stop), name="residing"),

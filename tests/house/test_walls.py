@@ -21,6 +21,7 @@ OWNERS = {  # library -> the files that may import it, as patterns of the path i
     "shap": r"explain/attribution\.py",
     "dagster": r"orchestration/pipeline/.*",
     "lightgbm": r"orchestration/learning/.*",
+    "vowpalwabbit": r"orchestration/learning/vowpal\.py",
     "sendgrid": r"channels/email/.*",
     "alembic": r"kernel/.*|.*/migrations/\w+\.py",
     "typer": r"orchestration/service/cli/.*",

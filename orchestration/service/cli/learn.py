@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import learn_loop, output, report_features
+from orchestration.service.cli import learn_loop, learn_online, output, report_features
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
+    from kernel.canonical import Json as Kept
+    from orchestration.learning.online import LearnerStatus
     from orchestration.learning.service import Trained
     from orchestration.wiring import House
 
@@ -25,6 +27,7 @@ def register(app: Commands) -> None:
     app.add("status")(status)
     app.add("gate")(gate)
     learn_loop.register(app)
+    learn_online.register(app)
     report_features.register_learn(app)
 
 
@@ -85,8 +88,8 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Every model, and which ones rule."""
-    found = in_house(lambda house: house.learning.status())
+    """Every model, and which ones rule; what each placement that learns online knows of its arms."""
+    found, learners = in_house(_status)
     if placement is not None:
         found = sorted((m for m in found if m["placement"] == placement), key=lambda m: str(m["trained_at"]))[-1:]
     if as_json:
@@ -103,8 +106,13 @@ def status(
         for m in found
     ]
     output.table("Models", ("placement", "model", "decisions", "trained", ""), rows)
+    learn_online.show(learners, placement)
     if placement is not None and found:
         _judgement(found[0]["evaluation"])
+
+
+async def _status(house: "House") -> "tuple[list[dict[str, Kept]], list[LearnerStatus]]":
+    return await house.learning.status(), await house.learning.learners.status()
 
 
 def gate(
