@@ -3,7 +3,7 @@
 Contract: as in ``graph_store.py``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from identity.people import Edge
@@ -65,6 +65,45 @@ async def add_edges(conn: Conn, edges: Sequence[Edge], number: GraphVersion) -> 
         " FROM unnest(%b::text[], %b::text[], %b::float8[]) AS w(a, b, weight) ORDER BY 1, 2"
         " ON CONFLICT (record_a, record_b) DO UPDATE SET weight = excluded.weight, version = excluded.version",
         (number, [e.a for e in edges], [e.b for e in edges], [e.weight for e in edges]),
+    )
+
+
+async def doubts_among(conn: Conn, records: Sequence[RecordId]) -> dict[tuple[RecordId, RecordId], GraphVersion]:
+    """Refused pairs with both ends among these records, each with the version in which its doubt began."""
+    cursor = await conn.execute(
+        "SELECT record_a, record_b, coalesce(since, version) AS since FROM identity.ambiguous"
+        " WHERE record_a = ANY(%(records)b) AND record_b = ANY(%(records)b)",
+        {"records": list(records)},
+    )
+    return {(r["record_a"], r["record_b"]): r["since"] async for r in cursor}
+
+
+async def renew_doubts(
+    conn: Conn,
+    before: Mapping[tuple[RecordId, RecordId], GraphVersion],
+    refused: Sequence[Refused],
+    number: GraphVersion,
+) -> None:
+    """These pairs in place of those; a doubt that is over goes into the past."""
+    gone = sorted(before.keys() - {(pair.a, pair.b) for pair in refused})
+    columns = ([a for a, _ in gone], [b for _, b in gone])
+    await conn.execute(
+        "DELETE FROM identity.ambiguous m USING unnest(%b::text[], %b::text[]) AS w(a, b)"
+        " WHERE m.record_a = w.a AND m.record_b = w.b",
+        columns,
+    )
+    await conn.execute(
+        "INSERT INTO identity.past_ambiguous (record_a, record_b, valid_from, valid_to)"
+        " SELECT w.a, w.b, w.since, %b FROM unnest(%b::text[], %b::text[], %b::bigint[]) AS w(a, b, since)"
+        " WHERE w.since < %b ON CONFLICT DO NOTHING",
+        (number, *columns, [before[pair] for pair in gone], number),
+    )
+    await conn.execute(
+        "INSERT INTO identity.ambiguous AS m (record_a, record_b, weight, cause, version, since)"
+        " SELECT w.a, w.b, w.weight, w.cause, %b, %b FROM unnest(%b::text[], %b::text[], %b::float8[], %b::text[])"
+        " AS w(a, b, weight, cause) ON CONFLICT (record_a, record_b) DO UPDATE SET weight = excluded.weight,"
+        " cause = excluded.cause, version = excluded.version",
+        (number, number, *([getattr(p, f) for p in refused] for f in ("a", "b", "weight", "cause"))),
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 from identity import blocks_store, evidence_store, graph_store, parameters_store, run_store, store
 from identity.block_choice import Choice
 from identity.errors import LinkageNotReady
+from identity.evidence_store import Refused
 from identity.graph import probability
 from identity.identifiers import Identifier
 from identity.people import Edge, Resolution
@@ -28,6 +29,7 @@ from kernel.kernel import Kernel
 
 if TYPE_CHECKING:  # the linkage engine brings Arrow and DuckDB, which have no place on the API's start path
     from identity.cleaning import Cleaned
+    from identity.judgements import Rulings
     from identity.parameters import Bearers, Hashed, Parameters
     from identity.weights import Weights
 
@@ -105,7 +107,7 @@ class Meeting:
     def __init__(self, kernel: Kernel, runs: Runs, resolve: Resolve) -> None:
         self._kernel = kernel
         self._runs = runs
-        self._hashed = runs.hashed
+        self.hashed = runs.hashed
         self._resolve = resolve
         self._terms: Terms | None = None
 
@@ -173,7 +175,7 @@ class Meeting:
             return nobody
         there = await self.opened(conn, sorted(owner))
         cleaned, known = await self.read(conn, terms, [me, *there])
-        weights = _weigh(terms, cleaned, known, self._hashed, quick=quick)
+        weights = _weigh(terms, cleaned, known, self.hashed, quick=quick)
         best: dict[PersonId, float] = defaultdict(lambda: float("-inf"))
         for (record, *_), weight in zip(there, weights, strict=True):
             if weight is not None:
@@ -205,8 +207,8 @@ class Meeting:
         from identity.parameters import wanted, without_junk
 
         raw = terms.told.read(rows)
-        known = await parameters_store.bearers(conn, terms.model, wanted(raw, self._hashed))
-        return without_junk(raw, known, self._hashed), known
+        known = await parameters_store.bearers(conn, terms.model, wanted(raw, self.hashed))
+        return without_junk(raw, known, self.hashed), known
 
     async def _judged(
         self,
@@ -224,14 +226,18 @@ class Meeting:
         cleaned, _ = await self.read(conn, terms, [me, *rows])
         edges, _ = await evidence_store.evidence(conn, [row[0] for row in rows])
         mine = [Edge(ME, row[0], of_me[row[0]]) for row in rows if row[0] in of_me]
-        label = clustered(terms, cleaned, [ME, *(row[0] for row in rows)], [*mine, *edges])
+        label, _ = clustered(terms, cleaned, [ME, *(row[0] for row in rows)], [*mine, *edges])
         return {held[record] for record, group in label.items() if record != ME and group == label[ME]}
 
 
 def clustered(
-    terms: Terms, cleaned: "Cleaned", records: Sequence[RecordId], edges: Sequence[Edge]
-) -> dict[RecordId, int]:
-    """The group of each record by the batch's own guard; `records` are the rows of `cleaned`, ascending."""
+    terms: Terms,
+    cleaned: "Cleaned",
+    records: Sequence[RecordId],
+    edges: Sequence[Edge],
+    rulings: "Rulings[int] | None" = None,
+) -> tuple[dict[RecordId, int], list[Refused]]:
+    """The group of each record by the batch's own guard, and the bridges it refused; `records` are the rows of `cleaned`, ascending."""
     import numpy as np
 
     from identity.clusters import Policy, guarded
@@ -250,8 +256,15 @@ def clustered(
         np.array([b for _, b in ordered], np.int64),
         np.array([pairs[pair] for pair in ordered], np.float64),
     )
-    found = guarded(listed, gather(cleaned, terms.told.model), Policy(threshold=terms.told.threshold))
-    return dict(zip(records, found.person.tolist(), strict=True))
+    found = guarded(listed, gather(cleaned, terms.told.model), Policy(threshold=terms.told.threshold), rulings)
+    refused = {
+        (records[min(r.left, r.right)], records[max(r.left, r.right)]): (r.weight, str(r.cause))
+        for r in found.ambiguous
+    }
+    return (
+        dict(zip(records, found.person.tolist(), strict=True)),
+        [Refused(a, b, *why) for (a, b), why in sorted(refused.items())],
+    )
 
 
 def _read(told_json: Mapping[str, Json]) -> "tuple[Parameters, Weights]":

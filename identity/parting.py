@@ -38,8 +38,8 @@ def parts(
     """The oldest record of its part, for every record left of a person who falls apart."""
     inside = [edge for edge in ties if edge.a in whose and whose.get(edge.b) == whose[edge.a]]
     out = set(gone)
-    before = _components(whose, inside)
-    after = _components([r for r in whose if r not in out], [e for e in inside if e.a not in out and e.b not in out])
+    before = components(whose, inside)
+    after = components([r for r in whose if r not in out], [e for e in inside if e.a not in out and e.b not in out])
     pieces: dict[RecordId, dict[RecordId, list[RecordId]]] = defaultdict(lambda: defaultdict(list))
     for record, piece in after.items():
         pieces[before[record]][piece].append(record)
@@ -57,7 +57,8 @@ def parts(
     return labels
 
 
-def _components(records: Iterable[RecordId], ties: Iterable[Edge]) -> dict[RecordId, RecordId]:
+def components(records: Iterable[RecordId], ties: Iterable[Edge]) -> dict[RecordId, RecordId]:
+    """The oldest record of everything that ties hold together, for each record."""
     parent = {record: record for record in records}
 
     def root(record: RecordId) -> RecordId:

@@ -37,6 +37,7 @@ from identity.review_store import Review
 from identity.runs import Runs
 from identity.sealing import held, open_identifiers, open_records, source_record
 from identity.settings import IdentitySettings
+from identity.settler import Settler
 from identity.views import PersonView
 from identity.why import Why
 from kernel.canonical import Json
@@ -61,7 +62,7 @@ class Identity:
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
     ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
-    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how. ``meeting``: who an unseen profile is. ``ledger``: versions of the graph in the log.
+    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how. ``meeting``: who an unseen profile is. ``settler``: what came since the last run. ``ledger``: versions of the graph in the log.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -87,6 +88,9 @@ class Identity:
         self.reasons = Reasons(kernel, self.settings, self.runs.hashed)
         self.meeting = Meeting(kernel, self.runs, self.resolve)
         self._collector.meeting = self.meeting
+        self.settler = Settler(
+            kernel, audit, lambda: self.settings, self.meeting, self.judging, self._hot, self.linkage, self._changed
+        )
         self.aging = Aging(kernel.clock, audit, self.settings, self._hot, self.linkage, self.reasons, self._changed)
         self.on_people_changed: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored

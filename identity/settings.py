@@ -79,6 +79,14 @@ class IdentitySettings(Section):
             description="Of records stored together, so many are looked for at once; the others, as those of a large import, wait for the settling.",
         ),
     ] = 8
+    settle_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="A serving process looks this often for records that came since the last linkage run, and settles whose they are by that run's model "
+            "and guard. 0: they wait for the next run.",
+        ),
+    ] = 5.0
     loose_limit: Annotated[
         int,
         Field(
