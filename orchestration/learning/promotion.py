@@ -18,6 +18,7 @@ from orchestration.learning.figures import calibration, drift, importance, norma
 from orchestration.learning.gate import Other, answer, rounds
 from orchestration.learning.gbm import GbmModel
 from orchestration.learning.logs import Floats, Log
+from orchestration.learning.positions import Examination, estimated, undone
 from orchestration.learning.ranker import train
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.training import TrainingSet
@@ -68,17 +69,31 @@ def fitted(
 ) -> tuple[bytes, str, dict[str, Json]]:
     """Train on all examples and judge by cross-fits: the model's file, its digest, the gate's answer with every figure."""
     log = examples.log
+    reward, weight, examination = seen_alike(examples, settings)
     model, content = train(
-        shown_rows(log), log.reward, feature_names=columns(log.feature_names, log.arms),
-        feature_set=examples.feature_set, settings=settings,
-        weight=both(inverse(log.propensity, settings.weight_clip)[0], recent(examples.times, settings.half_life_days)),
+        shown_rows(log), reward, feature_names=columns(log.feature_names, log.arms),
+        feature_set=examples.feature_set, settings=settings, weight=weight,
         normalisation=normalisation(log, examples.times, settings.feature_days),
     )  # fmt: skip
     judged = judge(examples, catalogue, catalogue.placement(examples.placement), current, settings)
+    if examination is not None:
+        judged["positions"] = examination.to_json()
     judged["importance"] = dict(importance(model))
     if current is not None:
         judged["drift"] = dict(drift(current.model.normalisation, model.normalisation))
     return content, model.digest, judged
+
+
+def seen_alike(examples: TrainingSet, settings: LearningSettings) -> tuple[Floats, Floats | None, Examination | None]:
+    """Rewards and weights to train with: unlikely choices weigh more, old ones less, and what stood further down is taken as if it had been looked at alike."""
+    log = examples.log
+    weight = both(inverse(log.propensity, settings.weight_clip)[0], recent(examples.times, settings.half_life_days))
+    # Which arm stood where was drawn with the logged probabilities, so that weighing by them makes places comparable.
+    known = examples.position if len(examples.position) else np.zeros(len(log), dtype=np.int64)
+    examination = estimated(known, log.reward > 0, log.propensity)
+    if examination is None:
+        return log.reward, weight, None
+    return *undone(log.reward, known, examination, weight), examination
 
 
 def economics(arms: tuple[str, ...], catalogue: Catalogue, placement: Placement) -> tuple[Floats, Floats]:

@@ -74,7 +74,7 @@ class Learning:
         self._shelf = Shelf(kernel, audit, DecisionSettings(), profiles.interest_code)
         self._features = profiles.features
         sealer = Sealer(kernel, identity)
-        self._assembler = Assembler(identity, consent, profiles, sealer)
+        self._assembler = Assembler(identity, consent, events, profiles, sealer)
         counting = Counting(identity, consent, events, self.settings)
         table = rewards.load(self.settings.rewards_file)
         self.rewards = RewardBook(kernel.db, kernel.clock, audit, self._shelf, counting, table, self.settings)

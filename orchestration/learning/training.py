@@ -16,6 +16,7 @@ import numpy as np
 
 from consent import gate
 from consent.service import Consent
+from events.service import Events
 from identity.service import Identity
 from kernel.canonical import Json, canonical
 from kernel.db import Conn
@@ -26,7 +27,8 @@ from orchestration.decision.sealed import Opened, Sealer
 from orchestration.decision.store import Row
 from orchestration.decision.variants import name_parts
 from orchestration.learning import store
-from orchestration.learning.logs import Floats, Log
+from orchestration.learning.logs import Floats, Log, Whole
+from orchestration.learning.positions import shown_at, whole
 from orchestration.learning.rewards_store import Reward
 from orchestration.learning.store import Logged
 from profiles.consent_filter import see
@@ -45,11 +47,15 @@ class Example:
     propensity: float
     reward: float
     features: tuple[float, ...]
+    position: int = 0
+    """Where it stood on the page, from one; nought: nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Examples as columns. `log.features` is `float64[n, k]` in the order of the feature set; `left_out` counts decisions by why they are not in."""
+    """Examples as columns. `log.features` is `float64[n, k]` in the order of the feature set; `left_out` counts decisions by why they are not in; `position` is
+    where each stood on its page, nought where nobody said.
+    """
 
     placement: str
     feature_set: str
@@ -57,6 +63,7 @@ class TrainingSet:
     log: Log
     times: tuple[datetime, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    position: Whole = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def digest(self) -> str:
@@ -65,6 +72,8 @@ class TrainingSet:
                                          "arms": list(self.log.arms), "people": list(self.people)}))  # fmt: skip
         for column in (self.log.arm, self.log.reward, self.log.propensity, self.log.features):
             word.update(np.ascontiguousarray(column).tobytes())
+        if self.position.any():
+            word.update(np.ascontiguousarray(self.position).tobytes())
         return f"sha256:{word.hexdigest()}"
 
     def columns(self) -> dict[str, object]:
@@ -74,6 +83,7 @@ class TrainingSet:
             "arm": [self.log.arms[place] for place in self.log.arm],
             "propensity": self.log.propensity,
             "reward": self.log.reward,
+            **({"position": self.position} if self.position.any() else {}),
         }
         return made | {name: self.log.features[:, place] for place, name in enumerate(self.log.feature_names)}
 
@@ -97,15 +107,19 @@ def arrange(placement: str, feature_set: str, names: tuple[str, ...], examples: 
             names,
         ),
         tuple(one.at for one in ordered),
+        position=np.array([one.position for one in ordered], dtype=np.int64),
     )
 
 
 class Assembler:
     """Reads the rooms below into examples."""
 
-    def __init__(self, identity: Identity, consent: Consent, profiles: Profiles, sealer: Sealer) -> None:
+    def __init__(
+        self, identity: Identity, consent: Consent, events: Events, profiles: Profiles, sealer: Sealer
+    ) -> None:
         self._identity = identity
         self._consent = consent
+        self._events = events
         self._profiles = profiles
         self._sealer = sealer
 
@@ -158,6 +172,7 @@ class Assembler:
                             propensity=row.propensity,
                             reward=reward_of_outcomes(row.outcomes, placement, catalogue.rewards),
                             features=tuple(self._profiles.features.row(seen, row.at).tolist()),
+                            position=whole(row.outcomes.get("position")),
                         )
                     )
         return examples
@@ -176,6 +191,7 @@ class Assembler:
         examples: list[Example] = []
         for start in range(0, len(rows), _CHUNK):
             opened = await self._sealer.open_many(rows[start : start + _CHUNK])
+            told = await self._events.outcomes_for(conn, [one.row.id for one in opened])
             people = sorted({one.row.person for one in opened if one.row.person is not None})
             live = await self._identity.current(
                 conn, people
@@ -191,7 +207,13 @@ class Assembler:
                     # recorded probability is that of the second draw alone and would mislead every estimate.
                     left_out["decided_again"] += 1
                 else:
-                    examples.append(replace(_example(one, rewards[one.row.id].reward), person=live[one.row.person]))
+                    examples.append(
+                        replace(
+                            _example(one, rewards[one.row.id].reward),
+                            person=live[one.row.person],
+                            position=shown_at(told.get(one.row.id, ()), as_of),
+                        )
+                    )
         return examples
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from kernel.errors import InvalidInput
-from orchestration.service.bench import learning_experiments, learning_gate, learning_ope
+from orchestration.service.bench import (
+    learning_experiments,
+    learning_features,
+    learning_gate,
+    learning_ope,
+    learning_ranker,
+)
 from orchestration.service.bench.learning_rows import Progress, Row, Section, begin
 
 SECTIONS: Final = (
@@ -22,6 +28,8 @@ SECTIONS: Final = (
     Section("assignment", "who is in which arm", run=learning_experiments.assignment),
     Section("metrics", "many metrics, adjusted differences, what cannot be seen", run=learning_experiments.metrics),
     Section("hillstrom", "the gate and uplift on a real campaign", over_files=learning_gate.hillstrom),
+    *learning_features.SECTIONS,
+    *learning_ranker.SECTIONS,
 )  # fmt: skip
 
 
