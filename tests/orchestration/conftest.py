@@ -25,6 +25,7 @@ from orchestration.learning.service import Learning
 from orchestration.learning.settings import LearningSettings
 from profiles.service import Profiles
 from profiles.settings import ProfilesSettings
+from tests.support.sure import SURE
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 NOTICE = Notice.of("May we?", version="v1", language="en")
@@ -160,7 +161,7 @@ async def shop(kernel: Kernel, clock: FrozenClock, tmp_path) -> AsyncIterator[Sh
         kernel, audit, identity, consent, events, profiles, LearningSettings(trees=40, least_rows=100, repeats=2)
     )
     decisions = Decisions(
-        kernel, audit, identity, consent, profiles, channels, learning, DecisionSettings(catalogue_seconds=0)
+        kernel, audit, identity, consent, profiles, channels, learning, DecisionSettings(catalogue_seconds=0, **SURE)
     )
     found = Shop(kernel, clock, audit, identity, consent, events, profiles, channels, learning, decisions)
     await found.publish()

@@ -13,6 +13,7 @@ from orchestration.decision.settings import DecisionSettings
 from profiles.service import Profiles
 from profiles.settings import ProfilesSettings
 from tests.orchestration.conftest import NOTICE, NOW, Shop
+from tests.support.sure import SURE
 
 FEATURES = """
 version: "t2"
@@ -100,7 +101,7 @@ async def opened(shop: Shop, tmp_path, **changed) -> Shop:
         shop.profiles,
         shop.channels,
         shop.learning,
-        DecisionSettings(**limits),
+        DecisionSettings(**{**SURE, **limits}),
     )
     async with shop.kernel.db.transaction() as conn:
         await shop.events.register_source(conn, Source("web", "marketing.personalize", "consent"))
