@@ -7,6 +7,7 @@ break off, or there are more identifiers than may lie in memory, the index is of
 
 import asyncio
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -50,11 +51,22 @@ class Residing:
         self._told: dict[str, asyncio.Event] | None = None  # while notices are heard: who waits for which of them
         self._stale = False
         self.full = asyncio.Event()  # set while it answers
+        self._filled = self._heard = time.monotonic()
 
     @property
     def ready(self) -> bool:
         """Whether it answers: full, told of every change, and hashed with the one secret in force."""
         return self.index.ready and self._kernel.vault.index_names == self._names
+
+    @property
+    def age(self) -> float:
+        """Seconds since all was read from Postgres; notices keep it true from then on."""
+        return time.monotonic() - self._filled
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the connection of notices was last seen to stand: what was committed before that has been heard of."""
+        return time.monotonic() - self._heard
 
     def get(self, wanted: Sequence[Index]) -> tuple[dict[Index, Held], list[Index], int]:
         """What is known here, what Postgres must be asked for, and the moment for ``put``."""
@@ -120,7 +132,9 @@ class Residing:
         filling: asyncio.Task[int] | None = asyncio.create_task(self.fill())
         try:
             while not stop.is_set():
-                for said in await notices.heard():
+                heard = await notices.heard()
+                self._heard = time.monotonic()
+                for said in heard:
                     if said == ALL:
                         self._stale = True
                         self._off()
@@ -175,6 +189,7 @@ class Residing:
         self._names = names if len(names) == 1 else ()
         arranged = await asyncio.to_thread(arrange, keys, people, records)
         self.index.fill(arranged, since=since)
+        self._filled = time.monotonic()
         self.full.set()
         return self.index.size
 

@@ -93,6 +93,7 @@ class Settler:
         self._linkage = linkage
         self._tell = tell
         self._look = _Look()
+        self.paused: str | None = None  # why a run over everything is due first, as this process found it last
 
     async def run(self, stop: asyncio.Event) -> None:
         """Settle, round after round, until `stop`; and write the files of the last run without those who left."""
@@ -121,9 +122,9 @@ class Settler:
             waiting = await blocks_store.waiting(conn, most)
             if not waiting:
                 return Round()
-            paused = await self._paused(terms, len(waiting))
-            if paused is not None:
-                return Round(paused=paused)
+            self.paused = await self._paused(terms, len(waiting))
+            if self.paused is not None:
+                return Round(paused=self.paused)
             rows = await self._meeting.opened(conn, waiting)
         keys = await asyncio.to_thread(self._meeting.keys, terms, rows)
         async with self._kernel.db.transaction() as conn:

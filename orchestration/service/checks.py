@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from identity.health import health
 from kernel.errors import CandorError
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
 
 LATE = 60.0  # seconds; a worker looks every second
+SETTLED_LATE = 3600.0  # records wait for minutes; after a large import, or for a run over everything, longer
 LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -73,6 +75,7 @@ async def doctor(house: "House") -> list[Check]:
     found.append(await _try("log", _log_state(house), needed=False))
     found.append(await _try("catalogue", _catalogue_state(house), needed=False))
     found.append(await _triggers(house))
+    found.append(await graph(house))
     found.extend(await rights(house))
     for channel, wrong in house.channels.faults().items():
         name = house.channels.connectors[channel].name
@@ -130,6 +133,28 @@ async def rights(house: "House") -> list[Check]:
             "Remove them, then `candor keys copy-gone ID`; or end them all: candor keys rotate kek --retire.",
         ),
     ]
+
+
+async def graph(house: "House") -> Check:
+    """Whether the newest linkage run went live, and whether what came since settles."""
+    try:
+        async with house.kernel.db.reading() as conn:
+            found = await health(conn, house.identity, house.kernel.clock.now())
+    except CandorError as fault:
+        return Check("identity graph", ok=False, state=fault.message, remedy=fault.remedy)
+    if found.held_run is not None:
+        return Check(
+            "identity graph", ok=False, state=f"run {found.held_run} is held: {', '.join(found.held)}",
+            remedy="Look at its card and decide: candor identity runs; the graph of before stays live.",
+        )  # fmt: skip
+    if found.run_age is None:
+        return Check("identity graph", ok=True, state="no linkage run yet")
+    late = found.waited > SETTLED_LATE and house.identity.settings.settle_seconds > 0
+    return Check(
+        "identity graph", not late,
+        f"live since {found.run_age / 3600:.1f} h, records that wait to be settled: {found.waiting}, the oldest for {found.waited:.0f} s",
+        "Keep a server running (candor up); if records wait although one runs, a run over everything is due: candor pipeline run.",
+    )  # fmt: skip
 
 
 async def _triggers(house: "House") -> Check:

@@ -14,6 +14,7 @@ from fastapi.security import HTTPBearer
 
 from audit.access.endpoints import Guard
 from audit.access.principal import Scope
+from identity.health import health
 from kernel import metrics
 from kernel.errors import CandorError
 
@@ -44,6 +45,21 @@ _overdue = metrics.gauge("candor_subject_requests_overdue", "Subject requests pa
 _letters = metrics.gauge("candor_processor_letters", "Letters to processors that are not proven.", ["state"])
 _escalated = metrics.gauge("candor_processor_letters_escalated", "Letters to processors that somebody must look at: unanswered for a day, or the data was kept.")  # fmt: skip
 _copies = metrics.gauge("candor_key_copies_overdue", "Copies of the keys database that should be gone and are not.")
+_held = metrics.gauge(
+    "candor_linkage_held", "1 while the newest linkage run is held back by the gate and nobody decided."
+)
+_linked = metrics.gauge("candor_linkage_age_seconds", "How long ago the live linkage run read its table; 0 before the first.")  # fmt: skip
+_settling = metrics.gauge(
+    "candor_settling_waiting", "Records that came since the last linkage run and are not settled."
+)
+_settled = metrics.gauge(
+    "candor_settling_age_seconds", "How long the oldest record has waited to be settled; 0 with none."
+)
+_paused = metrics.gauge("candor_settling_paused", "1 while nothing more is settled because a linkage run over everything is due.")  # fmt: skip
+_resident = metrics.gauge("candor_resident_identifiers", "Identifiers in the memory of this process; 0 while others are asked.")  # fmt: skip
+_memory = metrics.gauge("candor_resident_bytes", "Bytes of the resident identifiers.")
+_filled = metrics.gauge("candor_resident_age_seconds", "How long ago the resident identifiers were read anew; 0 while others are asked.")  # fmt: skip
+_lag = metrics.gauge("candor_resident_lag_seconds", "How long ago the notices of changed identifiers were last seen to flow; 0 while others are asked.")  # fmt: skip
 _seconds = metrics.histogram("candor_scrape_seconds", "Time to gather what the stores say.")
 
 
@@ -69,6 +85,11 @@ class Watcher:
             for side in ("readers", "writers"):
                 for what, key in (("size", "pool_size"), ("idle", "pool_available"), ("waiting", "requests_waiting")):
                     _pool.labels(f"{name}_{side}", what).set(stats.get(f"{side}_{key}", 0))
+        residing = self._house.identity.residing
+        _resident.set(residing.index.size if residing.ready else 0)
+        _memory.set(residing.index.memory)
+        _filled.set(residing.age if residing.ready else 0.0)
+        _lag.set(residing.lag if residing.ready else 0.0)
         return metrics.render()
 
     async def _look(self) -> None:
@@ -89,8 +110,15 @@ class Watcher:
             _explaining.set(await house.explain.waiting())
             standing = await house.rights.standing()
             _copies.set(len(await house.rights.copies.overdue()))
+            async with house.kernel.db.reading() as conn:
+                graph = await health(conn, house.identity, house.kernel.clock.now())
         except CandorError:
             return  # candor_up says it; the figures of before stay
+        _held.set(graph.held_run is not None)
+        _linked.set(graph.run_age or 0.0)
+        _settling.set(graph.waiting)
+        _settled.set(graph.waited)
+        _paused.set(graph.paused is not None)
         _open.clear()
         for (channel, state), count in backlog.open.items():
             _open.labels(channel, state).set(count)

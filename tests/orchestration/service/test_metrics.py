@@ -1,5 +1,6 @@
 """`/metrics` over real engines: who may read it, what it counts, and that it names nobody."""
 
+import asyncio
 import re
 from datetime import timedelta
 from types import SimpleNamespace
@@ -7,8 +8,12 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from kernel.ids import new_id
+from identity import parameters_store, run_store
+from identity.run_card import Card
+from identity.run_store import Run
+from kernel.ids import GraphVersion, new_id
 from orchestration.service.app import create_app
+from orchestration.service.checks import graph
 from orchestration.service.watching import from_here
 from orchestration.wiring import House
 from tests.orchestration.service.support import key, shop
@@ -152,3 +157,30 @@ async def test_a_model_has_an_age(house: House):
 
     house.learning.ages = ages  # type: ignore[method-assign]
     assert (await page(house))['candor_model_age_seconds{placement="home"}'] == 172_800
+
+
+async def test_the_graph_tells_of_runs_that_are_held_and_of_records_that_wait(house: House):
+    before = await page(house)
+    assert (
+        before["candor_linkage_held"] == before["candor_settling_waiting"] == before["candor_resident_identifiers"] == 0
+    )
+    assert (await graph(house)).state == "no linkage run yet"
+    at = house.kernel.clock.now()
+    card = Card("sha256:x", at.isoformat(), 0, 0, 0, 0, {}, 0.1, (), {}, {}, (), (), {})
+    async with house.kernel.db.transaction() as conn:
+        await parameters_store.keep(conn, "sha256:x", {}, {}, at)
+        await run_store.add(conn, Run("run_1", at, "published", (), GraphVersion(0), card))
+        await run_store.add(conn, Run("run_2", at, "held", ("drift",), None, card))
+    stop = asyncio.Event()
+    following = asyncio.create_task(house.identity.residing.run(stop))
+    async with asyncio.timeout(60):
+        await house.identity.residing.full.wait()
+    found = await page(house)
+    stop.set()
+    await following
+    assert found["candor_linkage_held"] == 1
+    assert found["candor_resident_identifiers"] >= 0
+    assert found["candor_resident_lag_seconds"] < 60
+    said = await graph(house)
+    assert not said.ok
+    assert said.state == "run run_2 is held: drift"
