@@ -76,26 +76,26 @@ async def source_records(house: "House") -> Facts:
 
 async def linkage_model(house: "House") -> Facts:
     """Train on what is there and keep the model's file; where adding what is new is enough (``increments``), the model stays."""
-    walking = await _prepared(house)
-    prepared, files = walking.prepared, house.identity.linkage
+    walking = await walked(house)
+    table, files = walking.prepared, house.identity.linkage
     if walking.anew is None:
         model = await asyncio.to_thread(files.read_model)
     else:
-        model = await asyncio.to_thread(prepared.train, SEED)
+        model = await asyncio.to_thread(table.train, SEED)
         await asyncio.to_thread(files.write_model, model)
-    return {"records": prepared.cleaned.rows, "pairs": len(prepared.pairs), **_way(walking), **_plain(model.trained)}
+    return {"records": table.cleaned.rows, "pairs": len(table.pairs), **_way(walking), **_plain(model.trained)}
 
 
 async def edges(house: "House") -> Facts:
     """Weigh the pairs, or those of new records alone, and keep the edges, by record id; shared identifiers that one person owns alone are certain."""
-    walking = await _prepared(house)
+    walking = await walked(house)
     prepared, ids, certain, files = walking.prepared, walking.ids, walking.certain, house.identity.linkage
     model = await asyncio.to_thread(files.read_model)
     if walking.anew is None:
         found = await asyncio.to_thread(_added, walking, files)
     else:
         found = await asyncio.to_thread(prepared.edges, model)
-    found = _joined(found, certain)
+    found = joined(found, certain)
     await asyncio.to_thread(files.write_edges, found, ids)
     await asyncio.to_thread(files.write_rows, ids, walking.full)
     await _without_the_gone(house)
@@ -111,7 +111,7 @@ async def identity_graph(house: "House") -> Facts:
     """Cluster the edges under guard and publish the graph, unless the gate objects."""
     from identity.parameters import parameters
 
-    walking = await _prepared(house)
+    walking = await walked(house)
     prepared, ids = walking.prepared, walking.ids
     model = await asyncio.to_thread(house.identity.linkage.read_model)
     found = await asyncio.to_thread(house.identity.linkage.read_edges, ids)
@@ -139,7 +139,7 @@ async def identity_graph(house: "House") -> Facts:
     }
 
 
-async def _prepared(house: "House") -> Walking:
+async def walked(house: "House") -> Walking:
     """The linkage table, cleaned and blocked. Kept in this process's memory from the first linkage step to the last, so that one walk opens
     the records once; what arrives in between joins the next walk.
     """
@@ -238,7 +238,7 @@ def _certain(table: "pa.Table", columns: "list[str]") -> "Edges":
     return Edges(np.array(left, dtype=np.int64), np.array(right, dtype=np.int64), np.full(len(left), CERTAIN))
 
 
-def _joined(found: "Edges", certain: "Edges") -> "Edges":
+def joined(found: "Edges", certain: "Edges") -> "Edges":
     """Both kinds of edges; a pair that has both keeps the certain one."""
     import numpy as np
 

@@ -14,6 +14,7 @@ from orchestration.service.cli import (
     bench_kill,
     bench_learning,
     bench_rooms,
+    bench_settle,
     output,
 )
 from orchestration.service.cli.runtime import Commands, Json
@@ -48,6 +49,7 @@ def register(app: Commands) -> None:
     app.add("ingest")(bench_rooms.ingest)
     app.add("churn")(bench_churn.churn)
     app.add("reasons")(bench_churn.reasons)
+    app.add("settle")(bench_settle.settle)
     app.add("consent")(bench_consent.consent)
     app.add("identity")(bench_identity.identity)
     app.add("learning")(bench_learning.learning)
