@@ -1,4 +1,4 @@
-"""Figures about a model for people to look at: calibration, importance, normalisation of its features, drift since.
+"""Figures about a model for people to look at: calibration, importance, normalisation of its features, drift since, what variants promised and brought.
 
 Enters: predictions of rows that the predicting model had not seen, features, a trained booster. Leaves: plain numbers, kept with the model and drawn by the pipeline.
 """
@@ -6,9 +6,10 @@ Enters: predictions of rows that the predicting model had not seen, features, a 
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernel.canonical import Json
 from orchestration.learning.gbm import GbmModel
@@ -50,6 +51,42 @@ def normalisation(log: Log, times: Sequence[datetime], days: float) -> dict[str,
     newest = max(times)
     recent = np.array([newest - at <= timedelta(days=days) for at in times], dtype=bool)
     return {name: _moments(log.features[recent, place]) for place, name in enumerate(log.feature_names)}
+
+
+SCORE: Final = "score="
+"""The name under which a model's own scores stand among its normalisation; no feature can have it."""
+_SURE: Final = (
+    3.0  # standard errors: of a hundred variants that keep their promise about one in eight hundred looks is wrong
+)
+
+
+def moments(said: Floats, times: Sequence[datetime], days: float) -> dict[str, Json]:
+    """Mean and spread of a model's scores of what was shown over the last `days`, as `normalisation` has them of features."""
+    newest = max(times, default=None)
+    if newest is None:
+        return {}
+    recent = np.array([newest - at <= timedelta(days=days) for at in times], dtype=bool)
+    return {SCORE: _moments(said[recent])}
+
+
+def variants(log: Log, predicted: Floats, rows: NDArray[np.bool_], least: int) -> list[Json]:
+    """What each variant brought against what the model that rules promised, over decisions that it had not seen.
+
+    `predicted`: its score of what was shown, `float64[n]`. `weak`: below the promise by more than chance, over at least `least` decisions: somebody should look at it.
+    """
+    told: list[Json] = []
+    for place, arm in enumerate(log.arms):
+        ours = rows & (log.arm == place)
+        count = int(ours.sum())
+        if count == 0:
+            continue
+        apart = log.reward[ours] - predicted[ours]
+        error = float(apart.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
+        told.append({
+            "variant": arm, "decisions": count, "predicted": float(predicted[ours].mean()), "observed": float(log.reward[ours].mean()),
+            "weak": count >= least and bool(float(apart.mean()) < -_SURE * error),
+        })  # fmt: skip
+    return told
 
 
 def _moments(column: Floats) -> dict[str, Json]:

@@ -21,6 +21,7 @@ from orchestration.learning.errors import LeakFound, TooLittleToLearn, UnknownFe
 from orchestration.learning.evaluation import folds
 from orchestration.learning.logs import Floats
 from orchestration.learning.ranker import fit
+from orchestration.learning.ranks import auc
 from orchestration.learning.settings import LearningSettings
 from profiles.consent_filter import see
 from profiles.service import Profiles
@@ -62,19 +63,6 @@ class Seen:
     rows: Floats
     later: Floats
     did: NDArray[np.bool_]
-
-
-def auc(score: Floats, did: NDArray[np.bool_]) -> float:
-    """The chance that somebody who did it has a higher score than somebody who did not; ties count half, an absent score is the lowest."""
-    plain = np.where(np.isfinite(score), score, -np.inf)
-    _, place, count = np.unique(plain, return_inverse=True, return_counts=True)
-    ends = np.cumsum(count)
-    rank = (ends - (count - 1) / 2.0)[place]
-    yes = int(did.sum())
-    no = len(did) - yes
-    if yes == 0 or no == 0:
-        return 0.5
-    return float((rank[did].sum() - yes * (yes + 1) / 2) / (yes * no))
 
 
 def cross_fitted(rows: Floats, did: NDArray[np.bool_], settings: LearningSettings) -> float:

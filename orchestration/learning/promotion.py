@@ -14,9 +14,10 @@ import numpy as np
 from kernel.canonical import Json
 from orchestration.decision.catalogue import NOTHING, Catalogue, Placement
 from orchestration.learning.evaluation import greedy
-from orchestration.learning.figures import calibration, drift, importance, normalisation
+from orchestration.learning.figures import calibration, drift, importance, moments, normalisation, variants
 from orchestration.learning.gate import Other, answer, rounds
 from orchestration.learning.gbm import GbmModel
+from orchestration.learning.leaks import refuse
 from orchestration.learning.logs import Floats, Log
 from orchestration.learning.positions import Examination, estimated, undone
 from orchestration.learning.ranker import train
@@ -67,20 +68,33 @@ def judge(
 def fitted(
     examples: TrainingSet, catalogue: Catalogue, current: Current | None, settings: LearningSettings
 ) -> tuple[bytes, str, dict[str, Json]]:
-    """Train on all examples and judge by cross-fits: the model's file, its digest, the gate's answer with every figure."""
+    """Train on all examples and judge by cross-fits: the model's file, its digest, the gate's answer with every figure.
+
+    Raises:
+        LeakFound: a feature knows the answer.
+    """
     log = examples.log
+    refuse(log, settings)
     reward, weight, examination = seen_alike(examples, settings)
     model, content = train(
         shown_rows(log), reward, feature_names=columns(log.feature_names, log.arms),
         feature_set=examples.feature_set, settings=settings, weight=weight,
         normalisation=normalisation(log, examples.times, settings.feature_days),
+        scored=lambda said: moments(said, examples.times, settings.feature_days),
     )  # fmt: skip
     judged = judge(examples, catalogue, catalogue.placement(examples.placement), current, settings)
     if examination is not None:
         judged["positions"] = examination.to_json()
     judged["importance"] = dict(importance(model))
     if current is not None:
-        judged["drift"] = dict(drift(current.model.normalisation, model.normalisation))
+        now = dict(model.normalisation)
+        if (said := model_scores(log, current.model)) is not None:
+            # How what rules scores the people of today, against how it scored those it learned from.
+            shown = said[np.arange(len(log)), log.arm]
+            now |= moments(shown, examples.times, settings.feature_days)
+            unseen = np.array([at > current.trained_at for at in examples.times], dtype=bool)
+            judged["variants"] = variants(log, shown, unseen, settings.weak_rows)
+        judged["drift"] = dict(drift(current.model.normalisation, now))
     return content, model.digest, judged
 
 

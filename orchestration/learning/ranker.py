@@ -4,7 +4,7 @@ Enters: `float64[n, k]` rows, rewards. Leaves: exported model bytes, equal for e
 so a score is an expected reward in its own unit, calibrated in the mean, and contributions add up to it without a link.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,11 +50,15 @@ def fit(rows: Floats, reward: Floats, settings: LearningSettings, weight: Floats
 def train(
     rows: Floats, reward: Floats, *, feature_names: tuple[str, ...], feature_set: str, settings: LearningSettings,
     weight: Floats | None = None, normalisation: Mapping[str, Json] | None = None,
+    scored: Callable[[Floats], Mapping[str, Json]] | None = None,
 ) -> tuple[GbmModel, bytes]:  # fmt: skip
-    """A model ready to serve, and the bytes of its file."""
+    """A model ready to serve, and the bytes of its file. `scored`: what is kept, beside the normalisation, of its scores of these rows."""
     booster = fit(rows, reward, settings, weight)
     text = zero_safe(booster.model_to_string(), rows)
-    content = pack(text, feature_names=feature_names, feature_set=feature_set, normalisation=normalisation)
+    kept = dict(normalisation or {})
+    if scored is not None:
+        kept |= scored(np.asarray(booster.predict(rows, num_threads=1), dtype=np.float64))
+    content = pack(text, feature_names=feature_names, feature_set=feature_set, normalisation=kept)
     return GbmModel(content), content
 
 

@@ -64,6 +64,23 @@ class LearningSettings(Section):
         ge=1,
         description="Who has more decisions at a placement in that time is not learned from: people do not come that often.",
     )
+    weak_rows: int = Field(
+        default=100,
+        ge=10,
+        description="Decisions of a variant from which on it is told of when it brings less than was predicted.",
+    )
+    leak_area: float = Field(
+        default=0.98,
+        gt=0.5,
+        le=1,
+        description="A feature whose area under the curve alone is this great knows the answer: no model is made of it.",
+    )
+    leak_share: float = Field(
+        default=0.9,
+        gt=0.5,
+        le=1,
+        description="The same for a value of a feature with which at least this share answered, where at most a quarter as many do in all.",
+    )
 
     def window_days(self, channel: str) -> float:
         """Days in which an outcome may be a choice's merit; an unknown channel is watched like e-mail."""

@@ -12,12 +12,13 @@ from typing import Final, Literal, cast
 from kernel.canonical import Json
 from kernel.db import Conn
 from orchestration.learning import rewards_store
-from orchestration.learning.errors import TooLittleToLearn
+from orchestration.learning.errors import LeakFound, TooLittleToLearn
+from orchestration.learning.figures import SCORE
 from orchestration.learning.rewards_store import RewardRun, WeeklyRow
 from orchestration.learning.service import BETTER, Learning
 from orchestration.learning.store import ModelRow, model
 
-Outcome = Literal["promoted", "held", "overtaken", "too_little"]
+Outcome = Literal["promoted", "held", "overtaken", "too_little", "leak"]
 _HELD: Final = "weekly job: not better than every comparison by interval"
 
 
@@ -89,6 +90,8 @@ class _Job:
             row = await learning.fit(at.placement, made)
         except TooLittleToLearn as little:
             return await self._done(at, None, "too_little", {**left, "why": little.message}, counted.version)
+        except LeakFound as leak:
+            return await self._done(at, None, "leak", {**left, "why": leak.message}, counted.version)
         async with self._kernel.db.transaction() as conn:
             now = await rewards_store.begin_week(conn, at.placement, at.week, self._kernel.clock.now())
             if now.stage == "done":  # another process was quicker: its word stands
@@ -150,7 +153,7 @@ class _Job:
         return Week(
             placement=at.placement, week=at.week, outcome=at.outcome or "", model=at.model, rewards_version=at.version,
             rows=rows if isinstance(rows, int) else 0, evaluation=row.evaluation if row is not None else {},
-            alarms=(*aged, *drifted(row, self._learning.settings.drift_alarm)), fresh=fresh,
+            alarms=(*aged, *refused(at), *drifted(row, self._learning.settings.drift_alarm), *weak(row)), fresh=fresh,
         )  # fmt: skip
 
 
@@ -158,4 +161,23 @@ def drifted(row: ModelRow | None, limit: float) -> list[str]:
     """Features whose mean moved further than the limit since the current model was trained, the furthest first."""
     moved = cast("Mapping[str, float]", row.evaluation.get("drift", {})) if row is not None else {}
     far = sorted(((value, name) for name, value in moved.items() if value > limit), reverse=True)
-    return [f"feature {name} moved by {value:.2f} standard deviations" for value, name in far]
+    return [
+        f"{'the score of the model that rules' if name == SCORE else f'feature {name}'} moved by {value:.2f} standard deviations"
+        for value, name in far
+    ]
+
+
+def weak(row: ModelRow | None) -> list[str]:
+    """Variants that brought less than the model that rules predicted of them."""
+    told = cast("Sequence[Mapping[str, Json]]", row.evaluation.get("variants", ())) if row is not None else ()
+    return [
+        f"variant {one['variant']} brought {one['observed']:.4g} where {one['predicted']:.4g} was predicted, over {one['decisions']} decisions: "
+        "review it"
+        for one in told
+        if one["weak"]
+    ]
+
+
+def refused(at: WeeklyRow) -> list[str]:
+    """That no model was made, since a feature knows the answer."""
+    return [f"no model was made: {at.facts.get('why', '')}"] if at.outcome == "leak" else []

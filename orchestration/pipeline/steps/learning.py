@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from kernel.canonical import Json
 from orchestration.decision.errors import NoCatalogue
-from orchestration.learning.errors import TooLittleToLearn
+from orchestration.learning.errors import LeakFound, TooLittleToLearn
 from orchestration.learning.weekly import weekly
 from orchestration.pipeline.facts import Fact, Facts, key
 
@@ -44,8 +44,8 @@ async def ranker(house: "House") -> Facts:
     for placement in await placements(house):
         try:
             made = await house.learning.train(placement, actor="pipeline", made=house.learning.prepared(placement))
-        except TooLittleToLearn as little:
-            facts[key(placement)] = little.message
+        except (TooLittleToLearn, LeakFound) as why:
+            facts[key(placement)] = why.message
             continue
         facts |= {
             key(placement, "model"): made.digest,

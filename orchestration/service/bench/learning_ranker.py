@@ -15,8 +15,9 @@ import numpy as np
 from orchestration.learning.evaluation import cross_fit, folds
 from orchestration.learning.figures import calibration
 from orchestration.learning.logs import Floats, Whole, read_log
-from orchestration.learning.positions import Examination, estimated, ndcg, reciprocal_rank, recovered, undone
+from orchestration.learning.positions import Examination, estimated, undone
 from orchestration.learning.ranker import fit, train
+from orchestration.learning.ranks import ndcg, reciprocal_rank, recovered
 from orchestration.learning.settings import LearningSettings
 from orchestration.service.bench.learning_rows import Progress, Row, Section, find
 

@@ -13,7 +13,8 @@ from consent.gate import ConsentState
 from consent.precedence import Rules
 from events.log import Event
 from orchestration.learning.errors import LeakFound, TooLittleToLearn
-from orchestration.learning.forecast import Seen, areas, auc, forecast, refuse_leaks
+from orchestration.learning.forecast import Seen, areas, forecast, refuse_leaks
+from orchestration.learning.ranks import auc
 from orchestration.learning.settings import LearningSettings
 from profiles import survivorship
 from profiles.consent_filter import see

@@ -1,5 +1,7 @@
 """The loop on real stores: shown, answered, counted by version, learned from, week by week (decision.D41, D46)."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -167,6 +169,18 @@ async def test_the_week_trains_promotes_and_is_done_once(shop, tmp_path):
     shop.clock.advance(8 * DAY)
     assert any("older than 14 days" in fault for fault in await shop.learning.faults())
     assert any("older than 14 days" in alarm for alarm in (await weekly(shop.learning))[0].alarms)
+
+
+async def test_a_week_whose_features_know_the_answer_makes_no_model_and_says_so(shop, tmp_path, monkeypatch):
+    """features.F46: here everybody who bought, and nobody else, gets a trait."""
+    await past(shop, tmp_path, count=450)
+    made = await shop.learning.training_set("open")
+    told = replace(made.log, features=np.where(made.log.reward[:, None] > 0, 1.0, made.log.features))
+    monkeypatch.setattr(shop.learning, "training_set", lambda *_, **__: asyncio.sleep(0, replace(made, log=told)))
+    (week,) = await weekly(shop.learning)
+    assert (week.outcome, week.model, week.fresh) == ("leak", None, True)
+    assert any("know the answer" in one for one in week.alarms)
+    assert await shop.rows("SELECT 1 FROM learning.models") == []
 
 
 class Killed(BaseException):

@@ -12,14 +12,12 @@ from orchestration.learning.positions import (
     LEAST,
     Examination,
     estimated,
-    ndcg,
-    reciprocal_rank,
-    recovered,
     shown_at,
     undone,
     whole,
 )
 from orchestration.learning.ranker import fit
+from orchestration.learning.ranks import ndcg, reciprocal_rank, recovered
 from orchestration.learning.settings import LearningSettings
 from orchestration.service.bench.learning_ranker import lists
 from tests.profiles.making import AT, event
