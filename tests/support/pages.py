@@ -24,7 +24,10 @@ LOOKS = {
     "phone": {"viewport": {"width": 390, "height": 844}, "reduced_motion": "reduce", "has_touch": True},
     "dark": {"viewport": {"width": 834, "height": 1100}, "reduced_motion": "reduce", "color_scheme": "dark"},
 }  # without smooth scrolling, where the focus is can be measured at once
-RULES = {"rules": {"target-size": {"enabled": True}}}  # WCAG 2.2, which axe leaves out unless asked
+RULES = {
+    "rules": {"target-size": {"enabled": True}},  # WCAG 2.2, which axe leaves out unless asked
+    "resultTypes": ["violations"],  # of what is well it need not tell every place
+}
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ def number(words: str) -> float:
 
 async def found(page: Page) -> list[str]:
     """What axe finds wrong."""
-    result = await Axe().run(page)
+    result = await Axe().run(page, options={"resultTypes": ["violations"]})
     return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in result.response["violations"]]
 
 
