@@ -74,15 +74,15 @@ class Scales:
         self._rows = cleaned.rows
         try:
             self._api = api = DuckDBAPI(self._connection)
-            people = api.register(linkage_input(cleaned), dataset_display_name="people")
+            shares = rarities or _shares(model, cleaned)
+            people = api.register(_told(cleaned, shares), dataset_display_name="people")
             # Splink looks at settings for a second each time; ours come from `training.settings`.
             asked, self._prior, self._rivalry = _rivalry(model)
             self._linker = Linker(people, asked, validate_settings=False, log_level=None)
-            for name, shares in (rarities or _shares(model, cleaned)).items():
+            for name in shares:  # each row says its own; without a table Splink would count
                 column = column_of(name)
-                values = pa.array(cleaned.fields[name].coded.values, pa.string())
-                known = api.register(pa.table({column: values, f"tf_{column}": shares}))
-                self._linker.table_management.register_term_frequency_lookup(known, column)
+                nothing = pa.table({column: pa.array([], pa.string()), f"tf_{column}": pa.array([], pa.float64())})
+                self._linker.table_management.register_term_frequency_lookup(api.register(nothing), column)
         except BaseException:
             self._connection.close()
             raise
@@ -125,6 +125,15 @@ class Scales:
         likely, rival = (table.column(c).to_numpy().astype(float) for c in ("match_weight", "rival"))
         weight = likely - np.logaddexp2(0.0, likely + rival)
         return Edges(left, right, np.round(weight / QUANTUM) * QUANTUM).above(FAINTEST)
+
+
+def _told(cleaned: Cleaned, shares: Rarities) -> pa.Table:
+    """What Splink reads, with the rarity of each value beside it: ten joins a side for every batch of pairs less."""
+    table = linkage_input(cleaned)
+    for name, share in shares.items():
+        codes = cleaned.fields[name].coded.codes
+        table = table.append_column(f"tf_{column_of(name)}", pa.array(np.append(share, 0.0)[codes], mask=codes < 0))
+    return table
 
 
 def _rivalry(model: LinkageModel) -> tuple[dict[str, Any], float, dict[str, list[tuple[float, float]]]]:
