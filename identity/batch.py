@@ -5,7 +5,7 @@ record id first, so that neither the order of rows nor the number of threads can
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from identity.blocking import Pairs, distinct, gathered, key, keys
-from identity.choosing import FEW, Part, choose, fair_sample, pairs_of, parts, tried
+from identity.choosing import FEW, Part, among, choose, fair_sample, named, pairs_of, parts, tried
 from identity.cleaning import Cleaned, Codes, clean
 from identity.clusters import Clusters, Policy, guarded
 from identity.column_values import texts
@@ -57,29 +57,35 @@ class Prepared:
     def train(self, seed: int = 0) -> LinkageModel:
         """What agreement is worth in this table, learned without labels."""
         model = train_cleaned(self.cleaned, self.pairs, seed, sources=self.sources, stand_for=self.stand_for)
-        if self.parts or self.sources is not None or self.cleaned.rows > SMALL:
+        if self.parts:
+            with Scales(model, self.cleaned) as scales:
+                return replace(model, keys=named(self._chosen(scales)))
+        if self.sources is not None or self.cleaned.rows > SMALL:
             return model
         edges = self.edges(model)
         return moved(model, error(edges, self.cluster(edges, model).person))
 
     def edges(self, model: LinkageModel) -> Edges:
-        """Pairs that may be one person, by the table's row numbers."""
+        """Pairs that may be one person, by the table's row numbers; in a large table those of the model's keys."""
         with Scales(model, self.cleaned) as scales:
-            found = scales.weigh(self._worth(scales))
+            found = scales.weigh(self._worth(scales, model))
         return Edges(self.order[found.left], self.order[found.right], found.weight)
 
-    def _worth(self, scales: Scales) -> Pairs:
+    def _worth(self, scales: Scales, model: LinkageModel) -> Pairs:
         """The pairs to weigh: all, or those of the keys that find people whom no better key finds."""
         if not self.parts:
             return self.pairs
+        chosen = among(self.parts, model.keys) if model.keys else self._chosen(scales)
+        return pairs_of(chosen, self.cleaned.rows, self.sources)
+
+    def _chosen(self, scales: Scales) -> list[Part]:
         rows = self.cleaned.rows
         some = tried(self.parts, rows, self.sources, np.random.default_rng(0))
         every = distinct(some)
         weighed = scales.weigh(every)
         chance = np.zeros(len(every))
         chance[np.searchsorted(every, weighed.left * rows + weighed.right)] = 1 / (1 + np.exp2(-weighed.weight))
-        chosen = choose(self.parts, some, [chance[np.searchsorted(every, p)] for p in some], rows)
-        return pairs_of(chosen, rows, self.sources)
+        return choose(self.parts, some, [chance[np.searchsorted(every, p)] for p in some], rows)
 
     def cluster(
         self, edges: Edges, model: LinkageModel, policy: Policy | None = None, rulings: Rulings[int] | None = None

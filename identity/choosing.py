@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from identity.blocking import BIGGEST_BLOCK, Key, Pairs, across, distinct
 from identity.cleaning import Codes
+from identity.training import Chosen
 
 Floats = NDArray[np.float64]
 FEW = 1_500_000  # pairs: so many are weighed without asking whether it pays
@@ -115,6 +116,17 @@ def choose(made: Sequence[Part], pairs: Sequence[Pairs], chances: Sequence[Float
         for i in left:
             open_[i] &= ~made[best].finds(pairs[i], rows)
     return chosen
+
+
+def named(chosen: Sequence[Part]) -> tuple[Chosen, ...]:
+    """The parts by name, to be found again in another table of the same kind."""
+    return tuple(sorted((part.key.name, part.above, part.most) for part in chosen))
+
+
+def among(made: Sequence[Part], wanted: Sequence[Chosen]) -> list[Part]:
+    """The parts of these names; a limit that lay below a cut in one table may lie above it in another."""
+    asked = {(name, above) for name, above, _ in wanted}
+    return [part for part in made if (part.key.name, part.above) in asked]
 
 
 def pairs_of(chosen: Sequence[Part], rows: int, sources: Codes | None) -> Pairs:

@@ -22,6 +22,9 @@ from identity.junk import remove_junk
 from identity.kinds import Kinds
 
 Floats = NDArray[np.float64]
+Chosen = tuple[
+    str, int, int
+]  # a blocking key, and of how many rows its blocks are: more than the first number, at most the second
 RANDOM_PAIRS = 200_000  # twice as many moved no measured figure by 0.001
 TRAINING_PAIRS = 400_000
 ITERATIONS = 60
@@ -48,12 +51,13 @@ SHARED_BY_A_HOUSEHOLD = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LinkageModel:
-    """A trained model: Splink settings and what they were trained on; `as_json` and `from_json` are inverse."""
+    """A trained model: Splink settings, what they were trained on, and in a large table the keys that find people; `as_json` and `from_json` are inverse."""
 
     FORMAT: ClassVar[str] = "candor-linkage/1"
     settings: Mapping[str, Any]
     kin: Mapping[str, Any]
     trained: Mapping[str, Any]
+    keys: tuple[Chosen, ...] = ()  # none chosen: every key is worth its pairs
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -62,6 +66,7 @@ class LinkageModel:
             "settings": dict(self.settings),
             "kin": dict(self.kin),
             "trained": dict(self.trained),
+            **({"keys": [list(one) for one in self.keys]} if self.keys else {}),
         }
 
     def weight(self, comparison: str, level: str) -> float:
@@ -78,7 +83,8 @@ class LinkageModel:
         """The model that `as_json` wrote; KeyError, TypeError or ValueError for anything else."""
         if data["format"] != cls.FORMAT:
             raise ValueError(cls.FORMAT)
-        return cls(settings=data["settings"], kin=data["kin"], trained=data["trained"])
+        keys = tuple((str(name), int(above), int(most)) for name, above, most in data.get("keys", ()))
+        return cls(settings=data["settings"], kin=data["kin"], trained=data["trained"], keys=keys)
 
 
 @dataclass(frozen=True, slots=True)
