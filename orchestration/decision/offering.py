@@ -68,4 +68,5 @@ def _place(shelved: Shelved, hot: HotProfile, features: FeatureSet, context: Map
         else:
             found[name] = features.word(feature, values)
             known = known or found[name] is not None
-    return Place(found["region"], found["locale"]), known
+    about = context.get("category")
+    return Place(found["region"], found["locale"], about if isinstance(about, str) else None), known

@@ -12,6 +12,7 @@ from typing import Final
 
 from orchestration.decision.assortment import Assortment
 from orchestration.decision.catalogue import Catalogue
+from orchestration.decision.cold import ladder
 from orchestration.decision.items import Item
 from orchestration.decision.sections import title
 from orchestration.decision.sourcing import SourceRule
@@ -47,10 +48,11 @@ class Tastes:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the person is and what she reads, as far as it is known."""
+    """Where the person is and what she reads, as far as it is known; `category`: what the page is about, where the request says so."""
 
     region: str | None = None
     locale: str | None = None
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,10 @@ def _listed(
     """(item, section's title, personal), best first."""
     match rule.source:
         case "popular":
-            if place.region is not None and (there := assortment.lists.get(("popular", place.region))):
-                where = catalogue.regions.get(place.region, place.region)
-                yield from ((name, title("popular_in", locale, region=where), True) for name in there)
-            else:
-                yield from (
-                    (name, title("popular", locale), False) for name in assortment.lists.get(("popular", ""), ())
-                )
+            where = catalogue.regions.get(place.region or "", place.region or "")
+            for rung, name in ladder(assortment.lists, place.region, place.category):
+                key = "popular_in" if rung == "region" else "popular"
+                yield name, title(key, locale, region=where), rung == "region"
         case "trending":
             yield from ((name, title("trending", locale), False) for name in assortment.lists.get(("trending", ""), ()))
         case "category":

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final
 
+from orchestration.decision import cold
 from orchestration.decision.item_store import Bundle
 from orchestration.decision.items import Item
 from profiles.interests import Deed
@@ -76,6 +77,9 @@ def lists(
     for place, ranked in popular.items():
         if ranked:
             found["popular", place] = ranked[:length]
+    spare = cold.best_rated(rated, items)
+    if everybodys := cold.filled(popular.get(EVERYWHERE, ()), spare, length):
+        found["popular", EVERYWHERE] = everybodys
     everywhere = dict(popular.get(EVERYWHERE, ()))
     trends = [(item, tally.trend[item]) for item in everywhere if tally.trend[item] > 0]
     if trends:
@@ -107,11 +111,14 @@ def bundle_id(primary: str, other: str) -> str:
 
 def _popular(tally: Tally, items: Mapping[str, Item], least_people: int) -> dict[str, list[tuple[str, float]]]:
     found: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
+    mean = cold.usual(items)
     for (place, name), people in tally.people.items():
         item = items.get(name)
-        sold = item is not None and item.stock != 0 and (not place or not item.regions or place in item.regions)
-        if sold and people >= least_people:
-            found[place].append((name, tally.worth[place, name]))
+        if item is None or item.stock == 0 or (place and item.regions and place not in item.regions):
+            continue
+        if people >= least_people:
+            vouched = cold.vouched(item.rating, tally.people[EVERYWHERE, name], mean)
+            found[place].append((name, tally.worth[place, name] * vouched))
     return {place: _ranked(ranked) for place, ranked in found.items()}
 
 

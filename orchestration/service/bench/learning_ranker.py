@@ -12,6 +12,10 @@ from typing import Final, cast
 
 import numpy as np
 
+from orchestration.decision.cold import ladder
+from orchestration.decision.items import Item
+from orchestration.decision.tallies import Tally
+from orchestration.decision.tallies import lists as lists_of
 from orchestration.learning.evaluation import cross_fit, folds
 from orchestration.learning.figures import calibration
 from orchestration.learning.logs import Floats, Whole, read_log
@@ -19,7 +23,9 @@ from orchestration.learning.positions import Examination, estimated, undone
 from orchestration.learning.ranker import fit, train
 from orchestration.learning.ranks import ndcg, reciprocal_rank, recovered
 from orchestration.learning.settings import LearningSettings
+from orchestration.service.bench.learning_people import END
 from orchestration.service.bench.learning_rows import Progress, Row, Section, find
+from profiles.interests import Deed
 
 SEED: Final = 37
 LENGTH: Final = 10
@@ -100,6 +106,58 @@ def positions(full: bool, progress: Progress) -> list[Row]:
     return made
 
 
+def strangers(full: bool, progress: Progress) -> list[Row]:
+    """D36: people of whom nothing is known but, of some, the region; judged by the true taste of their region for items that they have not seen."""
+    rng = np.random.default_rng(SEED + 6)
+    regions, count = 5, 60
+    quality = rng.normal(size=count)
+    taste = 0.9 * rng.normal(size=(regions, count)) + quality
+    liking = 1 / (1 + np.exp(2.0 - taste))
+    items = {
+        f"i{n:02}": Item(item_id=f"i{n:02}", title="", category=f"c{n % 6}", rating=float(np.clip(3 + quality[n] + rng.normal(), 1, 5)))
+        for n in range(count)
+    }  # fmt: skip
+    tally = Tally()
+    for _ in range(4_000 if full else 800):
+        region = int(rng.integers(regions))
+        did = [n for n in rng.choice(count, 12, replace=False).tolist() if rng.random() < liking[region, n]]
+        deeds = [Deed("viewed", 1.0, END, f"i{n:02}", f"c{n % 6}", None) for n in did]
+        tally.add(f"r{region}", deeds, [(one, 1.0) for one in deeds])
+    rated = {kind: [n for n, one in items.items() if one.category == kind] for kind in {f"c{n}" for n in range(6)}}
+    listed = {
+        key: [name for name, _ in ranked]
+        for key, ranked in lists_of(tally, items, rated, length=count, least_people=3).items()
+    }
+    new = {
+        key: [name for name, _ in ranked]
+        for key, ranked in lists_of(Tally(), items, rated, length=count, least_people=3).items()
+    }
+    told: dict[str, list[float]] = {"ladder": [], "everybody": [], "drawn": [], "new shop": []}
+    for region in range(regions):
+        for known in (f"r{region}", None, "unheard"):
+            down = list(dict.fromkeys(name for _, name in ladder(listed, known, None)))
+            told["ladder"].append(_gained(down, liking[region]))
+            told["everybody"].append(_gained(listed["popular", ""], liking[region]))
+            told["new shop"].append(
+                _gained(list(dict.fromkeys(name for _, name in ladder(new, known, None))), liking[region])
+            )
+            told["drawn"].append(_gained([f"i{n:02}" for n in rng.permutation(count).tolist()], liking[region]))
+    mean = {name: float(np.mean(values)) for name, values in told.items()}
+    progress(", ".join(f"{name} {value:.3f}" for name, value in mean.items()))
+    return [
+        Row("decision.D36", "strangers, the region known of a third, NDCG@10 of the ladder", f"above everybody's favourites, {mean['everybody']:.3f}", f"{mean['ladder']:.3f} (drawn {mean['drawn']:.3f})", mean["ladder"] > mean["everybody"]),
+        Row("decision.D36", "a shop that opened today: the best rated", f"above drawn, {mean['drawn']:.3f}", f"{mean['new shop']:.3f}, never empty", mean["new shop"] > mean["drawn"]),
+    ]  # fmt: skip
+
+
+def _gained(names: list[str], liking: Floats) -> float:
+    """NDCG@10 of an order of items."""
+    score = np.zeros(len(liking))
+    for place, name in enumerate(names):
+        score[int(name[1:])] = len(names) - place
+    return ndcg(score, liking, np.zeros(len(liking), dtype=np.int64))
+
+
 def same_file(full: bool, progress: Progress) -> list[Row]:
     """D39: the same rows and seed in three processes, each with a hash seed of its own."""
     count = 40_000 if full else 4_000
@@ -150,6 +208,7 @@ def _debiased(shop: Lists, examination: Examination, judged: Floats) -> Floats:
 
 SECTIONS: Final = (
     Section("positions", "learning from ordered lists", run=positions),
+    Section("strangers", "people of whom nothing is known", run=strangers),
     Section("same_file", "training again", run=same_file),
     Section("calibrated", "scores against what was done", over_files=calibrated),
 )

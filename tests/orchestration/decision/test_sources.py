@@ -169,6 +169,35 @@ def test_a_thumb_on_a_content_moves_its_item_and_category():
     assert down.categories == ()
 
 
+def test_somebody_unknown_goes_down_the_ladder_and_nothing_comes_twice():
+    """decision.D36: region, what the page is about, everywhere."""
+    rule = [one for one in HOME.sources if one.source == "popular"]
+    told = [
+        [(pick.item.item_id, pick.section) for pick in picks(rule, assortment(), CATALOGUE, tastes((), assortment(), CATALOGUE), place, most=9)]
+        for place in (Place("by"), Place("by", category="shoes"), Place("xx", category="unheard"), Place(category="hats"))
+    ]  # fmt: skip
+    assert told[0] == [("s2", "Popular in Bavaria"), ("h1", "Popular in Bavaria"), ("s3", "Popular now")]
+    assert [name for name, _ in told[1]] == ["s2", "h1", "s1"]
+    assert told[2] == [("s3", "Popular now")]
+    assert [name for name, _ in told[3]] == ["h2", "h1", "s3"]
+
+
+def test_a_rating_is_believed_as_far_as_people_vouch_for_it_and_a_new_shop_has_a_list():
+    rated = {
+        **ITEMS,
+        "s1": item("s1", rating=5.0),
+        "s2": item("s2", price=11, rating=3.0),
+        "h1": item("h1", "hats", rating=4.0),
+    }
+    few = counted((None, [did("s1"), did("s2")]))
+    many = counted(*[(None, [did("s1"), did("s2")])] * 30)
+    ratio = [dict(lists(one, rated, {}, length=9, least_people=1)["popular", ""]) for one in (few, many)]
+    assert ratio[0]["s1"] / ratio[0]["s2"] < ratio[1]["s1"] / ratio[1]["s2"] < 5 / 3
+    opened = lists(Tally(), rated, {"shoes": ["s1", "s2"], "hats": ["h1", "h2"]}, length=9, least_people=3)
+    assert [name for name, _ in opened["popular", ""]] == ["s1", "h1", "s2"]
+    assert lists(Tally(), {}, {}, length=9, least_people=3) == {}
+
+
 def test_what_cannot_be_sold_comes_forward_only_to_be_refused_and_uses_up_no_limit():
     hers = [Interest("category", "C:hats", 3.0, "viewed")]
     assert [name for name, *_ in brought(hers)][:2] == ["h2", "h1"]
