@@ -6,7 +6,7 @@ the old answer back. Ids, names of caps and times; no word of a person.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -22,9 +22,10 @@ from kernel.ids import IdentifierId, PersonId
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 
-_FORM: Final = 1
+_FORM: Final = 2
 _KEPT: Final = timedelta(seconds=30)  # as long as a drop that got lost could mislead
 _MARKED: Final = timedelta(seconds=2)  # longer than anybody takes from reading Postgres to writing here
+_LATE: Final = timedelta(days=30)  # an older message tires nobody
 _MARK: Final = b"-"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -33,10 +34,13 @@ _log = get_logger("channels.advice")
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Channels whose contact point is suppressed, and channels under a cap without room, with the cap's name."""
+    """Channels whose contact point is suppressed, and channels under a cap without room, with the cap's name; when messages of late
+    were to leave, by channel, in microseconds since 1970.
+    """
 
     suppressed: frozenset[str]
     full: Mapping[str, str]
+    recent: Mapping[str, Sequence[int]] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class _Held:
 
     taken: Mapping[str, Sequence[int]]
     barred: Mapping[str, Sequence[str]]
+    recent: Mapping[str, Sequence[int]]
 
 
 class Advisor:
@@ -76,7 +81,9 @@ class Advisor:
                 if sum(moment > start for moment in held.taken.get(counted.key, ())) >= counted.limit:
                     full[channel] = rule.name
                     break
-        return Advice(frozenset(channel for channel, one in reach.items() if bars(held.barred[one], channel)), full)
+        return Advice(
+            frozenset(channel for channel, one in reach.items() if bars(held.barred[one], channel)), full, held.recent
+        )
 
     def forget(self, conn: Conn, people: Sequence[PersonId]) -> None:
         """Places or suppressions of these change with this transaction."""
@@ -96,18 +103,20 @@ class Advisor:
             return None
         if words is None or words == _MARK:
             return None
-        form, taken, barred = orjson.loads(words)
-        return _Held(taken, barred) if form == _FORM else None
+        form, *held = orjson.loads(words)
+        return _Held(*held) if form == _FORM else None
 
     async def _look(self, person: PersonId, contacts: Sequence[IdentifierId]) -> _Held:
         async with self._kernel.db.reading() as conn:
             taken, any_suppressed = await caps_store.taken(conn, person)
             barred = await self._suppressions.of(conn, contacts) if any_suppressed else {}
+            recent = await caps_store.recent(conn, person, self._kernel.clock.now() - _LATE)
         held = _Held(
-            {key: [(one - _EPOCH) // _MICROSECOND for one in moments] for key, moments in taken.items()},
+            _moments(taken),
             {one: sorted(barred.get(one, ())) for one in contacts},
+            _moments(recent),
         )
-        words = orjson.dumps([_FORM, held.taken, held.barred])
+        words = orjson.dumps([_FORM, held.taken, held.barred, held.recent])
 
         async def write(redis: Any) -> None:
             await redis.set(_key(person), words, px=_KEPT, nx=True)
@@ -117,6 +126,10 @@ class Advisor:
         except CacheUnavailable:
             return held  # it stays cold
         return held
+
+
+def _moments(times: Mapping[str, Sequence[datetime]]) -> dict[str, list[int]]:
+    return {name: [(one - _EPOCH) // _MICROSECOND for one in found] for name, found in times.items()}
 
 
 def _key(person: PersonId) -> str:

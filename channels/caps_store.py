@@ -121,6 +121,17 @@ async def taken(conn: Conn, person: PersonId) -> tuple[dict[str, list[datetime]]
     )
 
 
+async def recent(conn: Conn, person: PersonId, since: datetime) -> dict[str, list[datetime]]:
+    """When the messages of late were to leave, by channel, oldest first; those that never left are left out."""
+    got = await conn.execute(
+        "SELECT channel, array_agg(deliver_after ORDER BY deliver_after) AS moments FROM channels.deliveries"
+        " WHERE person = %s AND deliver_after > %s AND state NOT IN ('rejected', 'cancelled', 'withheld', 'dropped')"
+        " GROUP BY channel",
+        (person, since),
+    )
+    return {str(one["channel"]): list(one["moments"]) for one in await got.fetchall()}
+
+
 async def give_back(conn: Conn, held: Sequence[tuple[PersonId, str, DeliveryId]]) -> None:
     """Free the places that these deliveries hold; one that holds none changes nothing."""
     for person, key, holder in sorted(held):

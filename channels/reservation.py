@@ -64,7 +64,7 @@ class Reservations:
                 answers[decision] = found
             else:
                 wishes[decision] = found
-        self._advisor.forget(conn, [place.person for wish in wishes.values() for place in wish.places])
+        self._advisor.forget(conn, [wish.row.delivery.person for wish in wishes.values()])
         full = await _take(conn, list(wishes.values()))
         kept = {decision: wish for decision, wish in wishes.items() if wish.row.delivery.delivery_id not in full}
         answers |= {decision: Withheld(No.CAP) for decision in wishes.keys() - kept.keys()}

@@ -4,7 +4,9 @@ Enters: a record and what was gathered for it. Leaves: values; nothing is decide
 """
 
 from channels.web.standing import WEB, Standing
+from kernel.canonical import Json
 from kernel.ids import DeliveryId, EntryId, KeyId, PersonId
+from orchestration.decision.balance import terms
 from orchestration.decision.commit import Committed
 from orchestration.decision.gather import Gathered
 from orchestration.decision.record import Record
@@ -111,3 +113,21 @@ def answer_of(record: Record, gathered: Gathered, kept: Committed | None = None)
         entry_id=kept.entry_id if kept else None,
         delivery_id=kept.delivery_id if kept else None,
     )
+
+
+def shown(record: Record) -> dict[str, Json]:
+    """Why each arm that might have been chosen was worth what it was: its terms, in the catalogue's unit."""
+    state = record.inputs
+    found = state.balance
+    worth: list[Json] = [
+        {"id": one.id, "channel": one.arm.channel, **terms(found, one.arm, one.score).shown()}
+        for one in record.outcome.judged
+        if one.arm is not None and one.utility is not None
+    ]
+    return {
+        "unit": found.unit if found is not None else "",
+        "boosts": [] if found is None else [{"name": b.name, "kind": b.kind, "factor": b.factor} for b in found.boosts],
+        "signals": None if found is None else found.signals,
+        "least_signals": None if found is None else found.least_signals,
+        "arms": worth,
+    }

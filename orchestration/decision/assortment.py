@@ -6,6 +6,7 @@ version has moved; a request only looks things up.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from orchestration.decision.catalogue import Catalogue
 from orchestration.decision.item_store import Bundle
@@ -16,13 +17,13 @@ from profiles.interests import Kind
 
 @dataclass(frozen=True, slots=True)
 class Assortment:
-    """`lists` by (source, key). `bundles` by primary item. `names`: what stands behind a code of a hot profile."""
+    """`lists` by (source, key). `bundles` by primary item. `published`: variants, and since when the item is. `names`: what stands behind a code of a hot profile."""
 
     version: int = 0
     items: Mapping[str, Item] = field(default_factory=dict)
     lists: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
     bundles: Mapping[str, Sequence[Bundle]] = field(default_factory=dict)
-    published: frozenset[str] = frozenset()
+    published: Mapping[str, datetime] = field(default_factory=dict)
     names: Mapping[tuple[Kind, str], str] = field(default_factory=dict)
 
 
@@ -31,7 +32,7 @@ def assemble(
     items: Mapping[str, Item],
     lists: Mapping[tuple[str, str], Sequence[str]],
     bundles: Sequence[Bundle],
-    published: frozenset[str],
+    published: Mapping[str, datetime],
     names: Mapping[tuple[Kind, str], str],
 ) -> Assortment:
     """Bundles become items of their own; what a part does not allow, the bundle does not."""

@@ -84,6 +84,7 @@ def arms(
             content_rating=item.content_rating,
             price=None if item.price is None else str(item.price),
             currency=item.currency,
+            brand=item.brand,
         )
     return tuple(found)
 

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from kernel.canonical import Json, canonical, digest
 from kernel.errors import Problem
 from kernel.yaml_text import read_yaml
+from orchestration.decision.arbitration import Activation, Arbitration, Diversity, Fatigue, Freshness, Lever
 from orchestration.decision.errors import CatalogueInvalid, UnknownPlacement
 from orchestration.decision.parts import Channel, Name, Names, Part, Seconds, Words, listed, nearest
 from orchestration.decision.policies.rules import FIELDS, PolicyRule
@@ -76,6 +77,7 @@ class Placement(Part):
     trigger: str | None = None
     time_to_live: Seconds = 86_400
     min_sure: float = Field(default=0.0, ge=0, le=1)
+    activation: Activation | None = None
     nothing_logged_as: Words = ()
     nothing_value: float = Field(default=1.0, description="Worth of one unit of reward that comes without a message.")
     reward: str | None = Field(
@@ -106,6 +108,10 @@ class Catalogue(Part):
     regions: Mapping[str, str] = Field(default={}, description="How a region is called in a section's title.")
     categories: Mapping[str, str] = Field(default={}, description="How a category is called in a section's title.")
     bundles: tuple[BundleRule, ...] = ()
+    arbitration: Arbitration = Arbitration()
+    page: Diversity = Field(
+        default=Diversity(), description="Shares of a page that asks for several placements at once."
+    )
 
     @model_validator(mode="after")
     def _names_meet(self) -> "Catalogue":
@@ -247,6 +253,7 @@ _KNOWN = sorted({
     name
     for part in (
         Catalogue, Content, Variant, SlotSource, Button, Placement, Cap, Holdout, SegmentRule, SourceRule, ItemRules, Audience, BundleRule,
+        Arbitration, Lever, Fatigue, Freshness, Activation, Diversity,
     )
     for name in part.model_fields
 } | set(FIELDS))  # fmt: skip

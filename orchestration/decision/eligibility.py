@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from orchestration.decision.inputs import SHOWN, Arm, Inputs, Market
+from orchestration.decision.inputs import BESIDE, Arm, Inputs
+from orchestration.decision.market import Market
 
 
 class Stage(StrEnum):
@@ -102,7 +103,7 @@ def _publication(state: Inputs, arm: Arm) -> Rejection | None:
         return Rejection(Stage.PUBLICATION, wrong)
     reason = _refusal(state, arm)
     # What is left are words that cannot be rendered for this person.
-    return Rejection(Stage.PUBLICATION, reason) if reason and reason != SHOWN and not _is_cap(reason) else None
+    return Rejection(Stage.PUBLICATION, reason) if reason and reason not in BESIDE and not _is_cap(reason) else None
 
 
 def misfit(market: Market, arm: Arm) -> str | None:
@@ -153,11 +154,15 @@ def _holdout(state: Inputs, arm: Arm) -> Rejection | None:
 
 def _sure(state: Inputs, arm: Arm) -> Rejection | None:
     # profiles.V15: below the threshold only non-personal content is eligible.
-    return Rejection(Stage.SURE, "person_unsure") if arm.personal and state.sure < state.min_sure else None
+    if arm.personal and state.sure < state.min_sure:
+        return Rejection(Stage.SURE, "person_unsure")
+    quiet = arm.personal and state.balance is not None and not state.balance.active
+    return Rejection(Stage.SURE, "too_few_signals") if quiet else None
 
 
 def _diversity(state: Inputs, arm: Arm) -> Rejection | None:
-    return Rejection(Stage.DIVERSITY, SHOWN) if _refusal(state, arm) == SHOWN else None
+    reason = _refusal(state, arm)
+    return Rejection(Stage.DIVERSITY, reason) if reason in BESIDE else None
 
 
 QUESTIONS: tuple[Callable[[Inputs, Arm], Rejection | None], ...] = (

@@ -28,6 +28,7 @@ from orchestration.decision import item_store, store
 from orchestration.decision.errors import UnknownDecision
 from orchestration.decision.request import Decision, DecisionRequest, Replay
 from orchestration.decision.service import Decisions
+from orchestration.decision.slate import Slate
 from orchestration.decision.variants import name_parts
 
 router = APIRouter(tags=["decisions"])
@@ -59,7 +60,7 @@ class Subject(_Body):
 
 
 class DecideBody(Subject):
-    """One `placement`, or several `placements` of one page."""
+    """One `placement`, or several `placements` of one page: no variant or item twice, no category or brand beyond its share."""
 
     placement: str | None = None
     placements: Annotated[list[str], Field(max_length=_MOST_PLACEMENTS)] = []
@@ -160,11 +161,18 @@ async def decided(
     rooms = _House.of(house)
     made: list[dict[str, Json]] = []
     repeated = False
+    slate: Slate | None = None
     for placement, one in zip(body.names, asked, strict=True):
+        if slate is None and body.placements:
+            shelved = await rooms.decisions.shelf.current()
+            slate = Slate(len(body.placements), shelved.catalogue.page, shelved.kind)
         wish = DecisionRequest(
-            placement=placement, trigger=body.trigger, seed=body.seed, actor=principal.actor, asked=one, **body.about()
+            placement=placement, trigger=body.trigger, seed=body.seed, actor=principal.actor, asked=one,
+            beside=slate.beside() if slate is not None else None, **body.about(),
         )  # fmt: skip
         chosen = await rooms.decisions.decide(wish)
+        if slate is not None:
+            slate.add(chosen.variant)
         repeated = repeated or chosen.repeated
         with metrics.stage("render"):
             made.append(await _answer(rooms, chosen))

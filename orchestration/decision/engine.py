@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kernel.model import Model
+from orchestration.decision.balance import stakes
 from orchestration.decision.catalogue import NOTHING
 from orchestration.decision.eligibility import Rejection, Stage
 from orchestration.decision.eligibility import verdicts as judged_of
@@ -77,7 +78,7 @@ def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Pol
     # Sending nothing is explored as readily as the most curious channel among the eligible.
     shares = [*(arm.epsilon for arm in eligible), max(arm.epsilon for arm in eligible)]
     names = [*(arm.id for arm in eligible), NOTHING]
-    worth = [*((arm.value, arm.cost) for arm in eligible), (inputs.nothing_value, 0.0)]
+    worth = [*stakes(inputs.balance, eligible), (inputs.nothing_value, 0.0)]
     options = [
         Option(id=name, utility=utility, epsilon=share, gain=gain, burden=burden)
         for name, utility, share, (gain, burden) in zip(names, ranking.utilities, shares, worth, strict=True)

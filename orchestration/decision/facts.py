@@ -175,4 +175,7 @@ def _unknown(state: Inputs) -> Inputs:
     """The inputs without what her profile brought forward: no items found by what she did, no taste, no place she told of."""
     market = replace(state.market, region=None, locale=None, profile=False) if state.market.profile else state.market
     arms = tuple(replace(arm, taste=0.0) for arm in state.arms if not arm.personal_source)
-    return replace(state, arms=arms, market=market)
+    weighed = state.balance
+    if weighed is not None and weighed.signals is not None:
+        weighed = replace(weighed, signals=0.0)
+    return replace(state, arms=arms, market=market, balance=weighed)

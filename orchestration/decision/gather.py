@@ -5,10 +5,11 @@ of features and ids only: the words of a person are read for one purpose, the sl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from channels.advice import Advice
 from channels.caps import CapRule
 from channels.content import Action, Content, Slot, fill, missing_variable
 from channels.deliveries import NewDelivery, No
@@ -25,7 +26,7 @@ from kernel.model import Model
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
 from orchestration.decision.errors import SubjectAmbiguous
 from orchestration.decision.feedback import declined
-from orchestration.decision.inputs import SHOWN, Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
+from orchestration.decision.inputs import Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
 from orchestration.decision.items import slot_texts
 from orchestration.decision.models import Models
 from orchestration.decision.offering import offering
@@ -37,10 +38,12 @@ from orchestration.decision.request import DecisionRequest
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Shelf, Shelved
 from orchestration.decision.variants import name_parts
+from orchestration.decision.weighing import balance, signals, usable
 from profiles.hot import HotProfile
 from profiles.service import Profiles
 
 QUEUED: Final = frozenset({"email", "push"})  # channels whose messages leave through the delivery ledger
+_NO_ADVICE: Final = Advice(frozenset(), {})
 _BLOCKING: Final[Mapping[str, str]] = {Reason.ERASED: "erased", Reason.RESTRICTED: "restricted"}
 
 
@@ -143,8 +146,10 @@ class Gatherer:
         active = await self._models.active(placement.name)
         chosen = await self.policies.of(placement)
         at = self._kernel.clock.now()
+        told = signals(placement, hot, self._profiles.features)
+        seen = usable(placement, hot, told)
         found, market = offering(
-            shelved, placement, hot, self._profiles.features, context=request.context, channels=request.channels,
+            shelved, placement, seen, self._profiles.features, context=request.context, channels=request.channels,
             settings=self._settings,
         )  # fmt: skip
         wanted = {arm.permit for arm in found} | {f"{placement.personalize_under}|"}
@@ -155,14 +160,13 @@ class Gatherer:
         }
         offered = {arm.channel for arm in found}
         reach = {channel: str(one) for channel, one in hot.reach.items() if channel in offered}
-        suppressed, full = await self._advice(
-            person, placement, hot, max(request.deliver_after or at, at), fresh=attempt > 1
-        )
-        no = {arm.id: f"cap:{full[arm.channel]}" for arm in found if arm.channel in full}
+        advice = await self._advice(person, placement, hot, max(request.deliver_after or at, at), fresh=attempt > 1)
+        no = {arm.id: f"cap:{advice.full[arm.channel]}" for arm in found if arm.channel in advice.full}
         no |= await self._unsendable(request, person, shelved, placement, found, at) | dict(refused or {})
         if request.page is not None:
             no |= _unshowable(shelved.catalogue, found)
-            no |= {arm.id: SHOWN for arm in found if _shown(arm, request.page.shown)}
+        beside = request.beside
+        no |= {arm.id: why for arm in found if (why := beside.refusal(arm)) is not None} if beside is not None else {}
         rule = placement.segment
         inputs = Inputs(
             at=at.isoformat(),
@@ -179,14 +183,14 @@ class Gatherer:
                 items=shelved.assortment.version if placement.sources else None,
             ),
             feature_names=self._profiles.features.names,
-            features=tuple(float(one) for one in hot.features),
+            features=tuple(float(one) for one in seen.features),
             origins=tuple(
                 Origin(feature=o.feature, trait=o.trait, source=o.source, observed_at=o.observed_at.isoformat(),
                        purpose=o.purpose, record_id=o.record_id, act=o.act, also=o.also)
-                for o in hot.origins
+                for o in seen.origins
             ),
             blocked=next((_BLOCKING[one.reason] for one in permits.values() if one.reason in _BLOCKING), None),
-            suppressed=suppressed,
+            suppressed=advice.suppressed,
             segments=frozenset(hot.segments),
             segment_all=rule.all if rule else (),
             segment_any=rule.any if rule else (),
@@ -204,6 +208,9 @@ class Gatherer:
             declined=declined(found, hot.declined, shelved.catalogue.family),
             market=market,
             policy=chosen.form,
+            balance=balance(
+                shelved, placement, found, at=at, context=request.context, recent=advice.recent, found=told
+            ),
         )  # fmt: skip
         return Gathered(
             inputs=inputs, model=active.model, policy=chosen.policy, shelved=shelved, placement=placement, hot=hot, at=at,
@@ -277,15 +284,15 @@ class Gatherer:
 
     async def _advice(
         self, person: PersonId, placement: Placement, hot: HotProfile, at: datetime, *, fresh: bool
-    ) -> tuple[frozenset[str], dict[str, str]]:
-        """Suppressed channels, and channels whose cap has no room now, with the cap's name. The commit asks again."""
+    ) -> Advice:
+        """Suppressed channels, channels whose cap has no room now, and messages of late. The commit asks again."""
         reach = {channel: one for channel, one in hot.reach.items() if channel in QUEUED}
         wanted = [channel for channel in placement.channels if channel in reach]
         if not wanted:
-            return frozenset(), {}
+            return _NO_ADVICE
         rules: dict[str, tuple[CapRule, ...]] = {channel: cap_rules(placement, channel) for channel in wanted}
         found = await self._channels.advice(person, reach, rules, at, fresh=fresh)
-        return found.suppressed.intersection(wanted), dict(found.full)
+        return replace(found, suppressed=found.suppressed.intersection(wanted))
 
     def _holdout(self, holdout: Holdout | None, person: PersonId) -> HoldoutDraw | None:
         """Membership by a keyed hash of name and person: stable, and not to be guessed from the id."""
@@ -303,11 +310,6 @@ def _unshowable(catalogue: Catalogue, found: tuple[Arm, ...]) -> dict[str, str]:
         for arm in found
         if arm.channel == WEB and any(one.fallback is None for one in catalogue.variant(arm.variant).traits.values())
     }
-
-
-def _shown(arm: Arm, shown: frozenset[str]) -> bool:
-    """Whether a page has this variant already, or the item that fills it (decision.D48)."""
-    return arm.variant in shown or (arm.item is not None and arm.item in {name_parts(one)[1] for one in shown})
 
 
 def content_of(shelved: Shelved, name: str, traits: Mapping[str, object]) -> Content:

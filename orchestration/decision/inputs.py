@@ -13,9 +13,12 @@ from typing import cast
 import orjson
 
 from kernel.canonical import Json, canonical_of_code
+from orchestration.decision.balance import Balance, read_balance
+from orchestration.decision.market import Market
 
-SHOWN = "shown_on_page"
-"""The reason against an arm whose variant another placement of the same page shows (decision.D48)."""
+SHOWN, CATEGORY_FULL, BRAND_FULL = "shown_on_page", "category_full_on_page", "brand_full_on_page"
+BESIDE = frozenset({SHOWN, CATEGORY_FULL, BRAND_FULL})
+"""The reasons against an arm that what stands beside it on the same page forbids (decision.D38, D48)."""
 
 ENGINE_VERSION = 1
 """Raised whenever the same inputs and seed would no longer give the same record."""
@@ -56,6 +59,7 @@ class Arm:
     content_rating: str | None = None
     price: str | None = None
     currency: str | None = None
+    brand: str | None = None
 
     @cached_property
     def id(self) -> str:
@@ -79,22 +83,6 @@ class Arm:
     def canonical(self) -> bytes:
         """The bytes of its canonical form."""
         return canonical_of_code(_arm(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
-    """Where the person is and what she reads, as far as it is known, and what the placement asks of items.
-
-    `profile`: region and locale come from her profile, not from the request. Prices are decimal texts.
-    """
-
-    region: str | None = None
-    locale: str | None = None
-    profile: bool = False
-    content_ratings: tuple[str, ...] = ()
-    currency: str | None = None
-    min_price: str | None = None
-    max_price: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +138,7 @@ class Inputs:
 
     `refused` names arms that channels would not or did not take, with channels' reason: a full cap (`cap` or `cap:NAME`), a suppression, a
     contact or connector that is not there, words that cannot be rendered; or `SHOWN`, since another placement of the page has it.
-    `declined` names arms whose content she said does not interest her.
+    `declined` names arms whose content she said does not interest her. `balance` is None in records from before there was any.
 
     `policy` is the rule that the placement names, as recorded, with the digest of the state it acted on; None: greedy by the ranking.
 
@@ -188,6 +176,7 @@ class Inputs:
     declined: frozenset[str] = frozenset()
     market: Market = Market()
     policy: Mapping[str, Json] | None = None
+    balance: Balance | None = None
 
     def permit(self, arm: Arm) -> Permit:
         """The gate's answer for this arm; silence is no."""
@@ -240,6 +229,7 @@ class Inputs:
             **({"declined": sorted(self.declined)} if self.declined else {}),
             **({"market": _said(self.market, Market(), Market.__slots__)} if self.market != Market() else {}),
             **({"policy": dict(self.policy)} if self.policy is not None else {}),
+            **({"balance": self.balance.to_json()} if self.balance is not None else {}),
         }  # fmt: skip
 
     @cached_property
@@ -333,6 +323,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         declined=frozenset(part.names("declined")),
         market=_read_market(part.inner("market")) if "market" in form else Market(),
         policy=cast("Mapping[str, Json] | None", form.get("policy")),
+        balance=read_balance(part.inner("balance").form) if "balance" in form else None,
     )  # fmt: skip
 
 
@@ -353,7 +344,7 @@ def _read_arm(one: "_Reader") -> Arm:
         title=one.maybe("title"), source=one.maybe("source"), section=one.maybe("section"),
         personal_source=one.yes("personal_source"), taste=one.real("taste") if "taste" in one.form else 0.0,
         regions=one.names("regions"), locale=one.maybe("locale"), content_rating=one.maybe("content_rating"),
-        price=one.maybe("price"), currency=one.maybe("currency"),
+        price=one.maybe("price"), currency=one.maybe("currency"), brand=one.maybe("brand"),
     )  # fmt: skip
 
 

@@ -234,10 +234,13 @@ async def put_contents(conn: Conn, contents: Sequence[tuple[str, str, str, Json]
     return got.rowcount
 
 
-async def contents_of(conn: Conn, ids: Sequence[str]) -> frozenset[str]:
-    """Every published variant of these items and bundles, earlier words included."""
-    got = await conn.execute("SELECT variant FROM decision.item_contents WHERE item_id = ANY(%b)", (list(ids),))
-    return frozenset([row["variant"] async for row in got])
+async def contents_of(conn: Conn, ids: Sequence[str]) -> dict[str, datetime]:
+    """Every published variant of these items and bundles, earlier words included, and since when there are any words of that item."""
+    got = await conn.execute(
+        "SELECT variant, min(published_at) OVER (PARTITION BY item_id) AS since FROM decision.item_contents WHERE item_id = ANY(%b)",
+        (list(ids),),
+    )
+    return {row["variant"]: row["since"] async for row in got}
 
 
 async def content(conn: Conn, variant: str) -> tuple[str, Json] | None:

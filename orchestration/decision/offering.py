@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from kernel.canonical import Json
 from orchestration.decision.candidates import arms
 from orchestration.decision.catalogue import Placement
-from orchestration.decision.inputs import Arm, Market
+from orchestration.decision.inputs import Arm
+from orchestration.decision.market import Market
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Shelved
 from orchestration.decision.sources import Place, picks, tastes

@@ -3,7 +3,7 @@
 Enters: a visitor and the placements of one page. Leaves: one `Placed` each: a decision with its variant, or the page's own words with the
 reason. A decision stands until it expires, or consent or identity moved under it so that it would not be allowed again, or its variant was
 taken back. Postgres says whether it moved, at every answer; the hot store only saves a look-up. What it never does: decide for a
-visitor under any subject but the anonymous id, leave a trace of one whom it may not know, or show a variant twice on one page.
+visitor under any subject but the anonymous id, leave a trace of one whom it may not know, show a variant twice on one page, or give a category more than its share of it.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from orchestration.decision.feedback import said_no
 from orchestration.decision.request import DecisionRequest, OnPage
 from orchestration.decision.service import Decisions
 from orchestration.decision.shelf import Shelved
+from orchestration.decision.slate import Slate
 from profiles.hot import HotProfile
 from profiles.service import Profiles
 
@@ -150,19 +151,19 @@ class Placing:
         version = await self._version(person)
         found = await self._pages.standing(person, names)
         stands: dict[str, Standing] = {}
-        shown: set[str] = set()
+        slate = Slate(len(names), shelved.catalogue.page, shelved.kind)
         for name in names:
             held = found.get(name)
-            if held is not None and await self._bears(held, version, shelved) and held.variant not in shown:
+            if held is not None and await self._bears(held, version, shelved) and slate.room(held.variant):
                 stands[name] = held
-                shown |= {held.variant} if held.variant else set()
+                slate.add(held.variant)
         answers = {name: Placed(placement=name, standing=one, sticky=True) for name, one in stands.items()}
         for name in names:
             if name not in answers:
-                made = await self._decide(visitor, person, name, frozenset(shown))
+                made = await self._decide(visitor, person, name, slate)
                 answers[name] = made
-                if made.standing is not None and made.standing.variant:
-                    shown.add(made.standing.variant)
+                if made.standing is not None:
+                    slate.add(made.standing.variant)
         return answers
 
     async def _version(self, person: PersonId) -> int:
@@ -184,13 +185,13 @@ class Placing:
         )
         return True
 
-    async def _decide(self, visitor: Visitor, person: PersonId, name: str, shown: frozenset[str]) -> Placed:
+    async def _decide(self, visitor: Visitor, person: PersonId, name: str, slate: Slate) -> Placed:
         """A new decision, or the one that another process let stand a moment ago."""
         for _ in range(_TRIES):
             there = (await self._pages.true_standing(person, [name])).get(name)
-            if there is not None and await self._stands(there, shown):
+            if there is not None and await self._stands(there, slate):
                 return Placed(placement=name, standing=there, sticky=True)
-            page = OnPage(shown=shown, replaces=there.decision_id if there else None)
+            page = OnPage(replaces=there.decision_id if there else None)
             asked = DecisionRequest(
                 placement=name,
                 person=person,
@@ -198,6 +199,7 @@ class Placing:
                 trigger=TRIGGER,
                 actor=visitor.actor,
                 page=page,
+                beside=slate.beside(),
             )
             try:
                 made = await self._decisions.decide(asked)
@@ -209,9 +211,9 @@ class Placing:
             return Placed(placement=name, standing=made.standing)
         return Placed(placement=name, standing=None, reason="contention")
 
-    async def _stands(self, there: Standing, shown: frozenset[str]) -> bool:
+    async def _stands(self, there: Standing, slate: Slate) -> bool:
         """Whether what Postgres says stands may be shown on this page: somebody may have been first since the page was looked at."""
-        if there.variant in shown:
+        if not slate.room(there.variant):
             return False
         return await self._bears(there, await self._version(there.person), await self._decisions.shelf.current())
 

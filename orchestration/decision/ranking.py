@@ -1,7 +1,7 @@
 """How good each arm is: the model's score on profile and candidate features, or declared rules where no model can speak.
 
 Enters: inputs, eligible arms, a `kernel.model.Model` or None. Leaves: a score and a utility per arm, the "send nothing" arm last; the name
-of what ranked, and why the model did not (decision.D11). utility = value x score - cost (decision.D12).
+of what ranked, and why the model did not (decision.D11). What a utility is made of stands in `balance` (decision.D12).
 
 A model column is a profile feature by its name, or a property of the candidate: `variant=ID`, `channel=NAME`, `category=NAME`,
 `tag=NAME`, `context=NAME`. The nothing arm is `variant=nothing` and has no channel. A permutation and a
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel.model import Model
+from orchestration.decision.balance import utilities
 from orchestration.decision.catalogue import NOTHING
 from orchestration.decision.inputs import Arm, Inputs
 
@@ -43,26 +44,29 @@ class Ranking:
 def rank(state: Inputs, arms: Sequence[Arm], model: Model | None) -> Ranking:
     """Rank by the model when it can score every arm, by the declared rules otherwise. Never raises for the model's sake."""
     if model is None:
-        return rules(arms, state.fallback or "no_model")
+        return rules(state, arms, state.fallback or "no_model")
     columns = _columns(tuple(model.feature_names), state.feature_names)
     if columns.unknown is not None:
-        return rules(arms, f"feature_mismatch:{columns.unknown}")
+        return rules(state, arms, f"feature_mismatch:{columns.unknown}")
     scores = [float(one) for one in model.score(rows(model.feature_names, state, arms))]
     if not all(math.isfinite(one) for one in scores):
-        return rules(arms, "score_not_finite")
+        return rules(state, arms, "score_not_finite")
     # Without having seen the arm, a model has no word on sending nothing: then nothing is worth nothing.
     knows_nothing = f"variant={NOTHING}" in model.feature_names
-    utilities = [arm.value * score - arm.cost for arm, score in zip(arms, scores, strict=False)]
+    gains = [arm.value * score for arm, score in zip(arms, scores, strict=False)]
     idle = state.nothing_value * scores[-1] if knows_nothing else 0.0
     return Ranking(
-        "ranker", (*utilities, idle), (*scores[:-1], scores[-1] if knows_nothing else None), tastes=_tastes(arms)
+        "ranker",
+        (*utilities(state.balance, arms, gains), idle),
+        (*scores[:-1], scores[-1] if knows_nothing else None),
+        tastes=_tastes(arms),
     )
 
 
-def rules(arms: Sequence[Arm], reason: str) -> Ranking:
-    """The fallback: declared value less cost, ties by declared order; sending nothing is worth nothing."""
-    utilities = tuple(arm.value - arm.cost for arm in arms)
-    return Ranking("rules", (*utilities, 0.0), (None,) * (len(arms) + 1), reason, _tastes(arms))
+def rules(state: Inputs, arms: Sequence[Arm], reason: str) -> Ranking:
+    """The fallback: declared value, boosted, less what it costs, ties by declared order; sending nothing is worth nothing."""
+    worth = utilities(state.balance, arms, [arm.value for arm in arms])
+    return Ranking("rules", (*worth, 0.0), (None,) * (len(arms) + 1), reason, _tastes(arms))
 
 
 def _tastes(arms: Sequence[Arm]) -> tuple[float, ...]:

@@ -7,12 +7,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from kernel.canonical import Json, canonical_of_code
 from kernel.ids import DecisionId
+from orchestration.decision.balance import terms
 from orchestration.decision.eligibility import Rejection
 from orchestration.decision.engine import Judged, Outcome
 from orchestration.decision.inputs import ENGINE_VERSION, Inputs
+
+WITH_TERMS: Final = 2
+"""The form of records that weigh by a `Balance` and keep its terms; what was kept before has none, and is read and replayed as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: bytes are made once
@@ -29,7 +34,7 @@ class Record:
         made, state = self.outcome, self.inputs
         ver = state.versions
         return {
-            "v": ENGINE_VERSION,
+            "v": ENGINE_VERSION if state.balance is None else WITH_TERMS,
             "id": self.decision_id,
             "at": state.at,
             "person": state.person,
@@ -51,6 +56,7 @@ class Record:
             "choice": made.choice,
             "propensity": made.propensity.hex(),
             "withheld": made.withheld,
+            **({"terms": _terms(state, made)} if state.balance is not None else {}),
         }  # fmt: skip
 
     def canonical(self) -> bytes:
@@ -93,6 +99,18 @@ def _candidates(judged: Sequence[Judged]) -> list[Json]:
             }
         )
     return found
+
+
+def _terms(state: Inputs, made: Outcome) -> Json:
+    """What the chosen arm and the one of the greatest utility are worth, and why; those of the others follow from inputs and scores."""
+    worth = [one for one in made.judged if one.arm is not None and one.utility is not None]
+    best = max(worth, key=lambda one: one.utility or 0.0, default=None)
+    named = {one.id: one for one in (best, *worth) if one is not None and (one is best or one.id == made.choice)}
+    return {
+        name: terms(state.balance, one.arm, one.score).to_json()
+        for name, one in sorted(named.items())
+        if one.arm is not None
+    }
 
 
 def _loss(rejection: Rejection | None) -> dict[str, Json]:

@@ -13,17 +13,17 @@ from identity.identifiers import Identifier
 from kernel.canonical import Json
 from kernel.ids import DecisionId, DeliveryId, EntryId, PersonId
 from orchestration.decision.engine import Outcome
+from orchestration.decision.slate import Beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnPage:
     """The choice is for a page, where it stands until it expires or its ground moves.
 
-    `shown`: variants that other placements of the page show already; they are out before the draw. `replaces`: the decision that stands there
-    now, as the asker knows it; when another one does by the time of the commit, the answer is `StandingMoved` and nothing is written.
+    `replaces`: the decision that stands there now, as the asker knows it; when another one does by the time of the commit, the answer is
+    `StandingMoved` and nothing is written.
     """
 
-    shown: frozenset[str] = frozenset()
     replaces: DecisionId | None = None
 
 
@@ -34,7 +34,7 @@ class DecisionRequest:
     `send` reserves a delivery in the same commit when the choice goes out by a channel with a queue. `dry_run` writes nothing at all. A `seed`
     makes the draw repeatable; without one it is fresh. `asked`: the same asking again is answered with the decision that the first one made.
     `decision_id` is for callers that may ask again after they were broken off: the decision is kept under this id or, where one is kept under it
-    already, the answer is `AlreadyDecided` and nothing is written.
+    already, the answer is `AlreadyDecided` and nothing is written. `beside`: what other placements of the same page show; it is out before the draw.
     """
 
     placement: str
@@ -50,6 +50,7 @@ class DecisionRequest:
     seed: str | None = None
     actor: str = "system"
     page: OnPage | None = None
+    beside: Beside | None = None
     decision_id: DecisionId | None = None
     asked: Asked | None = None
 

@@ -27,7 +27,7 @@ from kernel.db import Conn
 from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, is_id, new_id
 from kernel.kernel import Kernel
 from orchestration.decision import evidence, facts, figures, store
-from orchestration.decision.answers import answer_again, answer_of, row_of, standing_of
+from orchestration.decision.answers import answer_again, answer_of, row_of, shown, standing_of
 from orchestration.decision.commit import (
     ASKED,
     CATALOGUE,
@@ -252,6 +252,7 @@ class Decisions:
         opened = await self._sealer.open(decision_id)
         return {
             **opened.record,
+            "arbitration": shown(opened.decoded()),
             "record": opened.row.record,
             "entry_id": opened.row.entry_id,
             "delivery_id": opened.row.delivery_id,

@@ -5,8 +5,10 @@ Enters: catalogue text from staff. Leaves: `Shelved` (catalogue, digest, publish
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 
 from audit.entries import NewEntry
 from audit.service import Audit
@@ -26,13 +28,13 @@ from orchestration.decision.variants import name_parts
 from profiles.interests import Coder, Kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what follows from it is worked out once
 class Shelved:
     """A catalogue as published."""
 
     catalogue: Catalogue
     digest: str
-    published: frozenset[str]
+    published: Mapping[str, datetime]
     assortment: Assortment = field(default_factory=Assortment)
     _made: dict[tuple[str, tuple[str, ...]], tuple[Arm, ...]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -58,6 +60,19 @@ class Shelved:
         return item is not None and any(
             variant == variant_id(template, item) and variant in self.assortment.published for template in templates
         )
+
+    @cached_property
+    def since(self) -> Mapping[str, datetime]:
+        """When each variant, or the item in it, was published first."""
+        return {**self.published, **self.assortment.published}
+
+    def kind(self, variant: str) -> tuple[str | None, str | None]:
+        """Category and brand of a variant, or of the item in it."""
+        family, name = name_parts(variant)
+        if name is None:
+            return self.catalogue.content_of(family).category, None
+        item = self.assortment.items.get(name)
+        return (None, None) if item is None else (item.category, item.brand)
 
     def words(self, variant: str) -> Json:
         """What is published of it; None when its item is no more."""

@@ -123,10 +123,10 @@ async def put_variants(conn: Conn, variants: Sequence[tuple[str, str, Json]], at
     return {str(row["variant"]) for row in await got.fetchall()}
 
 
-async def published(conn: Conn) -> frozenset[str]:
-    """Variants that may be chosen."""
-    got = await conn.execute("SELECT variant FROM decision.variants WHERE withdrawn_at IS NULL")
-    return frozenset(str(row["variant"]) for row in await got.fetchall())
+async def published(conn: Conn) -> dict[str, datetime]:
+    """Variants that may be chosen, and since when they are published."""
+    got = await conn.execute("SELECT variant, published_at FROM decision.variants WHERE withdrawn_at IS NULL")
+    return {str(row["variant"]): row["published_at"] for row in await got.fetchall()}
 
 
 async def withdraw(conn: Conn, variant: str, at: datetime) -> bool:

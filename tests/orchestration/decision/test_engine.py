@@ -14,7 +14,8 @@ from kernel.canonical import canonical
 from orchestration.decision.catalogue import NOTHING
 from orchestration.decision.eligibility import QUESTIONS, Rejection, Stage, judge, verdicts
 from orchestration.decision.engine import decide, total, withhold
-from orchestration.decision.inputs import HoldoutDraw, Market, Permit, from_json
+from orchestration.decision.inputs import HoldoutDraw, Permit, from_json
+from orchestration.decision.market import Market
 from orchestration.decision.policy import EpsilonGreedy, Option, PolicyContext, draw, uniform
 from orchestration.decision.record import Record
 from tests.orchestration.decision.support import Linear, arm, inputs

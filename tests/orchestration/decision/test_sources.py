@@ -13,7 +13,8 @@ from orchestration.decision.catalogue import parse
 from orchestration.decision.eligibility import Stage, judge, misfit
 from orchestration.decision.engine import decide
 from orchestration.decision.feed import read_row
-from orchestration.decision.inputs import Market, from_json
+from orchestration.decision.inputs import from_json
+from orchestration.decision.market import Market
 from orchestration.decision.item_store import Bundle, FeedRow
 from orchestration.decision.items import Item
 from orchestration.decision.sections import languages, title
