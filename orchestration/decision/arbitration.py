@@ -1,7 +1,7 @@
 """How aims are weighed against each other, as data in the catalogue: levers, context, fatigue, freshness; diversity of a page; activation (decision.D12, D38).
 
 Enters: the parts of a catalogue file. Leaves: frozen shapes, and for one decision the boosts and deductions that apply. Pure; what a lever does to one arm
-is in `balance`. Every lever can be switched by `on`; the catalogue's digest is its version, and publishing it is an entry of the log.
+is in `balance`. Every lever can be switched by `active`; the catalogue's digest is its version, and publishing it is an entry of the log.
 """
 
 import math
@@ -24,7 +24,7 @@ class Lever(Part):
     """Multiplies the worth of the arms it names; of all arms, where it names none. With `when` it is a weight of the context."""
 
     name: Name
-    on: bool = True
+    active: bool = True
     factor: float = Field(
         gt=0, le=1000, description="1 changes nothing, 2 doubles what an arm is worth, 0.5 halves it."
     )
@@ -49,7 +49,7 @@ class Lever(Part):
 
     def applies(self, placement: str, at: datetime, context: Mapping[str, Json]) -> bool:
         """Whether it does anything here and now."""
-        if not self.on or (self.placements and placement not in self.placements):
+        if not self.active or (self.placements and placement not in self.placements):
             return False
         if (self.since is not None and at < self.since) or (self.until is not None and at >= self.until):
             return False
@@ -69,7 +69,7 @@ class Lever(Part):
 class Fatigue(Part):
     """Every message of late makes the next one dearer, on the channels that have a queue."""
 
-    on: bool = True
+    active: bool = True
     cost: float = Field(
         ge=0, description="What a message sent this moment takes from the worth of another, in the unit."
     )
@@ -78,7 +78,7 @@ class Fatigue(Part):
 
     def charge(self, recent: Mapping[str, Sequence[int]], channels: Iterable[str], at: int) -> dict[str, float]:
         """By channel what is charged at `at`. `recent`: moments of messages by channel; all in microseconds since 1970."""
-        if not self.on or not self.cost:
+        if not self.active or not self.cost:
             return {}
         half = self.half_life * 1_000_000
         weight = {
@@ -98,7 +98,7 @@ class Fatigue(Part):
 class Freshness(Part):
     """What was published lately is worth more, so that it is seen before anybody knows how good it is."""
 
-    on: bool = True
+    active: bool = True
     factor: float = Field(gt=1, le=100, description="By how much at the moment of publication.")
     half_life: Seconds = Field(default=604_800, description="After this long the boost is half as large.")
 
@@ -106,7 +106,7 @@ class Freshness(Part):
         """The factor of something published at `since`, counted in whole hours; None once it is as good as over."""
         hours = max(0, (at - since) // _HOURS)
         more = (self.factor - 1.0) * 0.5 ** (hours * 3600 / self.half_life)
-        return 1.0 + more if self.on and more >= _FRESH_LEAST else None
+        return 1.0 + more if self.active and more >= _FRESH_LEAST else None
 
 
 class Activation(Part):

@@ -155,7 +155,7 @@ async def test_it_holds_no_word_of_anybody_and_goes_with_its_person(world: World
     person, contact = await world.person()
     await ask(channels, person, contact, ONE)
     (words,) = await world.kernel.cache.get_many([f"advice:{person}"])
-    assert words == b'[1,{},{"%b":[]}]' % contact.encode()
+    assert words == b'[2,{},{"%b":[]},{}]' % contact.encode()
     async with world.kernel.db.transaction() as conn:
         await channels.erase(conn, person)
     assert await world.kernel.cache.get_many([f"advice:{person}"]) == [b"-"]
