@@ -90,31 +90,33 @@ _PLAIN: Final = Balance()
 def utilities(balance: Balance | None, arms: Sequence["Arm"], gains: Sequence[float]) -> list[float]:
     """The utility of each arm, of which `gains` are score times value."""
     held = balance or _PLAIN
-    found = list(gains)
-    for one in held.boosts:
-        if one.arms is None:
-            found = [gain * one.factor for gain in found]
-        else:
-            meant = frozenset(one.arms)
-            found = [gain * one.factor if arm.id in meant else gain for gain, arm in zip(found, arms, strict=True)]
-    found = [gain - arm.cost for gain, arm in zip(found, arms, strict=True)]
+    found = [gain - arm.cost for gain, arm in zip(boosted(held, arms, gains), arms, strict=True)]
     for amounts in (held.channel_costs, held.fatigue):
         if amounts:
             found = [one - amounts.get(arm.channel, 0.0) for one, arm in zip(found, arms, strict=True)]
     return found
 
 
+def boosted(balance: Balance, arms: Sequence["Arm"], gains: Sequence[float]) -> list[float]:
+    """Gains times the boosts that mean their arms, in the order of the boosts."""
+    found = list(gains)
+    for one in balance.boosts:
+        if one.arms is None:
+            found = [gain * one.factor for gain in found]
+        else:
+            meant = frozenset(one.arms)
+            found = [gain * one.factor if arm.id in meant else gain for gain, arm in zip(found, arms, strict=True)]
+    return found
+
+
 def stakes(balance: Balance | None, arms: Sequence["Arm"]) -> list[tuple[float, float]]:
-    """For a policy that learns what an arm brings by itself: what one unit of it is worth on each arm, and what the arm takes whatever it brings."""
-    if balance is None:
-        return [(arm.value, arm.cost) for arm in arms]
-    idle = [0.0] * len(arms)
-    bare = [0.0 - one for one in utilities(balance, arms, idle)]
-    gains = [arm.value for arm in arms]
-    if balance.boosts:
-        costless = [one + burden for one, burden in zip(utilities(balance, arms, gains), bare, strict=True)]
-        return list(zip(costless, bare, strict=True))
-    return list(zip(gains, bare, strict=True))
+    """For a policy that learns by itself what an arm brings: what one unit of it is worth on each arm, and what the arm takes whatever it brings."""
+    held = balance or _PLAIN
+    gains = boosted(held, arms, [arm.value for arm in arms])
+    return [
+        (gain, arm.cost + held.channel_costs.get(arm.channel, 0.0) + held.fatigue.get(arm.channel, 0.0))
+        for gain, arm in zip(gains, arms, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ from orchestration.decision.request import Decision, DecisionRequest, Replay
 from orchestration.decision.sealed import Opened, Sealer
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Publication, Shelf
+from orchestration.decision.steady import Steady
 from orchestration.decision.store import Row
 from profiles.service import Profiles
 
@@ -81,6 +82,7 @@ class Decisions:
         self._gatherer = Gatherer(kernel, identity, profiles, channels, models, self.shelf, self.settings)
         self._stocker = Stocker(kernel, identity, profiles, self.shelf, self.settings)
         self.item_rows = ItemRows(kernel.db, kernel.clock, self._stocker.relist)
+        self._steady = Steady(self.settings.model_ms / 1000)
         self._sealer = Sealer(kernel, identity)
         self._committer = Committer(kernel, audit, consent, channels, self.settings)
 
@@ -117,8 +119,8 @@ class Decisions:
             gathered = await self._gatherer.gather(request, person, hot=hot, attempt=attempt, refused=refused)
             # A new attempt is a new draw: the old one was made under a state that is gone.
             drawn = seed if attempt == 1 else f"{seed}.{attempt}"
-            made = decide(gathered.inputs, drawn, model=gathered.model, policy=gathered.policy)
-            record = Record(decision_id=decision_id, seed=drawn, inputs=gathered.inputs, outcome=made)
+            used, made = await self._steady.decide(gathered.inputs, drawn, gathered.model, policy=gathered.policy)
+            record = Record(decision_id=decision_id, seed=drawn, inputs=used, outcome=made)
             if request.dry_run:
                 return answer_of(record, gathered)
             kept = await self._keep(request, record, gathered)

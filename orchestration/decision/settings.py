@@ -22,6 +22,11 @@ class DecisionSettings(Section):
         description="Every eligible arm keeps at least this over the number of arms, so that every choice can be "
         "evaluated later.",
     )
+    model_ms: float = Field(
+        default=20.0,
+        gt=0,
+        description="Processor time that a model may take to score one decision, milliseconds; a slower one is done without, by name.",
+    )
     attempts: int = Field(
         default=5, ge=1, le=20, description="Decisions made afresh after a fence conflict before withholding."
     )

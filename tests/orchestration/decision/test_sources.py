@@ -14,9 +14,9 @@ from orchestration.decision.eligibility import Stage, judge, misfit
 from orchestration.decision.engine import decide
 from orchestration.decision.feed import read_row
 from orchestration.decision.inputs import from_json
-from orchestration.decision.market import Market
 from orchestration.decision.item_store import Bundle, FeedRow
 from orchestration.decision.items import Item
+from orchestration.decision.market import Market
 from orchestration.decision.sections import languages, title
 from orchestration.decision.sources import Place, picks, tastes
 from orchestration.decision.tallies import Tally, bundles, lists
