@@ -20,6 +20,8 @@ SHOWN, CATEGORY_FULL, BRAND_FULL = "shown_on_page", "category_full_on_page", "br
 BESIDE = frozenset({SHOWN, CATEGORY_FULL, BRAND_FULL})
 """The reasons against an arm that what stands beside it on the same page forbids (decision.D38, D48)."""
 
+_ANYWHERE = Market()
+
 ENGINE_VERSION = 1
 """Raised whenever the same inputs and seed would no longer give the same record."""
 
@@ -174,7 +176,7 @@ class Inputs:
     context: Mapping[str, Json] | None = None
     attempt: int = 1
     declined: frozenset[str] = frozenset()
-    market: Market = Market()
+    market: Market = _ANYWHERE
     policy: Mapping[str, Json] | None = None
     balance: Balance | None = None
 
@@ -227,7 +229,7 @@ class Inputs:
             "context": dict(self.context or {}),
             "attempt": self.attempt,
             **({"declined": sorted(self.declined)} if self.declined else {}),
-            **({"market": _said(self.market, Market(), Market.__slots__)} if self.market != Market() else {}),
+            **({"market": _said(self.market, _ANYWHERE, Market.__slots__)} if self.market != _ANYWHERE else {}),
             **({"policy": dict(self.policy)} if self.policy is not None else {}),
             **({"balance": self.balance.to_json()} if self.balance is not None else {}),
         }  # fmt: skip
@@ -321,7 +323,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         context=cast("Mapping[str, Json]", form["context"]),
         attempt=part.whole("attempt"),
         declined=frozenset(part.names("declined")),
-        market=_read_market(part.inner("market")) if "market" in form else Market(),
+        market=_read_market(part.inner("market")) if "market" in form else _ANYWHERE,
         policy=cast("Mapping[str, Json] | None", form.get("policy")),
         balance=read_balance(part.inner("balance").form) if "balance" in form else None,
     )  # fmt: skip
