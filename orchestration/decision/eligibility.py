@@ -47,6 +47,8 @@ class Rejection:
 
 _SUPPRESSED = "suppressed"
 NOT_INTERESTED = "not_interested"
+EXPERIMENT = "experiment:"
+"""What begins the reason against an arm that an experiment keeps from this person."""
 _UNREACHABLE = frozenset({"no_connector", "contact_gone", "no_key", "expired"})
 
 
@@ -103,7 +105,8 @@ def _publication(state: Inputs, arm: Arm) -> Rejection | None:
         return Rejection(Stage.PUBLICATION, wrong)
     reason = _refusal(state, arm)
     # What is left are words that cannot be rendered for this person.
-    return Rejection(Stage.PUBLICATION, reason) if reason and reason not in BESIDE and not _is_cap(reason) else None
+    later = not reason or reason in BESIDE or _is_cap(reason) or reason.startswith(EXPERIMENT)
+    return None if later else Rejection(Stage.PUBLICATION, reason)
 
 
 def misfit(market: Market, arm: Arm) -> str | None:
@@ -146,10 +149,11 @@ def _cap(state: Inputs, arm: Arm) -> Rejection | None:
 
 
 def _holdout(state: Inputs, arm: Arm) -> Rejection | None:
-    del arm
     if state.holdout is not None and state.holdout.member:
         return Rejection(Stage.HOLDOUT, f"holdout:{state.holdout.name}")
-    return None
+    # An arm of an experiment that shows other variants: the comparison is made here, as with a comparison group.
+    reason = _refusal(state, arm)
+    return Rejection(Stage.HOLDOUT, reason) if reason.startswith(EXPERIMENT) else None
 
 
 def _sure(state: Inputs, arm: Arm) -> Rejection | None:

@@ -25,6 +25,7 @@ from kernel.errors import NotFound
 from kernel.ids import is_id
 from kernel.kernel import Kernel
 from orchestration.decision import item_store, store
+from orchestration.decision.counterfactual import Change
 from orchestration.decision.errors import UnknownDecision
 from orchestration.decision.request import Decision, DecisionRequest, Replay
 from orchestration.decision.service import Decisions
@@ -90,6 +91,25 @@ class SendBody(Subject):
     trigger: str
     deliver_after: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
+
+
+class ChangeBody(_Body):
+    """What would have been otherwise; at least one of these."""
+
+    withdraw: Annotated[str, Field(max_length=200, description="A purpose taken back, perhaps `purpose|channel`.")] | None = None  # fmt: skip
+    without: Annotated[list[str], Field(max_length=500, description="Features done without.")] = []
+    features: dict[str, float] = Field(default={}, description="Other values of features.")
+    context: dict[str, Any] = Field(default={}, description="Merged into the request's context.")
+    exclude: Annotated[list[str], Field(max_length=500, description="Candidates that may not be chosen.")] = []
+    ranker: Annotated[str, Field(pattern=r"^(rules|sha256:[0-9a-f]{64})$")] | None = None
+    seed: Annotated[str, Field(max_length=128)] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "ChangeBody":
+        if not self.model_fields_set:
+            msg = "expected a change, got none"
+            raise ValueError(msg)
+        return self
 
 
 Key = Annotated[
@@ -222,6 +242,20 @@ async def replay(
 ) -> dict[str, Json]:
     """Decide again from the stored inputs and compare the bytes."""
     return _replayed(await _House(request).decisions.replay(decision_id, actor=principal.actor))
+
+
+@router.post("/v1/decisions/{decision_id}/counterfactual")
+async def counterfactual(
+    request: Request, decision_id: str, body: ChangeBody, principal: Principal = needs("officer", "auditor", "operate")
+) -> dict[str, Json]:
+    """What would have been decided under a change. Nothing is reserved, counted, learned from or kept as a decision; the reading is noted."""
+    house = _House(request)
+    await _note_reading(house, decision_id, principal, "counterfactual")
+    change = Change(
+        withdraw=body.withdraw, without=tuple(body.without), features=body.features, context=body.context,
+        exclude=tuple(body.exclude), ranker=body.ranker, seed=body.seed,
+    )  # fmt: skip
+    return (await house.decisions.counterfactual.ask(decision_id, change)).to_json()
 
 
 @router.get("/v1/decisions/{decision_id}/receipt")

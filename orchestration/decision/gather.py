@@ -145,6 +145,9 @@ class Gatherer:
                 hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
         active = await self._models.active(placement.name)
         chosen = await self.policies.of(placement)
+        treated = await self._models.treatment(placement.name, person)
+        if treated is not None and treated.active is not None:
+            active = treated.active
         at = self._kernel.clock.now()
         told = signals(placement, hot, self._profiles.features)
         seen = usable(placement, hot, told)
@@ -167,6 +170,12 @@ class Gatherer:
             no |= _unshowable(shelved.catalogue, found)
         beside = request.beside
         no |= {arm.id: why for arm in found if (why := beside.refusal(arm)) is not None} if beside is not None else {}
+        holdout = self._holdout(placement.holdout, person)
+        context = dict(request.context)
+        if treated is not None:
+            no = treated.refusals(found) | no  # what is out for another reason is out for that one
+            holdout = treated.holdout(holdout)
+            context["experiment"] = {treated.experiment: treated.arm}
         rule = placement.segment
         inputs = Inputs(
             at=at.isoformat(),
@@ -196,14 +205,14 @@ class Gatherer:
             segment_any=rule.any if rule else (),
             segment_none=rule.none if rule else (),
             refused=no,
-            holdout=self._holdout(placement.holdout, person),
+            holdout=holdout,
             sure=hot.sure,
             min_sure=placement.min_sure,
             nothing_value=placement.nothing_value,
             eps_min=self._settings.eps_min,
             fallback=active.fallback,
             trigger=request.trigger or placement.trigger,
-            context=dict(request.context),
+            context=context,
             attempt=attempt,
             declined=declined(found, hot.declined, shelved.catalogue.family),
             market=market,

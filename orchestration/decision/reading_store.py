@@ -75,3 +75,25 @@ async def by_day(conn: Conn, since: datetime) -> list[Day]:
         (since,),
     )
     return [Day(str(row["day"]), int(row["chosen"]), int(row["nothing"])) for row in await got.fetchall()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A decision as a comparison of people needs it."""
+
+    person: PersonId
+    at: datetime
+    variant: str | None
+    channel: str | None
+    holdout: str | None
+    held: bool
+
+
+async def compared(conn: Conn, placement: str, since: datetime) -> list[Shown]:
+    """Decisions at a placement about people who could have been treated, oldest first, without those of erased people."""
+    got = await conn.execute(
+        "SELECT person, at, variant, channel, holdout, held FROM decision.decisions WHERE placement = %s AND at >= %s"
+        " AND in_scope AND person IS NOT NULL AND redacted_at IS NULL ORDER BY at, id",
+        (placement, since),
+    )
+    return [Shown(**row) for row in await got.fetchall()]

@@ -40,6 +40,7 @@ from orchestration.decision.commit import (
     Pending,
     Refused,
 )
+from orchestration.decision.counterfactual import Counterfactual
 from orchestration.decision.counting import Restocked, Stocker
 from orchestration.decision.engine import Outcome, decide, withhold
 from orchestration.decision.errors import AlreadyDecided, StandingMoved
@@ -84,6 +85,7 @@ class Decisions:
         self.item_rows = ItemRows(kernel.db, kernel.clock, self._stocker.relist)
         self._steady = Steady(self.settings.model_ms / 1000)
         self._sealer = Sealer(kernel, identity)
+        self.counterfactual = Counterfactual(self._sealer, models, profiles, self._gatherer.policies)
         self._committer = Committer(kernel, audit, consent, channels, self.settings)
 
     # deciding
@@ -309,14 +311,9 @@ class Decisions:
     async def again(self, decision_id: str, change: Mapping[str, Json]) -> Verdict:
         """The decision under one change (protocol `explain.facts.Decide`). Writes nothing, sends nothing."""
         opened = await self._sealer.open_lately(decision_id)
-        known = opened.inputs.versions.feature_set == self._profiles.features.digest
-        changed = facts.closed(opened.inputs, change, self._segments if known else None)
+        changed = facts.closed(opened.inputs, change, self.counterfactual.segments_of(opened.inputs))
         made = (await self._again(opened, changed)).outcome
         return Verdict(choice=made.choice, channel=made.arm.channel if made.arm else None, probability=made.propensity)
-
-    def _segments(self, values: Mapping[str, float]) -> frozenset[str]:
-        declared = self._profiles.features.declared.segments
-        return frozenset(one.name for one in declared if all(c.holds(values[c.feature]) for c in one.all))
 
     async def _again(self, opened: Opened, inputs: Inputs) -> Record:
         seed = opened.seed

@@ -103,3 +103,45 @@ class StateBroken(Unavailable):
 
     code = "state_broken"
     remedy = "Name another policy for the placement, or restore learning.learned from a backup of the database."
+
+
+class MetricsInvalid(InvalidInput):
+    """The file of metrics cannot be used as it is."""
+
+    code = "metrics_invalid"
+    remedy = "Compare it with the shipped orchestration/learning/data/metrics.yaml, whose head explains every word."
+
+
+class UnknownMetric(InvalidInput):
+    """A metric that is not declared."""
+
+    code = "unknown_metric"
+    remedy = "Declare it in the file of metrics (CANDOR_LEARNING__METRICS_FILE), or use one of those named."
+
+
+class ExperimentInvalid(InvalidInput):
+    """An experiment's declaration does not say what it must; `problems` name every place."""
+
+    code = "experiment_invalid"
+    remedy = "Correct the named places and start it again; nothing was started."
+
+
+class UnknownExperiment(NotFound):
+    """No experiment of this name was ever started."""
+
+    code = "unknown_experiment"
+    remedy = "List them: candor experiment status."
+
+
+class ExperimentTaken(Conflict):
+    """The name is taken, or another experiment runs at this placement."""
+
+    code = "experiment_taken"
+    remedy = "Stop the one that runs (candor experiment stop NAME), or choose another name; a name is used once."
+
+
+class ExperimentOver(Conflict):
+    """The experiment runs no more."""
+
+    code = "experiment_over"
+    remedy = "Start another one; what this one found stays in candor experiment status NAME."

@@ -25,10 +25,21 @@ FIRST: Final = 0.01  # of the plan: nobody is called before
 LATER: Final = 0.1  # of alpha, for looks after the plan
 LEAST_OUTCOMES: Final = 20  # in both groups together: before, a share is no normal variable
 _LOOKS: Final = 240
+# What `constant` finds in seconds, for one comparison and for the harm of several metrics and steps; a test finds some of them again.
 _CONSTANTS: Final = {
     (0.045, 2): 2.5300,
     (0.045, 1): 2.2793,
-}  # what `constant` finds in seconds; a test finds them again
+    (0.0225, 1): 2.5321,
+    (0.015, 1): 2.6698,
+    (0.01125, 1): 2.7640,
+    (0.009, 1): 2.8351,
+    (0.0075, 1): 2.8922,
+    (0.0045, 1): 3.0471,
+    (0.003, 1): 3.1654,
+    (0.00225, 1): 3.2471,
+    (0.0018, 1): 3.3093,
+    (0.0015, 1): 3.3593,
+}
 _NORMAL: Final = NormalDist()
 Floats = NDArray[np.float64]
 
@@ -108,7 +119,7 @@ def _outcomes(both: Group) -> float:
     if both.squares <= 0:
         return 0.0
     as_share = both.total**2 / both.squares  # people who would make this mean if they all had one value
-    return min(as_share, both.n - as_share) if both.squares == both.total else as_share
+    return min(as_share, both.n - as_share) if both.squares == abs(both.total) else as_share
 
 
 @lru_cache(maxsize=4096)

@@ -22,7 +22,7 @@ from kernel.db import Conn, after_commit
 from kernel.ids import DecisionId, IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
 from orchestration.decision import store as decided
-from orchestration.decision.models import ActiveModel
+from orchestration.decision.models import ActiveModel, Treatment
 from orchestration.decision.sealed import Sealer
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Shelf
@@ -30,12 +30,14 @@ from orchestration.learning import online_store, promotion, rewards, rewards_sto
 from orchestration.learning.book import RewardBook
 from orchestration.learning.counting import Counting
 from orchestration.learning.errors import NotBetter, NothingToRollBack, TooLittleToLearn, UnknownModel
+from orchestration.learning.experiments import Experiments
 from orchestration.learning.gbm import GbmModel
 from orchestration.learning.keeping import Keeping
 from orchestration.learning.logging_rows import DecisionRows
 from orchestration.learning.online import Online
 from orchestration.learning.registry import Registry
 from orchestration.learning.rewards_store import RewardRun
+from orchestration.learning.rollout import ACTOR, Rollouts
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.store import Kept, ModelRow, Promotion
 from orchestration.learning.training import Assembler, TrainingSet
@@ -72,6 +74,8 @@ class Learning:
         self._identity = identity
         self._registry = Registry(kernel)
         self._shelf = Shelf(kernel, audit, DecisionSettings(), profiles.interest_code)
+        self.experiments = Experiments(kernel, audit, identity, events, self._shelf, self._registry, self.settings)
+        self.rollouts = Rollouts(kernel, self.experiments, self.settings, self._rolled_out)
         self._features = profiles.features
         sealer = Sealer(kernel, identity)
         self._assembler = Assembler(identity, consent, events, profiles, sealer)
@@ -91,6 +95,10 @@ class Learning:
     async def active(self, placement: str) -> ActiveModel:
         """What scores a placement now (protocol `decision.models.Models`)."""
         return await self._registry.active(placement)
+
+    async def treatment(self, placement: str, person: PersonId) -> Treatment | None:
+        """What an experiment does with her there (the same protocol)."""
+        return await self.experiments.treatment(placement, person)
 
     async def model(self, digest: str) -> GbmModel:
         """A model by digest; `UnknownModel`, `ModelBroken`."""
@@ -258,6 +266,12 @@ class Learning:
             raise NotBetter("expected a model that the gate promotes, got one that it holds")
         async with self.kernel.db.transaction() as conn:
             return await self.rule(conn, row, actor=actor, reason=reason)
+
+    async def _rolled_out(self, placement: str, digest: str) -> None:
+        async with self.kernel.db.transaction() as conn:
+            row = await store.model(conn, digest)
+            if row is not None and (await store.active(conn)).get(placement) != digest:
+                await self.rule(conn, row, actor=ACTOR, reason="rolled out and watched")
 
     async def rollback(self, placement: str, *, actor: str, reason: str = "rollback") -> Promotion:
         """Let what ruled before rule again: the model before this one, or the rules.

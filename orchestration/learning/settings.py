@@ -81,6 +81,28 @@ class LearningSettings(Section):
         le=1,
         description="The same for a value of a feature with which at least this share answered, where at most a quarter as many do in all.",
     )
+    watch_seconds: float = Field(
+        default=2.0, gt=0, le=60, description="Experiments and rollouts are looked at this often; harm ends them then."
+    )
+    watch_hours: float = Field(
+        default=48.0,
+        gt=0,
+        description="A rollout that has reached everybody is watched so long before its model rules.",
+    )
+    silence_hours: float = Field(
+        default=6.0,
+        gt=0,
+        description="A rollout of which nothing is heard is held; after so long it goes back to the old policy.",
+    )
+    alert_route: str = Field(default="log", description="Who is told of a rollback, by the name that alerts carry.")
+    alert_url: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])",
+        description="Where alerts are posted as JSON; absent: the log alone. TLS, unless it is this machine.",
+    )
+    metrics_file: Path | None = Field(
+        default=None, description="YAML file of metrics. Absent: the shipped orchestration/learning/data/metrics.yaml."
+    )
 
     def window_days(self, channel: str) -> float:
         """Days in which an outcome may be a choice's merit; an unknown channel is watched like e-mail."""

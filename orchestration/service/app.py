@@ -24,6 +24,7 @@ import identity.judging_endpoints
 import identity.reasons_endpoints
 import orchestration.decision.endpoints
 import orchestration.decision.placing_endpoints
+import orchestration.learning.endpoints
 import orchestration.triggers.endpoints
 import profiles.endpoints
 from orchestration.service import problems, strays, watching
@@ -43,6 +44,7 @@ ROUTERS = (  # a request walks them in this order: what is asked most comes firs
     orchestration.decision.endpoints.router,
     events.endpoints.router,
     orchestration.decision.placing_endpoints.router,
+    orchestration.learning.endpoints.router,
     channels.web.endpoints.router,
     identity.endpoints.router,
     identity.judging_endpoints.router,

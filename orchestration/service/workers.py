@@ -1,5 +1,5 @@
-"""What runs beside the routes: sequencer, dispatcher, triggers, chores of subject requests, explanation queue, removal of destroyed keys,
-identifiers in memory, learners, records that settle.
+"""What runs beside the routes: sequencer, dispatcher, triggers, the watch over experiments, chores of subject requests, explanation queue,
+removal of destroyed keys, identifiers in memory, learners, records that settle.
 
 Each ends when `stop` is set.
 """
@@ -38,6 +38,7 @@ async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]
         asyncio.create_task(house.learning.learners.run(stop), name="learners"),
         asyncio.create_task(chores(house, stop), name="subject_requests"),
         asyncio.create_task(removing(house, stop), name="removing"),
+        asyncio.create_task(house.learning.rollouts.run(stop), name="rollouts"),
         asyncio.create_task(house.identity.residing.run(stop), name="residing"),
         asyncio.create_task(house.identity.settler.run(stop), name="settling"),
         asyncio.create_task(Helper().run(stop) if apart else explaining(house, stop), name="explaining"),

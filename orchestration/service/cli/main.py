@@ -31,6 +31,7 @@ GROUPS = {  # module -> group name and what it is for; modules without a name ad
     "agent": ("agent", "Who may ask on behalf of people."),
     "events": ("events", "What was refused at the door, and once more after a fault was corrected."),
     "learn": ("learn", "Train, evaluate, promote."),
+    "experiment": ("experiment", "Compare what groups of people are shown; let a model reach everybody step by step."),
     "retention": ("retention", "What is kept how long; holds."),
     "pipeline": ("pipeline", "The batch walk from records to decisions."),
     "campaign": ("campaign", "Decide and send for everyone a placement is meant for."),

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestration.service.cli import output, report_features, report_visits
+from orchestration.service.cli.experiment import show
 from orchestration.service.cli.runtime import Commands, Json, in_house
 
 if TYPE_CHECKING:
-    from orchestration.decision.store import Row
-    from orchestration.learning.lift import Lift
+    from orchestration.learning.held import Brought
     from orchestration.wiring import House
 
 
@@ -27,61 +27,72 @@ def _group() -> None:
 
 
 def report_lift(
-    placement: Annotated[str, typer.Option(help="A placement with a holdout.")],
+    placement: Annotated[str | None, typer.Option(help="A placement with a holdout.")] = None,
     outcome: Annotated[str, typer.Option(help="Name of the event that counts.")] = "Order Completed",
     days: Annotated[float, typer.Option(min=0.01, help="How long after a decision an outcome counts.")] = 7.0,
+    experiment: Annotated[
+        str | None, typer.Option(help="An experiment instead: its treatment against its control.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """What messages brought, against those who were held out.
+    """What messages brought, against those who were held out, or what an experiment says.
 
-    The share with the outcome in both groups, the difference with its interval, and the smallest difference that groups of this size can show.
+    The share with the outcome in both groups, the difference with its interval, and the smallest difference that groups of this size can show; the same for revenue.
     """
-    found = in_house(lambda house: _lift(house, placement, outcome, timedelta(days=days)))
+    if (placement is None) == (experiment is None):
+        raise typer.BadParameter("expected exactly one of --placement and --experiment")
+    if experiment is not None:
+        name = experiment
+        standing = in_house(lambda house: house.learning.experiments.status(name))
+        if as_json:
+            output.emit_json(standing.to_json())
+        elif standing.report is not None:
+            show(standing.report)
+        return
+    where = placement or ""
+    found = in_house(lambda house: _lift(house, where, outcome, timedelta(days=days)))
     if as_json:
         output.emit_json(found.to_json())
         return
+    shares, money = found.shares, found.revenue
     output.facts(
-        f"{placement}: {outcome} within {days:g} days",
+        f"{where}: {outcome} within {days:g} days",
         [
-            ("treated", f"{found.treated_hits:,} of {found.treated:,}"),
-            ("held out", f"{found.held_hits:,} of {found.held:,}"),
+            ("treated", f"{shares.treated_hits:,} of {shares.treated:,}"),
+            ("held out", f"{shares.held_hits:,} of {shares.held:,}"),
             (
                 "difference",
-                f"{found.difference * 100:+.2f} points, 95 % interval {found.low * 100:+.2f} to {found.high * 100:+.2f}",
+                f"{shares.difference * 100:+.2f} points, 95 % interval {shares.low * 100:+.2f} to {shares.high * 100:+.2f}",
             ),
-            ("smallest seen", f"{found.mde * 100:.2f} points"),
+            ("smallest seen", f"{shares.mde * 100:.2f} points"),
         ],
     )
+    if money is not None:
+        output.facts(
+            "Revenue a person",
+            [
+                ("treated", f"{money.treated:.2f}"),
+                ("held out", f"{money.held:.2f}"),
+                ("difference", f"{money.difference:+.2f}, 95 % interval {money.low:+.2f} to {money.high:+.2f}"),
+                ("smallest seen", f"{money.mde:.2f}"),
+            ],
+        )
+    if found.mixed:
+        output.say(f"Counted on neither side, since they were known under ids of both: {found.mixed}.")
 
 
-async def _lift(house: "House", placement: str, outcome: str, window: timedelta) -> "Lift":
+async def _lift(house: "House", placement: str, outcome: str, window: timedelta) -> "Brought":
     """First decision of each person in the comparison; her outcomes afterwards, whoever sent them."""
     from kernel.errors import NotFound
-    from kernel.ids import PersonId
-    from orchestration.learning.lift import lift
+    from orchestration.learning.held import brought
 
     (await house.decisions.shelf.current()).catalogue.placement(placement)
     async with house.kernel.db.reading() as conn:
-        rows = [row for row in await house.decisions.history(conn, placement=placement) if row.in_scope and row.person]
-        first: dict[PersonId, Row] = {}
-        for row in rows:
-            first.setdefault(PersonId(str(row.person)), row)
-        events = await house.events.of_people(conn, list(first))
-    hits = {
-        person: any(e.name == outcome and row.at <= e.event_time <= row.at + window for e in events.get(person, []))
-        for person, row in first.items()
-    }
-    if not first:
+        found = await brought(conn, house.identity, house.events, placement, outcome=outcome, window=window)
+    if found is None:
         raise NotFound(
             f"expected decisions at '{placement}' about people who could have been treated, got none",
             code="nothing_to_compare",
             remedy=f"Decide first, for example: candor campaign start {placement}.",
         )
-    treated = [person for person, row in first.items() if not row.held]
-    held = [person for person, row in first.items() if row.held]
-    return lift(
-        treated=len(treated),
-        treated_hits=sum(hits[p] for p in treated),
-        held=len(held),
-        held_hits=sum(hits[p] for p in held),
-    )
+    return found

@@ -349,6 +349,8 @@ def reason(code: str | None) -> str:
         return f"the cap {rest} is full"
     if stage == "holdout" and rest:
         return f"in the comparison group {rest}"
+    if stage == "experiment" and rest:
+        return f"in an arm of the experiment {rest} that shows others"
     bare = rest if rest and stage in {gate for gate, _, _ in GATES} else code
     return REASONS.get(bare, bare.replace("_", " "))
 

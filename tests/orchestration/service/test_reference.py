@@ -215,6 +215,14 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     for act in ("pause", "resume"):
         await ask(f"POST /v1/triggers/{{name}}/{act}", f"/v1/triggers/thanks/{act}")
 
+    arms = [{"name": "words", "share": 0.5}, {"name": "none", "share": 0.5, "nothing": True}]
+    compared = {"name": "x1", "placement": "home", "primary": "click_rate", "control": "none", "arms": arms}
+    await ask("POST /v1/experiments", status=201, json=compared)
+    await ask("GET /v1/experiments")
+    await ask("GET /v1/experiments/{name}", "/v1/experiments/x1")
+    await ask("POST /v1/experiments/{name}/ramp", "/v1/experiments/x1/ramp", json={})
+    await ask("POST /v1/experiments/{name}/stop", "/v1/experiments/x1/stop", json={"reason": "tried"})
+
     at = f"/v1/deliveries/{sent['delivery_id']}"
     await ask("GET /v1/deliveries/{delivery_id}", at)
     await house.channels.dispatch()
@@ -226,6 +234,11 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     at = f"/v1/decisions/{sent['decision_id']}"
     await ask("GET /v1/decisions/{decision_id}", at)
     await ask("POST /v1/decisions/{decision_id}/replay", f"{at}/replay")
+    await ask(
+        "POST /v1/decisions/{decision_id}/counterfactual",
+        f"{at}/counterfactual",
+        json={"withdraw": "marketing.email"},
+    )
     await ask("GET /v1/decisions/{decision_id}/receipt", f"{at}/receipt")
     await ask("GET /v1/decisions/{decision_id}/lineage", f"{at}/lineage")
     await ask("GET /v1/decisions/{decision_id}/why", f"{at}/why")

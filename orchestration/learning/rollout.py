@@ -1,0 +1,155 @@
+"""What watches experiments and rollouts: harm stops them within seconds, evidence lets a rollout grow, silence does not (decision.D21, D22, D45).
+
+Enters: a round, every few seconds in the serving process, or whenever somebody asks. Leaves: steps with their evidence. A rollout that has reached everybody is watched for
+`watch_hours` against the figures of the old policy's last people; then its model rules for good. A breach alerts a named route.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import httpx
+
+from kernel.canonical import Json
+from kernel.errors import CandorError
+from kernel.kernel import Kernel
+from kernel.log import get_logger
+from orchestration.learning.errors import ExperimentOver
+from orchestration.learning.experiments import Experiments, Standing
+from orchestration.learning.judging import Report, may_go_on
+from orchestration.learning.sequential import ALPHA, Group, look
+from orchestration.learning.settings import LearningSettings
+
+ACTOR: Final = "system:rollout"
+_SHARE_OF_TIME: Final = 0.2  # a round may take this much of the watcher's time; a longer one makes it wait longer
+_ALERT_SECONDS: Final = 5.0
+
+_log = get_logger("learning.rollout")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round did with one experiment: `moved` to a state, or `held` for a reason."""
+
+    name: str
+    moved: str | None
+    share: float
+    reason: str
+
+
+class Rollouts:
+    """Stands at `Learning.rollouts`. `rule`: lets a model rule a placement for good."""
+
+    def __init__(self, kernel: Kernel, experiments: Experiments, settings: LearningSettings, rule: Callable[[str, str], Awaitable[None]]) -> None:  # fmt: skip
+        self._kernel = kernel
+        self._experiments = experiments
+        self._settings = settings
+        self._rule = rule
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until `stop`."""
+        while not stop.is_set():
+            begun = time.monotonic()
+            try:
+                await self.round()
+            except CandorError as fault:
+                _log.error("watching_paused", code=fault.code, remedy=fault.remedy)
+            took = time.monotonic() - begun
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(self._settings.watch_seconds, took / _SHARE_OF_TIME))
+
+    async def round(self) -> list[Round]:
+        """Look at everything that runs, once."""
+        return [await self._one(name) for name in await self._experiments.running()]
+
+    async def _one(self, name: str) -> Round:
+        standing = await self._experiments.status(name)
+        report = standing.report
+        assert report is not None  # looked at
+        try:
+            return await self._judged(standing, report)
+        except ExperimentOver:  # somebody stopped it meanwhile
+            return Round(name, None, 0.0, "over")
+
+    async def _judged(self, standing: Standing, report: Report) -> Round:
+        declared, last = standing.declared, standing.last
+        if report.verdict == "harm":
+            return await self._back(standing, report.reason, report.evidence())
+        if declared.kind != "rollout":
+            return Round(declared.name, None, last.share, report.reason)
+        if last.state == "watched":
+            return await self._watched(standing, report)
+        if (silent := await self._silent(standing, report)) is not None:
+            return silent
+        if (why := may_go_on(declared, report)) is not None:
+            return Round(declared.name, None, last.share, why)
+        moved = await self._experiments.ramp(declared.name, actor=ACTOR)
+        return Round(declared.name, moved.step.state if moved.step else None, moved.step.share if moved.step else last.share, moved.held or "evidence")  # fmt: skip
+
+    async def _watched(self, standing: Standing, report: Report) -> Round:
+        """Everybody is under the new policy: there is nobody left to compare with but those of before."""
+        declared, last = standing.declared, standing.last
+        if (worse := breach(standing, report)) is not None:
+            return await self._back(standing, worse, report.evidence())
+        if self._kernel.clock.now() - last.at < timedelta(hours=self._settings.watch_hours):
+            return Round(declared.name, None, last.share, "watched")
+        await self._experiments.stop(declared.name, actor=ACTOR, reason="watched without a breach", state="done", facts=report.evidence())  # fmt: skip
+        if (digest := declared.treatment.ranker) is not None:
+            await self._rule(declared.placement, digest)
+        return Round(declared.name, "done", 1.0, "watched without a breach")
+
+    async def _silent(self, standing: Standing, report: Report) -> Round | None:
+        """Nothing is heard of many people: nobody knows what happens, so nothing goes on, and after a while it goes back."""
+        declared = standing.declared
+        enough = min(report.people.get(arm.name, 0) for arm in declared.arms) >= declared.least_people
+        heard = any(one.treated or one.control for one in report.readings)
+        if not enough or heard:
+            return None
+        if report.days * 24 >= self._settings.silence_hours:
+            return await self._back(standing, "telemetry_lost", report.evidence())
+        return Round(declared.name, None, standing.last.share, "telemetry_lost")
+
+    async def _back(self, standing: Standing, reason: str, facts: Mapping[str, Json]) -> Round:
+        declared = standing.declared
+        route = self._settings.alert_route
+        step = await self._experiments.stop(
+            declared.name, actor=ACTOR, reason=reason, state="rolled_back", facts={**facts, "alerted": route}
+        )
+        await self._alert(declared.name, declared.placement, reason)
+        return Round(declared.name, step.state, 0.0, reason)
+
+    async def _alert(self, name: str, placement: str, reason: str) -> None:
+        """Tell the route that settings name. The rollback has happened; an alert that cannot be delivered is an error of its own in the log."""
+        route, url = self._settings.alert_route, self._settings.alert_url
+        _log.error("rolled_back", route=route, experiment=name, placement=placement, reason=reason)
+        if url is None:
+            return
+        told = {"route": route, "experiment": name, "placement": placement, "reason": reason}
+        try:
+            async with httpx.AsyncClient(timeout=_ALERT_SECONDS) as client:
+                (await client.post(url, json=told)).raise_for_status()
+        except httpx.HTTPError as fault:
+            _log.error("alert_not_delivered", route=route, why=type(fault).__name__)
+
+
+def breach(standing: Standing, report: Report) -> str | None:
+    """Which metric is worse now than it was for the old policy's last people, or None. Their figures came with the step that reached everybody."""
+    before = standing.last.facts.get("control_groups")
+    if not isinstance(before, Mapping):
+        return None
+    guarded = report.readings[: 1 + len(standing.declared.guardrails)]
+    for one in guarded:
+        held = before.get(one.metric.name)
+        if not isinstance(held, list) or len(held) != 3:
+            continue
+        n, total, squares = (float(each) if isinstance(each, int | float) else 0.0 for each in held)
+        sign = one.metric.sign
+        now = Group(one.groups[0].n, sign * one.groups[0].total, one.groups[0].squares)
+        then = Group(int(n), sign * total, squares)
+        if look(now, then, standing.declared.planned, alpha=ALPHA / len(guarded) / 5, sides=1).worse:
+            return f"worse than before: {one.metric.name}"
+    return None

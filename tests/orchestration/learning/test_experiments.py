@@ -1,0 +1,124 @@
+"""Experiments on real stores: declared, started, ramped on evidence, looked at, stopped; what they do with a decision. decision.D18-D22, D44."""
+
+import pytest
+
+from kernel.errors import InvalidInput
+from orchestration.decision.counterfactual import Change
+from orchestration.learning import assignment
+from orchestration.learning.errors import (
+    ExperimentInvalid,
+    ExperimentOver,
+    ExperimentTaken,
+    UnknownExperiment,
+    UnknownMetric,
+    UnknownModel,
+)
+from orchestration.learning.experiment import parse
+
+pytestmark = pytest.mark.anyio
+
+WORDS = """
+name: words
+placement: open
+primary: conversion
+control: plain
+share: 0.5
+least_people: 20
+arms:
+  - {name: offer, share: 0.5, variants: [offer]}
+  - {name: plain, share: 0.5, variants: [plain]}
+"""
+
+
+@pytest.fixture
+def dealt(monkeypatch):
+    """People are dealt to arms in turn, and every second pair takes part at a half: nothing hangs on drawn ids."""
+    places = {}
+
+    def unit(word, what, person):
+        del word
+        place = places.setdefault(person, len(places))
+        return (place % 4) / 4 if what == b"part" else (place % 2) / 2
+
+    monkeypatch.setattr(assignment, "_unit", unit)
+
+
+async def test_an_experiment_divides_people_shows_each_arm_its_own_and_tells_what_came_of_it(shop, dealt):
+    await shop.people({f"p{place}": 30.0 for place in range(8)})
+    experiments = shop.learning.experiments
+    declared = parse(WORDS)
+    started = await experiments.start(declared, actor="staff:ann")
+    assert (started.state, started.share) == ("running", 0.5)
+    with pytest.raises(ExperimentTaken):
+        await experiments.start(parse(WORDS.replace("name: words", "name: other")), actor="staff:ann")
+    sides = {}
+    for name, person in shop.made.items():
+        found = await shop.decide(f"email:{name}@example.org", seed="a")
+        lost = {one.id: one.rejection.reason for one in found.outcome.judged if one.rejection is not None}
+        treated = await experiments.treatment("open", person)
+        sides[name] = treated.arm if treated is not None else None
+        other = {"offer": "plain@email", "plain": "offer@email"}.get(sides[name])
+        if other is not None:
+            assert lost[other] == "experiment:words"
+        else:
+            assert "experiment:words" not in lost.values()
+        assert abs(sum(one.propensity for one in found.outcome.judged) - 1) <= 1e-12
+        assert found.outcome.in_scope
+    assert list(sides.values()) == ["offer", "plain", None, None] * 2
+    assert (await shop.decisions.replay(found.decision_id)).identical
+    told = (await experiments.status("words")).report
+    assert told.people == {"offer": 2, "plain": 2}
+    assert (told.verdict, told.mixed) == ("running", 0)
+    moved = await experiments.ramp("words", actor="staff:ann")
+    assert moved.step is None
+    assert moved.held.startswith("too_few_people")
+    with pytest.raises(ExperimentInvalid, match="reason"):
+        await experiments.ramp("words", actor="staff:ann", force=True)
+    forced = await experiments.ramp("words", actor="staff:ann", force=True, reason="small shop")
+    assert (forced.step.share, forced.step.facts["forced_against"]) == (1.0, moved.held)
+    for name, side in sides.items():  # nobody who was in it changed sides
+        assert side in {None, (await experiments.treatment("open", shop.made[name])).arm}
+    await experiments.stop("words", actor="staff:ann")
+    assert await experiments.treatment("open", shop.made["p0"]) is None
+    with pytest.raises(ExperimentOver):
+        await experiments.ramp("words", actor="staff:ann")
+    with pytest.raises(UnknownExperiment):
+        await experiments.status("nonsense")
+    noted = await shop.rows("SELECT 1 FROM audit.entries WHERE tag = 'experiment.changed'")
+    assert len(noted) == 3
+
+
+async def test_what_is_not_there_cannot_be_compared(shop):
+    for old, new, fault in (
+        ("variants: [offer]", "variants: [banner]", ExperimentInvalid),
+        ("primary: conversion", "primary: happiness", UnknownMetric),
+        ("variants: [offer]", f"ranker: 'sha256:{'0' * 64}'", UnknownModel),
+    ):
+        with pytest.raises(fault):
+            await shop.learning.experiments.start(parse(WORDS.replace(old, new)), actor="staff:ann")
+
+
+async def test_a_holdout_arm_gets_nothing_says_why_and_a_counterfactual_tells_what_it_would_have_been(shop, dealt):
+    await shop.people({"a": 30.0, "b": 30.0})
+    text = WORDS.replace("variants: [offer]", "ranker: rules").replace("variants: [plain]", "nothing: true")
+    await shop.learning.experiments.start(parse(text.replace("share: 0.5\nleast", "share: 1\nleast")), actor="a")
+    sent = await shop.decide("email:a@example.org", seed="a")
+    held = await shop.decide("email:b@example.org")
+    assert (held.outcome.holdout, held.withheld) == (True, "holdout:words")
+    assert not sent.outcome.holdout
+    assert held.outcome.in_scope
+    before = await shop.rows("SELECT count(*) AS n FROM decision.decisions")
+    ask = shop.decisions.counterfactual.ask
+    other = await ask(sent.decision_id, Change(exclude=(sent.choice,)))
+    assert other.differs
+    assert other.now.choice != sent.choice
+    assert other.was.choice == sent.choice
+    same = await ask(sent.decision_id, Change(features={"age": 30.0}))
+    assert not same.differs
+    none = await ask(sent.decision_id, Change(withdraw="marketing.email"))
+    assert (none.now.choice, none.now.withheld) == ("nothing", "consent.withdrawn")
+    for wrong in (Change(without=("height",)), Change(exclude=("x@email",))):
+        with pytest.raises(InvalidInput):
+            await ask(sent.decision_id, wrong)
+    assert await shop.rows("SELECT count(*) AS n FROM decision.decisions") == before
+    assert (await shop.decisions.replay(sent.decision_id)).identical

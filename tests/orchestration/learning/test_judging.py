@@ -1,0 +1,186 @@
+"""What an experiment says at a look, and what a rollout makes of it: pure. decision.D13-D16, D19, D21-D23, D44."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from orchestration.learning.assignment import MIXED
+from orchestration.learning.errors import ExperimentInvalid, MetricsInvalid, UnknownMetric
+from orchestration.learning.experiment import next_step, parse
+from orchestration.learning.experiment_store import Step
+from orchestration.learning.experiments import Standing
+from orchestration.learning.judging import Subject, judge, may_go_on
+from orchestration.learning.metrics import Measured, Metric, load
+from orchestration.learning.rollout import breach
+
+BEGUN = datetime(2026, 3, 2, tzinfo=UTC)
+DECLARED = parse("""
+name: t
+placement: open
+primary: conversion
+control: old
+kind: rollout
+planned: 2000
+share: 0.5
+metrics: [revenue, average_order_value, time_to_conversion, churn]
+arms: [{name: new, share: 0.5, ranker: rules}, {name: old, share: 0.5}]
+""")
+COMPARED = DECLARED.model_copy(update={"kind": "experiment"})
+METRICS = load(None)
+
+
+class Event(NamedTuple):
+    """What metrics look at in an event."""
+
+    name: str
+    event_time: datetime
+    properties: dict
+    machine: bool
+
+
+def people(new, old, *, rates=(0.1, 0.1), extra=(), days=20, variants=("a", "b")):
+    """People who came evenly over the days, the arms in turn; the first of each arm buy."""
+    subjects, events = [], {}
+    for side, count, rate in (("new", new, rates[0]), ("old", old, rates[1])):
+        for place in range(count):
+            who = f"{side}{place}"
+            since = BEGUN + timedelta(days=days * (place + 0.5) / count)
+            subjects.append(Subject(who, side, since, "email", variants[place % len(variants)]))
+            bought = int((place + 1) * rate) > int(place * rate)
+            events[who] = (
+                [Event("Order Completed", since + timedelta(hours=1), {"revenue": 20.0}, False)] if bought else []
+            )
+    for name, side, every in extra:
+        for one in subjects[::every]:
+            if one.side == side:
+                events[one.person] = [*events[one.person], Event(name, one.since + timedelta(hours=2), {}, False)]
+    return subjects, events
+
+
+def look(subjects, events, declared=COMPARED, *, days=20, share=0.5):
+    return judge(declared, METRICS, subjects, events, begun=BEGUN, now=BEGUN + timedelta(days=days), share=share)
+
+
+def test_a_win_is_called_after_two_whole_weeks_and_not_before():
+    subjects, events = people(2000, 2000, rates=(0.16, 0.1))
+    won = look(subjects, events)
+    assert (won.verdict, won.reason, won.primary.called) == ("win", "better: conversion", True)
+    assert won.primary.look.low > 0
+    early = look(*people(2000, 2000, rates=(0.16, 0.1), days=13), days=13)
+    assert early.primary.look.better
+    assert early.verdict == "running"
+
+
+def test_harm_is_called_at_any_moment_by_the_primary_or_a_guardrail():
+    assert look(*people(2000, 2000, rates=(0.06, 0.1), days=2), days=2).reason == "worse: conversion"
+    told = look(*people(2000, 2000, extra=[("Unsubscribed", "new", 12)], days=2), days=2)
+    assert (told.verdict, told.reason) == ("harm", "worse: unsubscribed")
+    assert look(*people(2000, 2000, extra=[("Unsubscribed", "old", 12)], days=2), days=2).verdict == "running"
+
+
+def test_who_is_not_divided_as_declared_is_believed_nothing_and_the_part_is_named():
+    subjects, events = people(2400, 1800, rates=(0.16, 0.1))
+    web = [
+        replace(one, channel="web") if place % 3 == 0 and one.side == "new" else one
+        for place, one in enumerate(subjects)
+    ]
+    told = look(web, events)
+    assert (told.verdict, told.reason) == ("mismatch", "sample_ratio_mismatch")
+    assert told.suspects[0].by == "channel"
+    assert may_go_on(COMPARED, told) == "sample_ratio_mismatch"
+
+
+def test_less_variety_than_the_old_policy_shows_is_harm():
+    subjects, events = people(400, 400)
+    narrow = [replace(one, variant="a") if one.side == "new" else one for one in subjects]
+    assert look(narrow, events).reason == "worse: diversity"
+    assert look(subjects, events).variety == (pytest.approx(2.0), pytest.approx(2.0))
+
+
+def test_people_known_on_both_sides_count_on_none():
+    subjects, events = people(30, 30)
+    told = look([*subjects, Subject("who", MIXED, BEGUN, None, None)], events)
+    assert (told.mixed, told.people) == (1, {"new": 30, "old": 30})
+
+
+def test_more_people_take_part_on_evidence_only():
+    assert may_go_on(DECLARED, look(*people(50, 50), DECLARED)).startswith("too_few_people")
+    assert may_go_on(DECLARED, look(*people(500, 500, rates=(0.0, 0.0)), DECLARED)) == "too_few_outcomes"
+    assert may_go_on(DECLARED, look(*people(300, 300), DECLARED)).startswith("not_shown_to_lose_less")
+    assert may_go_on(DECLARED, look(*people(2000, 2000, rates=(0.16, 0.1)), DECLARED)) is None
+    assert [next_step(share) for share in (0.01, 0.05, 0.07, 0.5, 1.0)] == [0.05, 0.2, 0.2, 1.0, None]
+
+
+def test_every_kind_of_metric_says_what_it_means():
+    told = look(*people(200, 200, rates=(0.5, 0.25)))
+    found = {one.metric.name: one for one in told.readings}
+    assert (found["revenue"].treated, found["revenue"].control) == (10.0, 5.0)
+    assert found["average_order_value"].treated == 20.0
+    assert found["time_to_conversion"].control == 1.0
+    assert (found["churn"].treated, found["churn"].control) == (0.5, 0.75)
+    assert found["churn"].metric.better == "down"
+    assert told.to_json()["metrics"][0]["relative"] == 1.0
+    machine = Event("Order Completed", BEGUN + timedelta(hours=1), {"revenue": "7.5"}, True)
+    assert METRICS.metric("revenue").parts([machine], BEGUN) == (0.0, 1.0)
+    assert METRICS.metric("revenue").parts([machine._replace(machine=False)], BEGUN) == (7.5, 1.0)
+    assert METRICS.metric("session_depth").parts([machine], BEGUN) == (0.0, 1.0)
+
+
+def test_a_ratio_of_sums_is_compared_by_its_linear_form():
+    both = Measured(np.array([10.0, 0.0, 30.0]), np.array([1.0, 0.0, 2.0]))
+    assert both.values().mean() == pytest.approx(40 / 3)
+    assert not Measured(np.ones(3), np.zeros(3)).values().any()
+
+
+def test_everybody_under_the_new_policy_is_held_against_the_last_people_of_the_old():
+    subjects, events = people(2000, 2000)
+    half = look(subjects, events, DECLARED)
+    step = Step(
+        name="t",
+        at=BEGUN,
+        state="watched",
+        share=1.0,
+        reason="",
+        facts={"control_groups": half.control_groups()},
+        actor="",
+    )
+    standing = Standing(None, DECLARED, (step,))
+
+    def all_new(rate):
+        return look(*people(2000, 0, rates=(rate, 0.0)), DECLARED, share=1.0)
+
+    assert breach(standing, all_new(0.1)) is None
+    assert breach(standing, all_new(0.05)) == "worse than before: conversion"
+    assert breach(Standing(None, DECLARED, (replace(step, facts={}),)), all_new(0.05)) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("control: old", "control: new", "control"),
+        ("share: 0.5, ranker", "share: 0.4, ranker", "sum to 1"),
+        ("ranker: rules", "ranker: rules, nothing: true", "nothing or something"),
+        ("planned: 2000", "planed: 2000", "planed"),
+        ("metrics: [revenue", "metrics: [conversion", "once"),
+        ("name: t", "name: [", "YAML"),
+    ],
+)
+def test_a_faulty_declaration_is_refused_with_its_place(old, new, word):
+    text = "name: t\nplacement: open\nprimary: conversion\ncontrol: old\nplanned: 2000\nmetrics: [revenue]\narms: [{name: new, share: 0.5, ranker: rules}, {name: old, share: 0.5}]\n"
+    with pytest.raises(ExperimentInvalid, match=word):
+        parse(text.replace(old, new))
+
+
+def test_metrics_are_data_and_faults_in_them_are_named(tmp_path):
+    with pytest.raises(UnknownMetric, match="conversion"):
+        METRICS.metric("happiness")
+    with pytest.raises(MetricsInvalid):
+        load(tmp_path / "none.yaml")
+    for text in ("version: '1'\nmetrics: [{name: a, kind: sum, events: [x]}]", "version: '1'\nmetrics: []", "a: ["):
+        (tmp_path / "m.yaml").write_text(text)
+        with pytest.raises(MetricsInvalid):
+            load(tmp_path / "m.yaml")
+    assert Metric(name="a", kind="share", events=("x",), better="down").sign == -1.0
