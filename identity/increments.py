@@ -76,6 +76,12 @@ def link_more(
             remedy="Link all files at once: one person a file is judged over all of them.",
             code="identity.add_one_to_one",
         )
+    if wishes.labels is not None:
+        raise InvalidInput(
+            "--add with --labels: expected one of them, got both",
+            remedy="Link all files at once: labels are obeyed over all records.",
+            code="identity.add_labels",
+        )
     table, _, notes = files.read(paths)
     kinds = infer(table, wishes.overrides)
     prepared = prepare(table, kinds, notes=notes)

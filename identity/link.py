@@ -19,7 +19,9 @@ from identity import files
 from identity.batch import Progress, prepare, silent
 from identity.cleaning import Codes
 from identity.clusters import Clusters, Policy
+from identity.judgements import Rulings
 from identity.kinds import Kinds, Overrides, infer
+from identity.labels import read_labels
 from identity.linkage import Edges
 from identity.training import LinkageModel
 from kernel.errors import InvalidInput
@@ -34,6 +36,7 @@ class LinkOptions:
     model: LinkageModel | None = None
     policy: Policy = field(default_factory=Policy)
     seed: int = 0
+    labels: Path | None = None  # what somebody said of pairs of records
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class LinkResult:
     edges: Edges
     model: LinkageModel
     notes: tuple[str, ...]
+    told: Rulings[int] = field(default_factory=Rulings)  # the labels that were given, by row
 
     def summary(self) -> dict[str, Any]:
         """Figures for a reader or a program."""
@@ -82,6 +86,9 @@ def link_files(paths: Sequence[Path], options: LinkOptions | None = None, progre
             )
         sources = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     kinds = infer(table, wishes.overrides)
+    told: Rulings[int] = read_labels(wishes.labels, table, kinds, notes) if wishes.labels else Rulings()
+    if told:
+        progress(f"{len(told.together)} pairs are said to be one person, {len(told.apart)} not to be")
     clusters, edges, model = run(
         table,
         kinds,
@@ -91,10 +98,11 @@ def link_files(paths: Sequence[Path], options: LinkOptions | None = None, progre
         seed=wishes.seed,
         progress=progress,
         notes=notes,
+        rulings=told,
     )
     width = len(str(table.num_rows))
     people = pa.array([f"p{n:0{width}d}" for n in clusters.person.tolist()])
-    return LinkResult(table.append_column("person_id", people), kinds, clusters, edges, model, tuple(notes))
+    return LinkResult(table.append_column("person_id", people), kinds, clusters, edges, model, tuple(notes), told)
 
 
 def run(
@@ -107,8 +115,9 @@ def run(
     seed: int = 0,
     progress: Progress = silent,
     notes: list[str] | None = None,
+    rulings: Rulings[int] | None = None,
 ) -> tuple[Clusters, Edges, LinkageModel]:
-    """Link a table in memory.  Row numbers in the result are the table's; labels are ranks in record order."""
+    """Link a table in memory.  Row numbers in the result and in ``rulings`` are the table's; labels are ranks in record order."""
     prepared = prepare(table, kinds, sources=sources, notes=notes)
     progress(f"{prepared.cleaned.rows} records, {len(prepared.pairs)} pairs to compare")
     if model is None:
@@ -118,7 +127,7 @@ def run(
         )
     edges = prepared.edges(model)
     progress(f"{len(edges.weight)} edges")
-    found = prepared.cluster(edges, model, policy)
+    found = prepared.cluster(edges, model, policy, rulings)
     progress(f"{len(found.sizes)} people, {len(found.ambiguous)} bridges refused")
     return found, edges, model
 

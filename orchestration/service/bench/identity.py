@@ -17,7 +17,8 @@ from orchestration.service.bench.children import answer, generated
 from orchestration.service.bench.figures import Bar
 from orchestration.service.bench.identity_job import Job
 
-SWEPT_ROWS: Final = 200_000  # up to here other thresholds are tried too
+SWEPT_ROWS: Final = 200_000  # up to here other thresholds are tried too, and labels
+LABELS: Final = 200
 Told = Callable[[str], None]
 
 
@@ -106,7 +107,8 @@ def _row(wanted: sets.Wanted, here: Path, plan: Plan, told: Told) -> Row:
         files=wanted.files, truth=wanted.truth, pattern=wanted.pattern, ignore=wanted.ignore, one_to_one=wanted.one_to_one,
         out=str(here / "out.parquet"), save_model=str(model), begun=0.0,
     )  # fmt: skip
-    ours = _done(replace(job, sweep=_rows_of(wanted) <= SWEPT_ROWS))
+    small = _rows_of(wanted) <= SWEPT_ROWS
+    ours = _done(replace(job, sweep=small, labels=LABELS if small else 0))
     if ours["records"] > SWEPT_ROWS:
         told(f"{wanted.name}: with the model that was saved")
         again = _done(replace(job, save_model="", model=str(model)))

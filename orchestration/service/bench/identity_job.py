@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from orchestration.service.bench.identity_labels import labelled
+
 if TYPE_CHECKING:
     from identity.link import LinkResult
     from identity.linkage import Edges
@@ -30,7 +32,7 @@ TENTHS: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to link and how to judge it. `sweep`: also try other thresholds. `begun`: when the asker started this process (monotonic seconds)."""
+    """What to link and how to judge it. `sweep`: also try other thresholds. `labels`: also ask for so many. `begun`: when the asker started this process (monotonic seconds)."""
 
     files: tuple[str, ...]
     truth: str
@@ -40,7 +42,7 @@ class Job:
     out: str
     model: str = ""
     save_model: str = ""
-    labels: str = ""
+    labels: int = 0
     sweep: bool = False
     alone: bool = False
     begun: float
@@ -70,6 +72,7 @@ def link(job: Job) -> dict[str, Any]:
         **pairs_apart(result.table, found, truth),
         **pair_figures(result.edges, truth, _sources(result, job)),
         **(thresholds(result, truth, job) if job.sweep else {}),
+        **(labelled(result, truth, job.labels, _sources(result, job)) if job.labels else {}),
         "pairs_weighed": int(result.model.trained["pairs"]),
         "edges": len(result.edges.weight),
         "notes": list(result.notes),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestration.service.bench.identity import Report
 
 _RIGHT: Final = ("pair_f1", "f1", "bcubed", "impure", "max_cluster", "twins", "namesakes", "households")
-_TRUST: Final = ("threshold_gap", "oracle_threshold", "pair_best_f1", "calibration_error")
+_TRUST: Final = ("threshold_gap", "oracle_threshold", "pair_best_f1", "calibration_error", "labelled_f1")
 _COST: Final = ("seconds", "cpu_seconds", "peak_mib", "seconds_saved_model", "peak_mib_saved_model")
 
 
@@ -78,6 +78,15 @@ def _show(report: "Report") -> None:
         [
             (row.name, *(row.ours.get(n) for n in _COST), row.load, *(row.splink.get(n) for n in beside))
             for row in report.rows
+        ],
+    )
+    output.table(
+        "Of pairs said to be one person with a probability between tenths, the share that was",
+        ("", "pairs", "said", "was"),
+        [
+            (row.name if not place else "", tenth["pairs"], tenth["said"], tenth["was"])
+            for row in report.rows
+            for place, tenth in enumerate(row.ours.get("deciles", ()))
         ],
     )
     for one in report.absent:

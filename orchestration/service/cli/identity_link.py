@@ -38,23 +38,37 @@ def link(
     ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="Use this trained model.")] = None,
     save: Annotated[Path | None, typer.Option("--save-model", help="Write the trained model here.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Pairs of records that somebody looked at: columns left, right, label (1 or 0)."),
+    ] = None,
+    ask: Annotated[
+        Path | None,
+        typer.Option("--ask", help="Write the pairs whose label would put most right here, as CSV for --labels."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Find the people behind records: no labels, no tuning, no store."""
+    from pyarrow.csv import write_csv
+
     from identity.files import write
     from identity.increments import link_more
     from identity.kinds import Overrides
+    from identity.labels import questions
     from identity.link import LinkOptions, link_files, load_model, save_model
 
     options = LinkOptions(
         overrides=Overrides(record_id, ignore or (), dict(_pair(m) for m in mapped or ()), unique or (), shared or ()),
         one_to_one=one_to_one,
         model=load_model(model) if model else None,
+        labels=labels,
     )
     result = link_more(files, add, options, progress=_tell) if add else link_files(files, options, progress=_tell)
     write(result.table, out)
     if save:
         save_model(result.model, save)
+    if ask:
+        write_csv(questions(result, result.told), ask)
     summary = result.summary()
     for note in summary["notes"]:
         _tell(f"note: {note}")
