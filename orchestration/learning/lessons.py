@@ -17,8 +17,7 @@ from orchestration.decision.policies.learned import ArmState, Learned
 from orchestration.decision.policies.linear import GRID, outer, solve
 from orchestration.learning.rewards import MICRO
 
-DAY: Final = 86_400
-HOUR: Final = 3_600
+WEEK: Final = 604_800
 _PARTS: Final = 8  # epochs in a half-life: sums fade in steps of a twelfth
 _GONE: Final = 1e-6  # what weighs less is left out
 RIDGE: Final = 1.0
@@ -70,8 +69,8 @@ class Sums:
 
 
 def epoch_of(at: datetime, half_life: int | None) -> int:
-    """The beginning of the stretch of time a decision belongs to: a day, or an eighth of the half-life where that is shorter, never below a minute."""
-    length = DAY if half_life is None else max(60, min(DAY, half_life // _PARTS))
+    """The beginning of the stretch of time a decision belongs to: a week, or an eighth of the half-life where that is shorter, never below a minute."""
+    length = WEEK if half_life is None else max(60, min(WEEK, half_life // _PARTS))
     seconds = int(at.timestamp())
     return seconds - seconds % length
 

@@ -290,6 +290,7 @@ class Online:
         """Change lessons and sums; how many lessons were new or earned something else."""
         known = await store.known(conn, [one.decision for one in wanted])
         fresh = [one for one in wanted if one.decision not in known]
+        most = self._settings.most_decisions
         # A lesson keeps its person and its epoch: what was summed under them is taken back under them.
         moved = [
             teaching.reworded(known[one.decision], one.reward)
@@ -298,9 +299,11 @@ class Online:
         ]
         if not fresh and not moved:
             return 0
-        before = await store.voices(conn, {(one.placement, one.person, one.epoch) for one in (*fresh, *moved)})
+        before = await store.voices(
+            conn, {(one.placement, one.person, one.epoch) for one in (*fresh, *moved)}, most + 1
+        )
         after = {one.decision: one for one in (*before, *fresh, *moved)}
-        limits = {"voices": self._settings.voices, "most": self._settings.most_decisions}
+        limits = {"voices": self._settings.voices, "most": most}
         await store.put(conn, [*fresh, *moved])
         await store.tally(conn, teaching.changes(before, after.values(), **limits))
         return len(fresh) + len(moved)

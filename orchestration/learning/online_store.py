@@ -76,13 +76,13 @@ async def known(conn: Conn, decisions: Sequence[DecisionId]) -> dict[DecisionId,
     return {row["decision"]: _lesson(row) for row in await got.fetchall()}
 
 
-async def voices(conn: Conn, whose: Collection[tuple[str, PersonId, int]]) -> list[Lesson]:
-    """Every lesson of these voices: placement, person, epoch."""
+async def voices(conn: Conn, whose: Collection[tuple[str, PersonId, int]], most: int) -> list[Lesson]:
+    """Lessons of these voices (placement, person, epoch), at most so many of each: of more, none would be listened to."""
     asked = sorted(whose)
     got = await conn.execute(
-        f"SELECT {_LESSON} FROM learning.lessons JOIN unnest(%s::text[], %s::text[], %s::bigint[]) AS w(placement, person, epoch) "
-        "USING (placement, person, epoch)",
-        ([one[0] for one in asked], [one[1] for one in asked], [one[2] for one in asked]),
+        f"SELECT {_LESSON} FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS w(p, who, e) CROSS JOIN LATERAL "
+        "(SELECT * FROM learning.lessons l WHERE (l.person, l.placement, l.epoch) = (w.who, w.p, w.e) LIMIT %s) one",
+        ([one[0] for one in asked], [one[1] for one in asked], [one[2] for one in asked], most),
     )
     return [_lesson(row) for row in await got.fetchall()]
 

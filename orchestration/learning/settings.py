@@ -57,10 +57,10 @@ class LearningSettings(Section):
         default=1,
         ge=1,
         le=1000,
-        description="Decisions about one person that count for one arm in a stretch of time (a day, less where a policy forgets fast); more are averaged.",
+        description="Decisions about one person that count for one arm in a stretch of time (a week, less where a policy forgets fast); more are averaged.",
     )
     most_decisions: int = Field(
-        default=50,
+        default=100,
         ge=1,
         description="Who has more decisions at a placement in that time is not learned from: people do not come that often.",
     )

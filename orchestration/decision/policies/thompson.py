@@ -73,24 +73,24 @@ class Thompson:
         return best_shares(betas, gain, start)
 
 
-def best_shares(betas: Numbers, gain: Numbers, start: Numbers) -> tuple[float, ...]:
+def best_shares(betas: Numbers, gain: Numbers, start: Numbers, *, each: int | None = None) -> tuple[float, ...]:
     """P(start + gain x Beta is the greatest) for each row of `betas`, `float64[k, 2]`; sums to 1 but for rounding.
 
-    A gain of 0 makes a certainty. Equal certainties share.
+    A gain of 0 makes a certainty. Equal certainties share. `each`: nodes an arm; more are more exact.
     """
     from scipy.special import betainc, expit, polygamma, psi
 
     count = len(gain)
     if count == 1:
         return (1.0,)
-    each = max(_LEAST, min(_MOST, _NODES // count))
+    nodes_each = each or max(_LEAST, min(_MOST, _NODES // count))
     a, b = betas[:, :1], betas[:, 1:]
     # The logit of a Beta has this mean and variance; the nodes need not be its quantiles, only lie where it moves.
     middle, width = psi(a) - psi(b), np.sqrt(polygamma(1, a) + polygamma(1, b))
-    drawn = np.pad(expit(middle + width * np.linspace(-_TAIL, _TAIL, each)[None, :]), ((0, 0), (1, 1)))
+    drawn = np.pad(expit(middle + width * np.linspace(-_TAIL, _TAIL, nodes_each)[None, :]), ((0, 0), (1, 1)))
     drawn[:, -1] = 1.0
     certain = gain == 0
-    near = np.linspace(-_POINT, _POINT, each + 2)
+    near = np.linspace(-_POINT, _POINT, nodes_each + 2)
     points = start[:, None] + np.where(certain[:, None], near[None, :], gain[:, None] * drawn)
     nodes = np.unique(points)
     with np.errstate(divide="ignore", invalid="ignore"):

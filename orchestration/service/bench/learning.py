@@ -15,6 +15,7 @@ from orchestration.service.bench import (
     learning_features,
     learning_gate,
     learning_ope,
+    learning_policies,
     learning_ranker,
 )
 from orchestration.service.bench.learning_rows import Progress, Row, Section, begin
@@ -27,6 +28,11 @@ SECTIONS: Final = (
     Section("mismatch", "people who are not divided as declared", run=learning_experiments.mismatch),
     Section("assignment", "who is in which arm", run=learning_experiments.assignment),
     Section("metrics", "many metrics, adjusted differences, what cannot be seen", run=learning_experiments.metrics),
+    Section("exactness", "probabilities: recorded, recomputed, drawn", run=learning_policies.exactness),
+    Section("integrals", "Thompson sampling's probabilities", run=learning_policies.integrals),
+    Section("drift", "a learner after the best arm changed", run=learning_policies.drift),
+    Section("poisoning", "one person who knocks a thousand times", run=learning_policies.poisoning),
+    Section("replay", "learners on a real campaign", over_files=learning_policies.replay),
     Section("hillstrom", "the gate and uplift on a real campaign", over_files=learning_gate.hillstrom),
     *learning_features.SECTIONS,
     *learning_ranker.SECTIONS,
