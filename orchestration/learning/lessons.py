@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 from kernel.ids import DecisionId, PersonId
@@ -21,6 +22,8 @@ WEEK: Final = 604_800
 _PARTS: Final = 8  # epochs in a half-life: sums fade in steps of a twelfth
 _GONE: Final = 1e-6  # what weighs less is left out
 RIDGE: Final = 1.0
+BREAK: Final = 4.0  # standard errors between before and after: chance gives that once in tens of thousands of looks
+_ENOUGH: Final = 30  # decisions before and after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,16 +128,58 @@ def changes(
 def state_of(
     tallies: Mapping[tuple[str, int], Sums], *, half_life: int | None, columns: tuple[str, ...] = ()
 ) -> Learned:
-    """The state that follows from sums by arm and epoch; without a digest. Ages count from the newest epoch: no clock is asked."""
+    """The state that follows from sums by arm and epoch; without a digest. Ages count from the newest epoch: no clock is asked.
+
+    Where something is forgotten at all, what an arm earned before a break in its record is forgotten at once, of every arm: the others may have changed unseen.
+    """
     if not tallies:
         return Learned(columns=columns)
     newest = max(epoch for _, epoch in tallies)
+    since = broken(tallies) if half_life is not None else 0
     parts: dict[str, list[tuple[float, Sums]]] = {}
     for (arm, epoch), sums in sorted(tallies.items()):
+        if epoch < since:
+            continue
         weight = 1.0 if half_life is None else math.exp2((epoch - newest) / half_life)
         if weight >= _GONE:
             parts.setdefault(arm, []).append((weight, sums))
     return Learned(arms={arm: _faded(held, columns) for arm, held in parts.items()}, columns=columns)
+
+
+def broken(tallies: Mapping[tuple[str, int], Sums]) -> int:
+    """The epoch from which on no arm's mean reward is surely another than before; 0 when none ever was.
+
+    The surest break goes first, then what came after it is looked at again.
+    """
+    by_arm: dict[str, list[tuple[int, Sums]]] = {}
+    for (arm, epoch), sums in sorted(tallies.items(), key=lambda one: one[0][1]):
+        by_arm.setdefault(arm, []).append((epoch, sums))
+    since = 0
+    while True:
+        found = max((_break(record, since) for record in by_arm.values()), default=(0.0, 0))
+        if found[0] < BREAK:
+            return since
+        since = found[1]
+
+
+def _break(record: Sequence[tuple[int, Sums]], since: int) -> tuple[float, int]:
+    """The epoch at which one arm's mean changed most surely, and how many standard errors it changed by."""
+    later = [(epoch, sums) for epoch, sums in record if epoch >= since]
+    n, reward = sum(sums.n for _, sums in later), sum(sums.reward for _, sums in later)
+    squares = sum(sums.squares for _, sums in later)
+    if n < 2 * _ENOUGH:
+        return 0.0, since
+    variance = squares / n / MICRO - (reward / n / MICRO) ** 2
+    surest = (0.0, since)
+    before_n, before_reward = 0, 0
+    for (_, sums), (epoch, _) in pairwise(later):
+        before_n += sums.n
+        before_reward += sums.reward
+        after_n = n - before_n
+        if before_n >= _ENOUGH and after_n >= _ENOUGH and variance > 0:
+            gap = abs(before_reward / before_n - (reward - before_reward) / after_n) / MICRO
+            surest = max(surest, (gap / math.sqrt(variance * (1 / before_n + 1 / after_n)), epoch))
+    return surest
 
 
 def _faded(held: Sequence[tuple[float, Sums]], columns: tuple[str, ...]) -> ArmState:
