@@ -107,6 +107,7 @@ class Online:
         self._newest: dict[str, StateRow] = {}
         self._read_at = float("-inf")
         self._let_go_at = float("-inf")
+        self._listening: frozenset[str] | None = None
         self._states: OrderedDict[str, Learned] = OrderedDict()
 
     # what decision asks
@@ -179,6 +180,8 @@ class Online:
     async def learn(self) -> int:
         """Learn from what is new; how many lessons changed. Nothing when no placement learns, or another process is at it."""
         plan = await self._plan()
+        if not plan.rules and self._listening == frozenset():
+            return 0
         async with self._kernel.db.transaction() as conn:
             if not await store.lock(conn):
                 return 0
@@ -210,6 +213,7 @@ class Online:
             names = frozenset(row.event for name in plan.rules for row in judges[name].table.rows)
         if names != await store.listens(conn):
             await store.listen(conn, names)
+        self._listening = names
 
     async def _let_go(self, conn: Conn) -> None:
         """Once an hour: lessons of decisions that are not counted any more."""
@@ -370,6 +374,16 @@ class Online:
             ]
             at = row.made_at.isoformat() if row is not None and state.digest is not None else None
             found.append(LearnerStatus(name, rule.name, rule.parameters, state.digest, at, tuple(arms)))
+        return found
+
+    async def faults(self) -> list[str]:
+        """Placements whose state cannot be used, each with its remedy, for `candor doctor`."""
+        found: list[str] = []
+        for name, (_, rule) in sorted((await self._plan()).rules.items()):
+            try:
+                await self.newest(name, rule)
+            except CandorError as fault:
+                found.append(f"placement {name} is decided greedily by the ranking: {fault}")
         return found
 
     async def forget(self, conn: Conn, people: Sequence[PersonId], subjects: Sequence[str]) -> int:

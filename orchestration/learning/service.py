@@ -106,7 +106,7 @@ class Learning:
 
     async def faults(self) -> list[str]:
         """What is wrong with the models that rule, each with its remedy, for `candor doctor`; empty when all is well."""
-        return [*await self._registry.faults(), *await self.aged()]
+        return [*await self._registry.faults(), *await self.aged(), *await self.learners.faults()]
 
     async def aged(self) -> list[str]:
         """Models that rule and are older than `settings.model_age_days`."""

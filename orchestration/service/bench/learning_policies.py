@@ -276,13 +276,13 @@ def regret_after_swap(told: Rule, rates: Sequence[float], before: int, after: in
 
 
 def drift(full: bool, progress: Progress) -> list[Row]:
-    """D34: Thompson with a half-life of eight hours (2,880 decisions) against one that forgets nothing."""
+    """D34: Thompson with a half-life of a day (8,640 decisions) against one that forgets nothing."""
     runs, before, after = (20, 10_000, 10_000) if full else (2, 4_000, 4_000)
     progress(f"  {runs} worlds, {before:,} decisions, a swap, {after:,} more")
     rates = (0.12, 0.10, 0.09, 0.08, 0.06)
     missed = {
         name: float(np.mean([regret_after_swap(told, rates, before, after, seed) for seed in range(runs)]))
-        for name, told in {"fading": rule("thompson", half_life="8h"), "stationary": rule("thompson")}.items()
+        for name, told in {"fading": rule("thompson", half_life="1d"), "stationary": rule("thompson")}.items()
     }
     ratio = missed["fading"] / missed["stationary"]
     figure = f"{ratio:.2f} ({missed['fading']:.0f} against {missed['stationary']:.0f})"
