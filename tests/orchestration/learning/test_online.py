@@ -2,6 +2,10 @@
 
 import pytest
 
+from events.log import NewEvent
+from orchestration.decision.policies.rules import ruled
+from orchestration.learning.errors import UnknownState
+from orchestration.learning.online import Online
 from tests.orchestration.conftest import CATALOGUE
 from tests.orchestration.learning.test_loop import happens, open_shop
 
@@ -9,43 +13,92 @@ __all__ = ["open_shop"]
 pytestmark = pytest.mark.anyio
 
 
-def policy(told: str) -> str:
-    """The catalogue with this policy at `open`."""
-    return CATALOGUE.replace("name: open,", f"name: open, policy: {told},")
+def told(policy: str, *, placement: str = "open") -> str:
+    """The catalogue with this policy, and the shipped table of rewards instead of its own."""
+    whole = CATALOGUE.replace(f"name: {placement},", f"name: {placement}, policy: {policy},")
+    return whole.replace(", reward: bought", "").replace("rewards: {bought: 1.0, Order Completed: 1.0}", "")
 
 
-@pytest.fixture
-async def learning_shop(open_shop):
+async def learning(shop, policy: str) -> Online:
+    """The shop with this policy at `open`, and ears."""
+    learners = shop.learning.learners
+    shop.events.on_happened.append(learners.happened)
+    shop.events.on_noted.append(learners.noted)
+    await shop.publish(told(policy))
+    assert await learners.learn() == 0
+    return learners
+
+
+async def known(learners):
+    (found,) = await learners.status()
+    return found, {one.arm: one for one in found.arms}
+
+
+async def test_outcomes_and_thumbs_are_learned_once_machines_never_and_yesterdays_decisions_replay(open_shop):
     shop = open_shop
-    shop.events.on_happened.append(shop.learning.learners.happened)
-    shop.events.on_noted.append(shop.learning.learners.noted)
-    await shop.publish(policy("thompson"))
-    await shop.learning.learners.learn()
-    return shop
-
-
-async def known(shop, placement="open"):
-    (found,) = [one for one in await shop.learning.learners.status() if one.placement == placement]
-    return {one.arm: one for one in found.arms}
-
-
-async def test_an_outcome_is_learned_once_and_yesterdays_decision_replays(learning_shop):
-    shop = learning_shop
-    learn = shop.learning.learners.learn
+    learners = await learning(shop, "thompson")
     first = await shop.decide(shop.made["p0"], seed="a")
-    assert await learn() == 1
-    before = await known(shop)
-    assert before[first.choice].n == 1
-    second = await shop.decide(shop.made["p1"], seed="b")
-    await happens(shop, "bought", "p1", decision_id=second.decision_id, message="m1")
-    await happens(shop, "bought", "p1", decision_id=second.decision_id, message="m1")
-    assert await learn() >= 1
-    assert await learn() == 0
-    after = await known(shop)
-    assert sum(one.n for one in after.values()) == 2
-    assert after[second.choice].estimate > before[first.choice].estimate
-    third = await shop.decide(shop.made["p2"], seed="c")
-    inputs = (await shop.decisions.show(third.decision_id))["digests"]
-    assert inputs["policy"]
-    for made in (first, second, third):
-        assert (await shop.decisions.replay(made.decision_id)).identical
+    assert await learners.learn() == 1
+    _, before = await known(learners)
+    assert (before[first.choice].n, before[first.choice].estimate) == (1, 0)
+    made = [first, await shop.decide(shop.made["p1"], seed="b"), await shop.decide(shop.made["p2"], seed="c")]
+    await happens(shop, "Order Completed", "p0", decision_id=first.decision_id, message="m1", order_id="o1")
+    await happens(shop, "Content Rated", "p1", decision_id=made[1].decision_id, thumb="down")
+    async with shop.kernel.db.transaction() as conn:
+        machine = NewEvent(
+            name="Email Link Clicked", event_time=shop.clock.now(), source="web", purpose="marketing.personalize",
+            basis="consent", person=shop.made["p2"], properties={"decision_id": made[2].decision_id}, machine=True,
+        )  # fmt: skip
+        await shop.events.note(conn, [machine])
+    assert await learners.learn() == 3  # two decisions that are new, the order of the first
+    rewards = {
+        row["decision"]: row["reward"] for row in await shop.rows("SELECT decision, reward FROM learning.lessons")
+    }
+    assert rewards == {made[0].decision_id: 1_000_000, made[1].decision_id: -100_000, made[2].decision_id: 0}
+    await happens(
+        shop, "Order Completed", "p0", decision_id=first.decision_id, message="m2", order_id="o1"
+    )  # told again
+    assert await learners.learn() == 0
+    made.append(await shop.decide(shop.made["p3"], seed="d"))
+    after, arms = await known(learners)
+    assert (sum(one.n for one in arms.values()), arms[first.choice].estimate > 0) == (3, True)
+    # A process that starts now knows the same.
+    again = Online(
+        shop.kernel, shop.identity, shop.consent, shop.decisions.shelf, learners._counting, learners._sealer,
+        shop.learning.rewards.table, shop.learning.settings, default="epsilon_greedy",
+    )  # fmt: skip
+    assert (await again.newest("open", ruled("thompson"))).digest == after.state
+    assert [(await shop.decisions.replay(one.decision_id)).status for one in made] == ["identical"] * 4
+    with pytest.raises(UnknownState):
+        await again.state("sha256:none")
+    # An erased person is taken out of lessons and sums.
+    async with shop.kernel.db.transaction() as conn:
+        assert len(await shop.learning.export(conn, shop.made["p0"])) == 1
+        await shop.learning.erase(conn, shop.made["p0"])
+    sums = await shop.rows("SELECT sum(n) AS n, sum(reward) AS reward FROM learning.tallies")
+    assert (sums[0]["n"], sums[0]["reward"]) == (2, -100_000)
+
+
+@pytest.mark.parametrize(
+    "policy", ["{name: linucb, features: [age]}", "{name: vowpal_wabbit, features: [age], wait: 60}"]
+)
+async def test_learners_of_what_is_known_of_a_person_learn_and_replay(open_shop, policy):
+    shop = open_shop
+    learners = await learning(shop, policy)
+    made = []
+    for turn in range(3):
+        for name in ("p0", "p1", "p2", "p3"):
+            one = await shop.decide(shop.made[name], seed=f"{turn}{name}")
+            made.append(one)
+            if one.variant == "plain":
+                await happens(shop, "Order Completed", name, decision_id=one.decision_id, order_id=f"{turn}{name}")
+        await learners.learn()
+    states = await shop.rows("SELECT DISTINCT digest FROM learning.learned")
+    assert len(states) == len({one["learned"] for one in [await shop_policy(shop, one) for one in made]} - {None}) + 1
+    assert {(await shop.decisions.replay(one.decision_id)).status for one in made} == {"identical"}
+    assert [row["n"] for row in await shop.rows("SELECT count(*) AS n FROM learning.lessons")] == [12]
+
+
+async def shop_policy(shop, made):
+    opened = await shop.decisions._sealer.open(made.decision_id)
+    return opened.inputs.policy
