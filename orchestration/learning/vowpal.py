@@ -19,7 +19,6 @@ _EXPLORATION: Final = {
     "squarecb": "--squarecb",
     "epsilon": "--epsilon 0.1",
     "softmax": "--softmax --lambda 10",
-    "regcb": "--regcbopt",
 }
 _SPACE: Final = str.maketrans({" ": "_", ":": "_", "|": "_", "\n": "_", "\t": "_", "\r": "_"})
 
@@ -62,7 +61,8 @@ class Frozen:
         said = cast("Sequence[float]", self._space.predict(_lines(arms, self._columns, features)))
         if len(arms) == 1:
             return (1.0,)
-        return tuple(float(one) for one in said)
+        whole = math.fsum(said)  # it counts in single precision
+        return tuple(float(one) / whole for one in said)
 
 
 def _opened(model: bytes, options: str) -> Workspace:

@@ -156,7 +156,7 @@ class LibraryRule(_Rule):
 
     name: Literal["vowpal_wabbit"] = "vowpal_wabbit"
     features: Annotated[Words, Field(max_length=64)] = ()
-    exploration: Literal["squarecb", "epsilon", "softmax", "regcb"] = Field(
+    exploration: Literal["squarecb", "epsilon", "softmax"] = Field(
         default="squarecb", description="How the library explores."
     )
     estimator: Literal["mtr", "ips", "dr"] = Field(
@@ -168,6 +168,13 @@ class LibraryRule(_Rule):
         description="An arm that nothing came of in this time is learned as such; what comes later is not.",
     )
     half_life: None = None
+
+    @model_validator(mode="after")
+    def _go_together(self) -> "LibraryRule":
+        if self.exploration == "squarecb" and self.estimator != "mtr":
+            msg = f"expected estimator mtr beside squarecb, got {self.estimator}: the library has no other"
+            raise ValueError(msg)
+        return self
 
     @property
     def columns(self) -> tuple[str, ...]:

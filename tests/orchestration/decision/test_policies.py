@@ -123,6 +123,7 @@ def test_thompson_weighs_what_an_arm_is_worth_and_what_it_costs():
         ("linucb", "features: Field required"),
         ("{half_life: 7d}", "expected the name of a policy, got no name"),
         ("{name: vowpal_wabbit, half_life: 7d}", "half_life"),
+        ("{name: vowpal_wabbit, estimator: dr}", "expected estimator mtr"),
         ("{name: thompson, low: 1, high: 1}", "expected high above low"),
     ],
 )
