@@ -11,7 +11,8 @@ from kernel.ids import DecisionId, PersonId
 from orchestration.decision.policies.linear import fixed
 from orchestration.learning.lessons import Lesson, Sums, broken, changes, epoch_of, state_of
 from orchestration.learning.rewards import MICRO
-from orchestration.service.bench import learning_policies as bench
+from orchestration.service.bench import learning_learners as bench
+from orchestration.service.bench.learning_policies import integrals
 from tests.orchestration.conftest import NOW
 
 LIMITS = {"voices": 1, "most": 5}
@@ -100,7 +101,7 @@ def test_a_linear_learner_finds_what_rewards_depend_on():
     assert theta[1] > 0.4
 
 
-@pytest.mark.parametrize("section", [bench.poisoning, bench.integrals])
+@pytest.mark.parametrize("section", [bench.poisoning, integrals])
 def test_one_person_does_not_move_an_estimate_and_thompson_shares_are_exact(section):
     """decision.D42, D7, a fraction of it."""
     rows = section(False, lambda _: None)
