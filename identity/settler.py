@@ -59,12 +59,12 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """What a round found out, and what it rests on."""
+class Judged:
+    """What was found out of records that came, and what it rests on: the live run and the newest judgement."""
 
     part: Part
     settled: list[RecordId]
-    run: str
+    run: str | None
     judgement: str
 
 
@@ -131,7 +131,7 @@ class Settler:
             await store.share_graph(conn)
             await blocks_store.keep(conn, [(r[0], k) for r, k in zip(rows, keys, strict=True)], settled=False)
         found = await self._judge(terms, waiting, rows, {row[0]: held for row, held in zip(rows, keys, strict=True)})
-        return await self._write(found)
+        return await self.publish(found)
 
     async def _paused(self, terms: Terms, new: int) -> str | None:
         """The rule of increments, drift of weights included: why everything is to be linked anew first."""
@@ -148,7 +148,7 @@ class Settler:
 
     async def _judge(
         self, terms: Terms, waiting: list[RecordId], rows: Sequence[Row], keys: Mapping[RecordId, Sequence[int]]
-    ) -> _Judged:
+    ) -> Judged:
         new = {row[0] for row in rows}
         async with self._kernel.db.reading() as conn:
             mark = await settler_store.last_judgement(conn)
@@ -182,7 +182,7 @@ class Settler:
             whose, labels, held, [e for e in held if (e.a, e.b) not in kept],
             [Refused(r.a, r.b, r.weight, r.cause) for r in refused],
         )  # fmt: skip
-        return _Judged(part, waiting, terms.run, mark)  # one that cannot be opened any more waits no longer either
+        return Judged(part, waiting, terms.run, mark)  # one that cannot be opened any more waits no longer either
 
     async def _current(
         self, conn: Conn, whose: Mapping[RecordId, PersonId], opened: dict[RecordId, Row]
@@ -206,7 +206,8 @@ class Settler:
             if a in place and b in place
         ]
 
-    async def _write(self, found: _Judged) -> Round:
+    async def publish(self, found: Judged) -> Round:
+        """Make it the live graph, if all it rests on still stands."""
         part = found.part
         async with self._kernel.db.transaction() as conn:
             await store.own_graph(conn)

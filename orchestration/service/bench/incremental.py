@@ -4,6 +4,7 @@ Enters: a file of records and a file of more of them, with truth or without. Lea
 full run, and how many old records got another person though everybody they were with stayed with them.
 """
 
+import asyncio
 import os
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ from identity.score import score
 from kernel.canonical import digest
 from kernel.ids import PersonId, RecordId, new_id
 from orchestration.service.bench.figures import Bar, Spread, spread
+from orchestration.service.bench.incremental_store import stored
 
 BAR_SECONDS: Final = 2.0  # ten thousand rows on a million
 BAR_ASK_MS: Final = 5.0  # the 99th percentile
@@ -59,6 +61,7 @@ class Report:
     full_seconds: float
     seconds: float
     cpu: float
+    linking: float
     settle: float
     pairs: int
     edges: int
@@ -89,7 +92,7 @@ class Report:
 
 
 def run(base: Path, more: Path, told: Callable[[str], None] = lambda _: None) -> Report:
-    """Measure in this process; nothing is stored."""
+    """Measure in this process, on engines of its own."""
     load = os.getloadavg()[0]
     table, _, _ = files.read([base])
     new, _, _ = files.read([more])
@@ -107,10 +110,9 @@ def run(base: Path, more: Path, told: Callable[[str], None] = lambda _: None) ->
     told("new records ask one by one")
     answers, asked, asked_cpu = _ask(linked, new, kinds)
     told(f"{new.num_rows} records added")
-    begin, cpu = time.perf_counter(), time.process_time()
-    increment = linked.add(new, kinds)
+    kept = asyncio.run(stored(linked, new, kinds))
+    increment = kept.increment
     outcome, changes = _ledger(increment, old)
-    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     begin = time.perf_counter()
     linked.settle(increment)
     settle = time.perf_counter() - begin
@@ -120,13 +122,13 @@ def run(base: Path, more: Path, told: Callable[[str], None] = lambda _: None) ->
     full = again.cluster(again.edges(model), model).person
     mine = np.empty(whole.num_rows, np.int64)
     mine[np.concatenate([prepared.order, np.arange(table.num_rows, whole.num_rows)])] = linked.person
-    kept = linked.edges
+    every = linked.edges
     place = np.concatenate([prepared.order, np.arange(table.num_rows, whole.num_rows)])
-    guard = again.cluster(Edges(place[kept.left], place[kept.right], kept.weight), model).person
+    guard = again.cluster(Edges(place[every.left], place[every.right], every.weight), model).person
     return Report(
         rows=table.num_rows, added=new.num_rows, asked=spread(asked), asked_cpu=spread(asked_cpu),
         candidates=max((one.candidates for one in answers.values()), default=0),
-        asked_right=None if truth is None else _right(answers, old_groups, truth[prepared.order], truth[table.num_rows :]), full_seconds=round(first_seconds, 2), seconds=round(seconds, 3), cpu=round(cpu, 3),
+        asked_right=None if truth is None else _right(answers, old_groups, truth[prepared.order], truth[table.num_rows :]), full_seconds=round(first_seconds, 2), seconds=round(kept.seconds, 3), cpu=round(kept.cpu, 3), linking=round(kept.linking, 3),
         settle=round(settle, 3), pairs=increment.pairs, edges=len(increment.edges.weight), touched=len(increment.rows),
         moved=sum(len(change.records) for change in outcome.changes), needless=_needless(increment, outcome, old), changes=changes,
         equal=1 - _apart(mine, full) / len(full), equal_edges=1 - _apart(mine, guard) / len(full), f1=_f1(mine, truth),
@@ -174,7 +176,7 @@ def _record(row: int) -> RecordId:
 
 
 def _ledger(increment: Increment, old: dict[int, PersonId]) -> tuple[Assignment, int]:
-    """Ids by the rule of stable ids, the lines of the change feed and their digest, over the rows that could have moved."""
+    """Ids by the rule of stable ids and the lines of the change feed, over the rows that could have moved: what the store did, to be compared."""
     before = {
         _record(row): old.get(label) or new_id("per")  # a record that comes has a person of its own first
         for row, label in zip(increment.rows.tolist(), increment.before.tolist(), strict=True)

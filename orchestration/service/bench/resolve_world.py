@@ -38,22 +38,22 @@ async def _chunk(house: House, conn: Conn, numbers: Sequence[int], names: Names)
     records = {number: new_id("rec") for number in numbers}
     people = {number: new_id("per") for number in numbers}
     held = [(number, new_id("idn"), _index(house, one)) for number in numbers for one in names(number)]
-    await _copy(
+    await copied(
         conn, "records", "record_id, source, row_index, content, version, current, key_id, body, observed_at, recorded_at, purpose, basis, also_for",
         "text text bytea bytea int4 bool text bytea timestamptz timestamptz text text text[]",
         ((r, SOURCE, f"bench {n}".encode(), b"", 1, True, new_id("key"), os.urandom(64), now, now, "service", "contract", []) for n, r in records.items()),
     )  # fmt: skip
-    await _copy(
+    await copied(
         conn, "identifiers", "identifier_id, kind, index, index_even, key_id, value, created_at", "text text bytea bytea text bytea timestamptz",
         ((i, x.kind, x.under(even=False), x.under(even=True), new_id("key"), os.urandom(32), now) for _, i, x in held),
     )  # fmt: skip
-    await _copy(
+    await copied(
         conn, "record_identifiers", "record_id, identifier_id", "text text", ((records[n], i) for n, i, _ in held)
     )
-    await _copy(
+    await copied(
         conn, "people", "person_id, created_at, changed_in", "text timestamptz int8", ((p, now, version) for p in people.values())
     )  # fmt: skip
-    await _copy(
+    await copied(
         conn, "members", "record_id, person_id, valid_from", "text text int8", _members(records, people, version)
     )
     return people
@@ -69,7 +69,8 @@ def _index(house: House, identifier: Identifier) -> Index:
     return made(identifier.kind, house.kernel.vault.named_indexes(identifier.kind, identifier.value))
 
 
-async def _copy(conn: Conn, table: str, columns: str, types: str, rows: Iterator[tuple[object, ...]]) -> None:
+async def copied(conn: Conn, table: str, columns: str, types: str, rows: Iterator[tuple[object, ...]]) -> None:
+    """Write rows into a table of identity."""
     async with (
         conn.cursor() as cursor,
         cursor.copy(f"COPY identity.{table} ({columns}) FROM STDIN (FORMAT BINARY)".encode()) as copy,

@@ -24,7 +24,7 @@ def shown(base: Path, more: Path, *, as_json: bool) -> None:
             [
                 ("everything linked before, s", report.full_seconds),
                 ("added, s", report.seconds),
-                ("of it processors, s", report.cpu),
+                ("of it linking; this process's processors, s", f"{report.linking}; {report.cpu}"),
                 ("ready for more, s", report.settle),
                 ("pairs, edges", f"{report.pairs}, {report.edges}"),
                 ("rows clustered again", report.touched),
