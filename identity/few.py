@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from identity.blocking import IDENTIFIER_KINDS, RECIPES, coded_atoms
 from identity.cleaning import Cleaned
 from identity.comparisons import column_of
+from identity.kinds import Kinds
 from identity.lexicon import name_family
 from identity.records import Row as RecordRow
 from identity.records import linkage_columns
@@ -39,6 +42,15 @@ def few(records: Iterable[RecordRow]) -> Few:
     """Records in the columns of a linkage table."""
     ids, columns, _ = linkage_columns(records)
     return Few(columns, len(ids))
+
+
+def few_of(table: pa.Table, kinds: Kinds) -> "Few | pa.Table":
+    """A few rows of an Arrow table; the table itself where a column is not text, for only Arrow says how such values are written."""
+    used = [column.name for column in kinds.columns if column.kind not in {"ignore", "time"} and column.name in table.column_names]
+    held = {name: table.column(name) for name in used}
+    if not all(pa.types.is_string(column.type) for column in held.values()):
+        return table
+    return Few({name: column.to_pylist() for name, column in held.items()}, table.num_rows)
 
 
 def said(cleaned: Cleaned, rows: Iterable[int]) -> "list[Row]":

@@ -15,7 +15,7 @@ from identity.cleaning import Cleaned, Coded, clean
 from identity.clusters import guarded
 from identity.comparisons import column_of
 from identity.facts import CONTACTS
-from identity.few import said
+from identity.few import few_of, said
 from identity.keying import row_keys
 from identity.kinds import Kinds
 from identity.linkage import Edges, readings
@@ -49,7 +49,7 @@ class FirstAnswers:
     def ask(self, table: pa.Table, kinds: Kinds) -> Answer:
         """One row."""
         linked = self._linked
-        mine = self._without_junk(clean(table, kinds, linked.cleaned.reading))
+        mine = self._without_junk(clean(few_of(table, kinds), kinds, linked.cleaned.reading))
         rows = linked.keys.ranked(row_keys(mine, linked.secret), MOST_NEAR)
         if not len(rows):
             return Answer(None, None, 0, refused=False)
