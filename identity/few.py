@@ -46,7 +46,11 @@ def few(records: Iterable[RecordRow]) -> Few:
 
 def few_of(table: pa.Table, kinds: Kinds) -> "Few | pa.Table":
     """A few rows of an Arrow table; the table itself where a column is not text, for only Arrow says how such values are written."""
-    used = [column.name for column in kinds.columns if column.kind not in {"ignore", "time"} and column.name in table.column_names]
+    used = [
+        column.name
+        for column in kinds.columns
+        if column.kind not in {"ignore", "time"} and column.name in table.column_names
+    ]
     held = {name: table.column(name) for name in used}
     if not all(pa.types.is_string(column.type) for column in held.values()):
         return table

@@ -5,11 +5,12 @@ people whom a link almost made one, or the two halves of a person that her weake
 changes the graph, times the pairs of records it would put right.
 
 How likely two groups are one person is read off the mean weight between them, a pair that was never compared counting as in the clustering; what the guard
-objected to lowers it. The constants were read off the answers to be expected on historical_50k; on other data the order holds where the figures
-do not.
+objected to lowers it. Where that turns, and how sharply, is read off the graph itself (``turn``): the halves of its people against the pairs that it keeps apart. Whoever
+stands near the turn on the other side is asked about first.
 """
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ T = TypeVar("T", RecordId, int)
 
 UNSEEN: Final = -4.0  # bits of a pair that blocking never met: clusters.Policy.unseen
 CEILING: Final = 6.0  # one overwhelming pair does not speak for a group: clusters.Policy.ceiling
-EVEN: Final = -2.8  # the mean weight at which two groups were one person as often as not
-STEEP: Final = 2.0  # how fast that changes with the mean, natural odds a bit
+SHARPEST: Final = 2.0  # natural odds a bit: two groups whose means differ by a bit are never told apart more surely
+BLUNTEST: Final = 0.5
+FEW: Final = 20  # examples of either side, below which the turn is half-way to a pair that was never compared
 CROWD: Final = 20  # larger people are rare: clusters.Policy.crowd, and the odds that each doubling costs
 CROWDING: Final = 3.0
 JOINED: Final = 2.0  # the guard looked at more than the mean before it joined two halves
@@ -85,26 +87,79 @@ def ask(
             known is None or (bool(doubt.cause), doubt.weight) > (bool(known.cause), known.weight)
         ):
             best[sides] = doubt
-    for sides, doubt in best.items():
-        left, right = size[groups[doubt.a]], size[groups[doubt.b]]
-        weights = between.get(sides) or [doubt.weight]
-        same = likely(weights, left, right, OBJECTION.get(doubt.cause, 0.0))
+    apart = [
+        (doubt, between.get(sides) or [doubt.weight], size[groups[doubt.a]], size[groups[doubt.b]])
+        for sides, doubt in best.items()
+    ]
+    parted = [one for group, held in inside.items() if (one := halves(held, size[group])) is not None]
+    at = turn(
+        [mean(one.weights, one.left, one.right) for one in parted],
+        [mean(weights, left, right) for _, weights, left, right in apart],
+    )
+    for doubt, weights, left, right in apart:
+        same = likely(weights, left, right, at, OBJECTION.get(doubt.cause, 0.0))
         found.append(Question(doubt.a, doubt.b, False, doubt.weight, doubt.cause, left, right, same))
-    for group, held in inside.items():
-        if (weakest := halves(held, size[group])) is not None:
-            found.append(weakest)
+    for one in parted:
+        other = 1.0 - likely(one.weights, one.left, one.right, at, JOINED)
+        found.append(Question(one.a, one.b, True, one.weight, "", one.left, one.right, other))
     return sorted(found, key=lambda q: (-q.value, q.a, q.b))
 
 
-def likely(weights: Sequence[float], left: int, right: int, spare: float = 0.0) -> float:
-    """How likely two groups of these sizes are one person, from the weights of the pairs between them that were compared."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The mean weight at which two groups are one person as often as not, and how fast that changes with it, natural odds a bit."""
+
+    even: float
+    steep: float
+
+
+def turn(joined: Sequence[float], apart: Sequence[float]) -> Turn:
+    """Where a graph's own decisions turn: between the means that it mostly joins and those that it mostly keeps apart, the two sides counting alike.
+
+    It errs on as small a share of one side as of the other there, and a bit beyond it the odds are what those shares say; every order of the examples gives the same.
+    """
+    if min(len(joined), len(apart)) < FEW:
+        return Turn(UNSEEN / 2, 1.0)
+    one, other = sorted(joined), sorted(apart)
+    bounds = sorted({*one, *other})
+    far = [abs(bisect_left(one, x) / len(one) - 1 + bisect_left(other, x) / len(other)) for x in bounds]
+    at = far.index(min(far))
+    even = (bounds[max(0, at - 1)] + bounds[at]) / 2  # anywhere between the two the shares are the same
+    width = _spread(one) + _spread(other)
+    return Turn(even, max(BLUNTEST, min(SHARPEST, 4.0 / width if width else SHARPEST)))
+
+
+def _spread(ordered: Sequence[float]) -> float:
+    """Between the quartiles."""
+    return ordered[3 * len(ordered) // 4] - ordered[len(ordered) // 4]
+
+
+def mean(weights: Sequence[float], left: int, right: int) -> float:
+    """Of the pairs between two groups of these sizes, from the weights of those that were compared."""
     total = sum(max(-CEILING, min(CEILING, weight)) for weight in weights)
-    mean = (total + (left * right - len(weights)) * UNSEEN) / (left * right)
-    odds = STEEP * (mean - EVEN) + spare - CROWDING * max(0.0, math.log2((left + right) / CROWD))
+    return (total + (left * right - len(weights)) * UNSEEN) / (left * right)
+
+
+def likely(weights: Sequence[float], left: int, right: int, at: Turn, spare: float = 0.0) -> float:
+    """How likely two groups of these sizes are one person, from the weights of the pairs between them that were compared."""
+    beyond = mean(weights, left, right) - at.even
+    odds = at.steep * beyond + spare - CROWDING * max(0.0, math.log2((left + right) / CROWD))
     return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, odds))))
 
 
-def halves(edges: Sequence[tuple[T, T, float]], size: int) -> Question[T] | None:
+@dataclass(frozen=True, slots=True)
+class Halves(Generic[T]):
+    """The weakest link that holds a group together, what it holds, and the weights of the pairs across it."""
+
+    a: T
+    b: T
+    weight: float
+    left: int
+    right: int
+    weights: Sequence[float]
+
+
+def halves(edges: Sequence[tuple[T, T, float]], size: int) -> Halves[T] | None:
     """The weakest link that holds a group together, and what it holds: the last edge of the maximum spanning tree (Kruskal)."""
     parent: dict[T, T] = {}
 
@@ -133,9 +188,7 @@ def halves(edges: Sequence[tuple[T, T, float]], size: int) -> Question[T] | None
             if other not in left:
                 left.add(other)
                 ends.append(other)
-    weights = [w for x, y, w in edges if (x in left) != (y in left)]
-    right = size - len(left)
-    return Question(a, b, True, weight, "", len(left), right, 1.0 - likely(weights, len(left), right, JOINED))
+    return Halves(a, b, weight, len(left), size - len(left), [w for x, y, w in edges if (x in left) != (y in left)])
 
 
 def _sides(one: Hashable, other: Hashable) -> tuple[Hashable, Hashable]:

@@ -21,7 +21,8 @@ from orchestration.service.console.errors import FormIncomplete
 from orchestration.service.console.guard import AtDesk, Desk
 from orchestration.service.console.pages import View, act, page, see
 
-_ACTS: Final = (Act.MERGE, Act.UNMERGE, Act.SPLIT)
+_ACTS: Final = (Act.MERGE, Act.UNMERGE, Act.SPLIT, Act.PIN)
+_OF_RECORDS: Final = frozenset({Act.SPLIT, Act.PIN})
 _MOST: Final = 100
 
 
@@ -142,7 +143,7 @@ def _wish(act_: str, person: str, other: str, records: list[str], reason: str) -
         raise FormIncomplete("expected ids of records (rec_…), got something else")
     kind = Act(act_)
     named = (person, other) if kind is Act.MERGE and other else (other or person,) if kind is Act.UNMERGE else (person,)
-    return Wish(kind, named, tuple(map(RecordId, records)) if kind is Act.SPLIT else (), Reason(reason))
+    return Wish(kind, named, tuple(map(RecordId, records)) if kind in _OF_RECORDS else (), Reason(reason))
 
 
 async def _reason(desk: Desk) -> Reason:

@@ -168,6 +168,7 @@ class Story:
             "request": f"/console/requests/{self.request}", "preview": f"/console/requests/{self.request}/preview",
             "review": "/console/review", "question": f"/console/review/{self.records[1]}/{self.doubtful}",
             "split": f"{her}/act?act=split&record={self.records[1]}",
+            "pin": f"{her}/act?act=pin&record={self.records[1]}",
             "log": "/console/log", "entry": f"/console/log/{self.entry}", "staff": "/console/staff",
             "rules": "/console/rules", "runs": "/console/runs", "run": f"/console/runs/{self.run}", "how": f"{her}/how",
             "why": f"/console/records/{self.records[0]}/why/{self.records[1]}",

@@ -203,3 +203,19 @@ async def test_a_command_shows_first_and_acts_when_told(house, story: Story, car
     assert "first_name" in await run("questions")
     assert "unknown_judgement" in await run("revoke", said["id"], code=1)
     assert "pinned" not in await run("pin", story.records[1], carl, "--yes")
+
+
+async def test_an_officer_pins_a_record_on_the_pages_and_the_row_stays(comes, house, story: Story, carl) -> None:
+    ann = await comes("ann", Scope.OFFICER)
+    her = f"/console/people/{story.person}"
+    async with house.kernel.db.reading() as conn:
+        (record, *_) = (await house.identity.owned(conn, [carl]))[carl]
+    assert 'pattern="rec_[0-9A-Z]{26}"' in (await ann.get(her)).text
+    shown = words((await ann.get(f"{her}/act?act=pin&record={record}")).text)
+    assert "would stay with" in shown
+    assert "would change hands" in shown
+    assert (await ann.get(f"{her}/act?act=pin&record=email:carl@example.org")).status_code == 422
+    done = await ann.send(f"{her}/act", act="pin", record=record, reason="looked", sure="yes")
+    assert (done.status_code, done.headers["location"]) == (303, her)
+    async with house.kernel.db.reading() as conn:
+        assert (await house.identity.subjects(conn, [record]))[record].people == (story.person,)
