@@ -18,6 +18,7 @@ from orchestration.service.bench import (
     learning_ope,
     learning_policies,
     learning_ranker,
+    learning_week,
 )
 from orchestration.service.bench.learning_rows import Progress, Row, Section, begin
 
@@ -34,6 +35,7 @@ SECTIONS: Final = (
     *learning_learners.SECTIONS,
     *learning_features.SECTIONS,
     *learning_ranker.SECTIONS,
+    *learning_week.SECTIONS,
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from consent.precedence import Rules
 from events.log import Event
 from kernel.canonical import Json
 from kernel.ids import ActId, EventId, GraphVersion, IdentifierId, PersonId, RecordId
+from orchestration.service.bench.learning_rows import generator
 from profiles import survivorship
 from profiles.raw import RawProfile, RawRecord
 
@@ -44,9 +45,9 @@ _YES: Final = ActView(
 )  # fmt: skip
 
 
-def chance(seed: int) -> random.Random:
-    """Draws that anyone can draw again."""
-    return random.Random(seed)  # noqa: S311 - no secret
+def chance(*words: int) -> random.Random:
+    """Draws of one place, that anyone can draw again with the seed of the run."""
+    return random.Random(int(generator(*words).integers(2**62)))  # noqa: S311 - no secret
 
 
 def people(count: int, seed: int, *, most: int = 40) -> Iterator[RawProfile]:

@@ -24,7 +24,7 @@ from orchestration.learning.ranker import fit, train
 from orchestration.learning.ranks import ndcg, reciprocal_rank, recovered
 from orchestration.learning.settings import LearningSettings
 from orchestration.service.bench.learning_people import END
-from orchestration.service.bench.learning_rows import Progress, Row, Section, find
+from orchestration.service.bench.learning_rows import Progress, Row, Section, find, generator
 from profiles.interests import Deed
 
 SEED: Final = 37
@@ -46,9 +46,8 @@ class Lists:
     clicked: Floats
 
 
-def lists(count: int, eta: float, seed: int) -> Lists:
+def lists(count: int, eta: float, rng: np.random.Generator) -> Lists:
     """`count` lists that an old ranker ordered, which knows one feature too well; one in twenty in an order that was drawn. Being looked at falls with place to the -eta."""
-    rng = np.random.default_rng(seed)
     total = count * LENGTH
     rows = rng.normal(size=(total, 8))
     rows[:, 6] = rng.integers(0, 5, total)
@@ -76,8 +75,8 @@ def positions(full: bool, progress: Progress) -> list[Row]:
     """D37: how much of what clicks hide is recovered, judged by true liking of lists that nobody learned from."""
     made: list[Row] = []
     for eta, bar in BARS.items():
-        shop = lists(6_000 if full else 3_000, eta, SEED)
-        test = lists(3_000 if full else 1_000, eta, SEED + 1)
+        shop = lists(6_000 if full else 3_000, eta, generator(SEED, int(eta)))
+        test = lists(3_000 if full else 1_000, eta, generator(SEED, int(eta), 1))
         known = Examination(tuple((np.arange(1, LENGTH + 1) ** -eta).tolist()), 0)
         found = estimated(shop.position[shop.drawn], shop.clicked[shop.drawn] > 0)
         assert found is not None
@@ -108,7 +107,7 @@ def positions(full: bool, progress: Progress) -> list[Row]:
 
 def strangers(full: bool, progress: Progress) -> list[Row]:
     """D36: people of whom nothing is known but, of some, the region; judged by the true taste of their region for items that they have not seen."""
-    rng = np.random.default_rng(SEED + 6)
+    rng = generator(SEED, 6)
     regions, count = 5, 60
     quality = rng.normal(size=count)
     taste = 0.9 * rng.normal(size=(regions, count)) + quality
@@ -162,9 +161,10 @@ def same_file(full: bool, progress: Progress) -> list[Row]:
     """D39: the same rows and seed in three processes, each with a hash seed of its own."""
     count = 40_000 if full else 4_000
     context = get_context("spawn")
+    seed = int(generator(SEED, 9).integers(2**31))
     with ProcessPoolExecutor(max_workers=1, mp_context=context, max_tasks_per_child=1) as pool:
-        digests = [pool.submit(_trained, count).result() for _ in range(2)]
-    digests.append(_trained(count))
+        digests = [pool.submit(_trained, count, seed).result() for _ in range(2)]
+    digests.append(_trained(count, seed))
     progress(digests[0])
     same = len(set(digests)) == 1
     return [
@@ -190,8 +190,8 @@ def calibrated(full: bool, progress: Progress, shared: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def _trained(count: int) -> str:
-    shop = lists(count // LENGTH, 1.0, SEED)
+def _trained(count: int, seed: int) -> str:
+    shop = lists(count // LENGTH, 1.0, np.random.default_rng(seed))
     names = tuple(f"f{place}" for place in range(shop.rows.shape[1]))
     model, _ = train(shop.rows, shop.clicked, feature_names=names, feature_set="", settings=LearningSettings())
     return model.digest

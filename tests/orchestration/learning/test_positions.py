@@ -98,7 +98,7 @@ def test_measures_of_order():
 def test_lists_that_were_clicked_teach_nearly_what_liking_would():
     """decision.D37, small; `candor bench learning --only positions` has the full size."""
     quick = LearningSettings(trees=30, rate=0.2)
-    shop, test = lists(500, 2.0, 5), lists(150, 2.0, 6)
+    shop, test = (lists(count, 2.0, np.random.default_rng(count)) for count in (500, 150))
     found = estimated(shop.position, shop.clicked > 0)
     assert found is not None
     assert found.chance[3] < 0.5
