@@ -78,7 +78,7 @@ def best_shares(betas: Numbers, gain: Numbers, start: Numbers, *, each: int | No
 
     A gain of 0 makes a certainty. Equal certainties share. `each`: nodes an arm; more are more exact.
     """
-    from scipy.special import betainc, expit, polygamma, psi
+    from scipy.special import expit, polygamma, psi
 
     count = len(gain)
     if count == 1:
@@ -91,19 +91,33 @@ def best_shares(betas: Numbers, gain: Numbers, start: Numbers, *, each: int | No
     drawn[:, -1] = 1.0
     certain = gain == 0
     near = np.linspace(-_POINT, _POINT, nodes_each + 2)
-    points = start[:, None] + np.where(certain[:, None], near[None, :], gain[:, None] * drawn)
-    nodes = np.unique(points)
+    points = np.sort(start[:, None] + np.where(certain[:, None], near[None, :], gain[:, None] * drawn), axis=1)
+    # Below the lowest of some arm that arm is sure to be better; who does not reach there is never the best.
+    least = points[:, 1].max()
+    alive = points[:, -1] >= least
+    nodes = np.unique(points[alive])
+    nodes = nodes[max(0, int(np.searchsorted(nodes, least)) - 1) :]
+    # Arms that are known alike are worked out once.
+    kinds, kind = np.unique(np.column_stack((betas, gain, start))[alive], axis=0, return_inverse=True)
+    found = np.zeros(count)
+    found[alive] = _integrated(_below(nodes, *kinds.T)[kind.ravel()])
+    return tuple(float(one) for one in found)
+
+
+def _below(nodes: Numbers, a: Numbers, b: Numbers, gain: Numbers, start: Numbers) -> Numbers:
+    """The distribution functions of start + gain x Beta at the nodes: `float64[k, m]`."""
+    from scipy.special import betainc
+
     with np.errstate(divide="ignore", invalid="ignore"):
         inside = (nodes[None, :] - start[:, None]) / gain[:, None]
     reached = np.clip(np.nan_to_num(inside, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
-    below: Numbers = np.asarray(betainc(a, b, reached), dtype=np.float64)
+    below: Numbers = np.asarray(betainc(a[:, None], b[:, None], reached), dtype=np.float64)
     below = np.where(gain[:, None] < 0, 1.0 - below, below)
     flat = np.clip((nodes[None, :] - start[:, None] + _POINT) / (2 * _POINT), 0.0, 1.0)
-    below = np.where(certain[:, None], flat, below)
-    return _integrated(below)
+    return np.where((gain == 0)[:, None], flat, below)
 
 
-def _integrated(below: Numbers) -> tuple[float, ...]:
+def _integrated(below: Numbers) -> Numbers:
     """The shares, from distribution functions at the nodes, `float64[k, m]`, that are linear in between."""
     first, rise = below[:, :-1], np.diff(below, axis=1)
     total = np.zeros(len(below))
@@ -112,4 +126,5 @@ def _integrated(below: Numbers) -> tuple[float, ...]:
         all_below = np.prod(here, axis=0)
         others = np.divide(all_below[None, :], here, out=np.zeros_like(here), where=here > 0)
         total += weight * np.sum(others * rise, axis=1)
-    return tuple(float(one) for one in total / total.sum())
+    made: Numbers = total / total.sum()
+    return made

@@ -104,6 +104,15 @@ def test_thompson_shares_are_those_of_the_closed_form_for_two_arms():
         assert shares[0] == pytest.approx(closed(a, b, c, d), abs=0.002)
 
 
+def test_thompson_shares_are_those_of_draws_for_arms_of_every_kind():
+    rng = np.random.default_rng(3)
+    betas = np.array([[3, 30], [3, 30], [2, 9], [1, 1], [400, 3600], [1, 5000]], dtype=float)
+    gain, start = np.array([1.0, 1.0, 0.7, -0.2, 1.0, 0.0]), np.array([0.0, 0.0, 0.0, 0.2, 0.0, 0.11])
+    drawn = start[:, None] + gain[:, None] * rng.beta(betas[:, :1], betas[:, 1:], (6, 100_000))
+    seen = np.bincount(drawn.argmax(axis=0), minlength=6) / 100_000
+    assert best_shares(betas, gain, start) == pytest.approx(seen, abs=0.006)
+
+
 def test_thompson_weighs_what_an_arm_is_worth_and_what_it_costs():
     state = Learned(digest="s", arms={"a": ArmState(n=1000, reward=100), "b": ArmState(n=1000, reward=120)})
     plain = [Option(id="a", utility=0, epsilon=0), Option(id="b", utility=0, epsilon=0)]
