@@ -231,7 +231,7 @@ class Online:
             rows = await lesson_store.since(conn, name, begin - _OVERLAP, _GREEDY, _MOST_FOLLOWED)
             if rows and rows[-1].at > begin:
                 await store.follow(conn, name, rows[-1].at)
-            known = await store.known(conn, [row.id for row in rows])
+            known = await store.present(conn, [row.id for row in rows])
             found += await self._lessons(conn, plan, [row for row in rows if row.id not in known], {})
         return found
 

@@ -87,14 +87,22 @@ async def voices(conn: Conn, whose: Collection[tuple[str, PersonId, int]], most:
     return [_lesson(row) for row in await got.fetchall()]
 
 
+async def present(conn: Conn, decisions: Sequence[DecisionId]) -> set[DecisionId]:
+    """Those of these decisions that have a lesson."""
+    got = await conn.execute("SELECT decision FROM learning.lessons WHERE decision = ANY(%s)", (list(decisions),))
+    return {row["decision"] for row in await got.fetchall()}
+
+
 async def put(conn: Conn, lessons: Sequence[Lesson]) -> None:
     """Add lessons, or change the reward of those that are there."""
-    for one in lessons:
-        await conn.execute(
-            f"INSERT INTO learning.lessons ({_LESSON}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT (decision) DO UPDATE SET reward = EXCLUDED.reward",
-            (one.decision, one.placement, one.person, one.arm, one.at, one.epoch, one.reward, list(one.context)),
-        )
+    await conn.cursor().executemany(
+        f"INSERT INTO learning.lessons ({_LESSON}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (decision) DO UPDATE SET reward = EXCLUDED.reward",
+        [
+            (one.decision, one.placement, one.person, one.arm, one.at, one.epoch, one.reward, list(one.context))
+            for one in lessons
+        ],
+    )
 
 
 async def followed(conn: Conn) -> dict[str, datetime]:

@@ -14,7 +14,7 @@ from kernel.errors import CandorError
 from kernel.log import get_logger
 from orchestration.decision.catalogue import Placement
 from orchestration.decision.policies.learned import NOTHING_LEARNED, Learned
-from orchestration.decision.policies.rules import DEFAULT, Rule, learns, recorded, ruled
+from orchestration.decision.policies.rules import Rule, learns, recorded, ruled
 from orchestration.decision.policy import EpsilonGreedy, Policy, policy_digest
 
 _MOST: Final = 64  # policies in a state that are kept: a Thompson policy remembers what it has worked out
@@ -46,24 +46,27 @@ class Chosen:
     form: Mapping[str, Json] | None
 
 
+_GREEDY: Final = Chosen(EpsilonGreedy(), policy_digest(EpsilonGreedy()), None)
+
+
 class Policies:
     """One per process and event loop. `default` rules where a placement names none."""
 
     def __init__(self, learners: Learners, default: str) -> None:
         self._learners = learners
         self._default = ruled(default)
-        self._made: OrderedDict[tuple[str, str, str | None], Chosen] = OrderedDict()
+        self._made: OrderedDict[tuple[str, Rule, str | None], Chosen] = OrderedDict()
 
     async def of(self, placement: Placement) -> Chosen:
         """The policy of this moment."""
         rule = placement.policy or self._default
         if not learns(rule):
-            return self._chosen(rule, NOTHING_LEARNED, placement.name)
+            return _GREEDY
         try:
             state = await self._learners.newest(placement.name, rule)
         except CandorError as fault:
             _log.error("policy_without_state", placement=placement.name, code=fault.code, remedy=fault.remedy)
-            return self._chosen(DEFAULT, NOTHING_LEARNED, placement.name)
+            return _GREEDY
         return self._chosen(rule, state, placement.name)
 
     async def recorded(self, form: Mapping[str, Json] | None) -> Policy:
@@ -75,13 +78,13 @@ class Policies:
         return recorded(form).make(state)
 
     def _chosen(self, rule: Rule, state: Learned, placement: str) -> Chosen:
-        key = (placement, repr(rule), state.digest)
+        key = (placement, rule, state.digest)
         found = self._made.get(key)
         if found is None:
             policy = rule.make(state)
-            form: dict[str, Json] | None = None
-            if not isinstance(policy, EpsilonGreedy):
-                form = {"name": policy.name, "parameters": dict(policy.parameters), "learned": policy.learned}
+            form: dict[str, Json] = {
+                "name": policy.name, "parameters": dict(policy.parameters), "learned": policy.learned,
+            }  # fmt: skip
             found = self._made[key] = Chosen(policy, policy_digest(policy), form)
             if len(self._made) > _MOST:
                 self._made.popitem(last=False)

@@ -5,6 +5,7 @@ written into every decision it makes, so that a replay builds the same policy.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Final, Literal, cast
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
@@ -218,7 +219,6 @@ def _named(value: object) -> object:
 
 PolicyRule = Annotated[Annotated[Rule, Field(discriminator="name")], BeforeValidator(_named)]
 _READER: Final[TypeAdapter[Rule]] = TypeAdapter(PolicyRule)
-DEFAULT: Final = GreedyRule()
 
 
 def ruled(name: str) -> Rule:
@@ -232,6 +232,7 @@ def recorded(form: Mapping[str, Json]) -> Rule:
     return _READER.validate_python({"name": form["name"], **told})
 
 
+@lru_cache(maxsize=256)  # asked for with every decision of a placement that learns
 def digest_of_rule(rule: Rule) -> str:
     """`sha256:` of its name and parameters: that of the policy it makes."""
     return digest({"name": rule.name, "parameters": rule.parameters})

@@ -1,9 +1,12 @@
 """Learning online on real stores: what happens teaches a placement's policy, once, and yesterday's decision replays."""
 
+import asyncio
+
 import pytest
 
 from events.log import NewEvent
 from orchestration.decision.policies.rules import ruled
+from orchestration.learning import online_store
 from orchestration.learning.errors import UnknownState
 from orchestration.learning.online import Online
 from tests.orchestration.conftest import CATALOGUE
@@ -97,6 +100,38 @@ async def test_learners_of_what_is_known_of_a_person_learn_and_replay(open_shop,
     assert len(states) == len({one["learned"] for one in [await shop_policy(shop, one) for one in made]} - {None}) + 1
     assert {(await shop.decisions.replay(one.decision_id)).status for one in made} == {"identical"}
     assert [row["n"] for row in await shop.rows("SELECT count(*) AS n FROM learning.lessons")] == [12]
+
+
+async def test_what_fails_half_way_is_learned_again_and_once(open_shop, monkeypatch):
+    shop = open_shop
+    learners = await learning(shop, "{name: vowpal_wabbit, wait: 60}")
+    made = await shop.decide(shop.made["p0"], seed="a")
+    await happens(shop, "Order Completed", "p0", decision_id=made.decision_id, order_id="1")
+
+    async def broken(*_, **__):
+        raise PoweredOff
+
+    with monkeypatch.context() as patch:
+        patch.setattr(online_store, "add_state", broken)  # the last of all
+        with pytest.raises(PoweredOff):
+            await learners.learn()
+    counts = (
+        "SELECT (SELECT count(*) FROM learning.lessons) AS lessons, (SELECT count(*) FROM learning.learned) AS states"
+    )
+    assert await shop.rows(counts) == [{"lessons": 0, "states": 0}]
+    stop = asyncio.Event()
+    running = asyncio.create_task(learners.run(stop))
+    async with asyncio.timeout(20):
+        while (await known(learners))[0].state is None:
+            await asyncio.sleep(0.05)
+    stop.set()
+    await running
+    sums = await shop.rows("SELECT sum(n) AS n, sum(reward) AS reward FROM learning.tallies")
+    assert (sums[0]["n"], sums[0]["reward"]) == (1, 1_000_000)
+
+
+class PoweredOff(Exception):
+    """The process is no more."""
 
 
 async def shop_policy(shop, made):
