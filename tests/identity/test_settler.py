@@ -1,11 +1,14 @@
 """What came since the last run settles as a run over everything would have it, in any order, and nothing else is touched."""
 
+import asyncio
 import random
 
 import pytest
 
+from identity import blocks_store
 from identity.judgements import Verdict
 from identity.regrouping import By
+from identity.service import Identity
 from identity.settings import IdentitySettings
 from tests.identity.running import run, shop, take
 
@@ -98,3 +101,39 @@ async def test_staff_is_obeyed_and_a_graph_that_moved_meanwhile_is_looked_at_aga
 async def _owners(conn):
     cursor = await conn.execute("SELECT record_id, person_id FROM identity.members")
     return [(r["record_id"], r["person_id"]) async for r in cursor]
+
+
+async def test_a_round_that_dies_leaves_the_graph_before_and_another_process_does_the_rest(
+    kernel, identity, monkeypatch
+) -> None:
+    records = shop(40)
+    base = await take(kernel, identity, records[:-8])
+    await run(kernel, identity)
+    async with kernel.db.reading() as conn:
+        await identity.meeting.terms(conn)
+    await take(kernel, identity, records[-8:])
+
+    async def standing():
+        async with kernel.db.reading() as conn:
+            owners = sorted(await _owners(conn))
+            version = await identity.graph_version(conn)
+            edges = await (await conn.execute("SELECT count(*) AS n FROM identity.edges")).fetchone()
+        return owners, version, edges["n"], (await identity.settler.progress()).waiting
+
+    async def dies(*_, **__):
+        raise ConnectionResetError
+
+    before = await standing()
+    for place in ("settle", "keep"):
+        with monkeypatch.context() as patch:
+            patch.setattr(blocks_store, place, dies)
+            with pytest.raises(ConnectionResetError):
+                await identity.settler.round()
+        assert await standing() == before
+    other = Identity(kernel, identity._audit)
+    first, second = await asyncio.gather(identity.settler.round(3), other.settler.round(8))
+    while first.again or second.again or (await identity.settler.progress()).waiting:
+        first, second = await identity.settler.round(), await other.settler.round()
+    async with kernel.db.reading() as conn:
+        assert set(base) <= {r for r, _ in await _owners(conn)}
+    assert (await identity.ledger.verify()).ok

@@ -35,6 +35,10 @@ _CHUNK: Final = 2_000  # people a transaction
 _WARM_SECONDS: Final = 2.0
 _UNKNOWN: Final = 10  # every tenth question is about nobody
 
+_NEW_SECONDS: Final = 6.0
+_KILLED_AFTER: Final = 4.0  # of which the load generator needs a part to begin
+_LEAST_NEW: Final = 60
+
 _PAIR: Final = 2  # identifiers of each
 
 Subject = tuple[Identifier, ...]
@@ -57,7 +61,8 @@ class Memory:
 class Report:
     """Times of one question each: asked of memory, of Postgres, of the hot index, over HTTP; and of an event of a known person, over HTTP, committed.
 
-    `wrong` counts answers that are not what they have to be.
+    `wrong` counts answers that are not what they have to be. `newcomers`: people whose first event was answered while the server and Postgres were killed; `lost`: those of
+    them whom nobody holds afterwards.
     """
 
     people: int
@@ -69,6 +74,8 @@ class Report:
     event: Figures
     event_cost: Cost
     wrong: int
+    newcomers: int
+    lost: int
 
     @property
     def bars(self) -> tuple[Bar, ...]:
@@ -78,6 +85,7 @@ class Report:
             Bar("an event over HTTP, committed, p99, ms", BAR_HTTP_MS, self.event.latency.p99),
             Bar("requests that failed", 0, sum(self.http.errors.values()) + sum(self.event.errors.values())),
             Bar("answers that are wrong", 0, self.wrong),
+            Bar("people answered for and lost by a kill", 0, self.lost),
         ]
         if self.memory is not None:
             found += [
@@ -115,6 +123,13 @@ async def run(
             told(f"events at {rps:g} a second")
             events = [_event(draw, served.url, key.secret, people, number) for number in range(round(rps * seconds))]
             sent, sent_cost = await harness.measured(rig, served, events, rps=rps, seconds=seconds)
+            told("newcomers, and a kill among them")
+            came = await _killed(rig, served, key.secret, rps)
+        async with rig.house() as house:
+            found = [await _from_postgres(house, one) for one in came]
+            await house.identity.fill_index()
+            lost = sum(one.person is None for one in found)
+            lost += sum([(await _from_index(house, one)).person is None for one in came])
     return Report(
         people=people,
         memory=held,
@@ -125,7 +140,29 @@ async def run(
         http=shots.figures,
         http_cost=cost,
         wrong=wrong + strange + _wrong(shots, asked, who),
+        newcomers=len(came),
+        lost=lost,
     )
+
+
+async def _killed(rig: harness.Rig, served: harness.Served, secret: str, rps: float) -> list[Subject]:
+    """Events of people whom nobody knows, the server and Postgres killed among them: who was answered for."""
+    count = max(_LEAST_NEW, round(rps * _NEW_SECONDS))
+    plan = [
+        harness.request(
+            served.url, "POST", "/v1/track", secret=secret,
+            body={"userId": f"new{number}", "event": "Product Viewed", "messageId": f"new-{number}", "properties": {}},
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    load = asyncio.create_task(
+        harness.shoot(rig.folder, served.url, plan, rps=count / _NEW_SECONDS, seconds=_NEW_SECONDS, keep=True, patience=_NEW_SECONDS)
+    )  # fmt: skip
+    await asyncio.sleep(_KILLED_AFTER)
+    await asyncio.to_thread(rig.crash, served)
+    shots = await load
+    answered = {number for status, number in zip(shots.status, shots.number, strict=True) if status == 200}
+    return [(Identifier("login_id", f"new{number}"),) for number in sorted(answered)]
 
 
 async def memory(records: int, calls: int, draw: random.Random, told: Callable[[str], None]) -> Memory:

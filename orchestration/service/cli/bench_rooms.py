@@ -58,7 +58,7 @@ def resolve(
     """Who holds an identifier: asked of memory, of Postgres, of the hot index, over HTTP; and events of known people over HTTP, committed.
 
     Exit code 1 when in memory half of the answers take over 0.1 ms or one in a hundred over 1 ms, when the 99th percentile over HTTP is over 10 ms, a
-    request failed, or an answer is wrong.
+    request failed, an answer is wrong, or somebody whose event was answered for is unknown after the server and Postgres were killed.
     """
     from orchestration.service.bench.resolve import run
 
@@ -112,6 +112,7 @@ def _show_resolve(report: "ResolveReport") -> None:
             ),
         ],
     )
+    output.facts("", [("newcomers answered for before a kill, lost", f"{report.newcomers}, {report.lost}")])
 
 
 def _show_audit(report: "AuditReport") -> None:
