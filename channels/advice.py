@@ -68,9 +68,10 @@ class Advisor:
         at: datetime,
         *,
         fresh: bool = False,
+        words: bytes | None = None,
     ) -> Advice:
-        """For a message at this time on each of the channels in `reach`; `fresh`: from Postgres."""
-        held = None if fresh else await self._recall(person)
+        """For a message at this time on each of the channels in `reach`; `fresh`: from Postgres; `words`: what stands at `key_of` the person, empty when nothing does."""
+        held = None if fresh else _opened(words) if words is not None else await self._recall(person)
         if held is None or any(one not in held.barred for one in reach.values()):
             held = await self._look(person, sorted(set(reach.values())))
         full: dict[str, str] = {}
@@ -92,19 +93,16 @@ class Advisor:
 
     async def _drop(self, people: Sequence[PersonId]) -> None:
         try:
-            await self._kernel.cache.set_many({_key(one): _MARK for one in people}, ttl=_MARKED)
+            await self._kernel.cache.set_many({key_of(one): _MARK for one in people}, ttl=_MARKED)
         except CacheUnavailable as fault:
             _log.warning("advice_not_dropped", code=fault.code, count=len(people))  # it ages out
 
     async def _recall(self, person: PersonId) -> _Held | None:
         try:
-            (words,) = await self._kernel.cache.get_many([_key(person)])
+            (words,) = await self._kernel.cache.get_many([key_of(person)])
         except CacheUnavailable:
             return None
-        if words is None or words == _MARK:
-            return None
-        form, *held = orjson.loads(words)
-        return _Held(*held) if form == _FORM else None
+        return _opened(words)
 
     async def _look(self, person: PersonId, contacts: Sequence[IdentifierId]) -> _Held:
         async with self._kernel.db.reading() as conn:
@@ -119,7 +117,7 @@ class Advisor:
         words = orjson.dumps([_FORM, held.taken, held.barred, held.recent])
 
         async def write(redis: Any) -> None:
-            await redis.set(_key(person), words, px=_KEPT, nx=True)
+            await redis.set(key_of(person), words, px=_KEPT, nx=True)
 
         try:
             await self._kernel.cache.run(write)
@@ -128,9 +126,17 @@ class Advisor:
         return held
 
 
+def _opened(words: bytes | None) -> _Held | None:
+    if not words or words == _MARK:
+        return None
+    form, *held = orjson.loads(words)
+    return _Held(*held) if form == _FORM else None
+
+
 def _moments(times: Mapping[str, Sequence[datetime]]) -> dict[str, list[int]]:
     return {name: [(one - _EPOCH) // _MICROSECOND for one in found] for name, found in times.items()}
 
 
-def _key(person: PersonId) -> str:
+def key_of(person: PersonId) -> str:
+    """Where it stands in the hot store."""
     return f"advice:{person}"

@@ -175,10 +175,10 @@ class Channels:
 
     async def advice(
         self, person: PersonId, reach: Mapping[str, IdentifierId], rules: Mapping[str, Sequence[CapRule]], at: datetime,
-        *, fresh: bool = False,
+        *, fresh: bool = False, words: bytes | None = None,
     ) -> Advice:  # fmt: skip
-        """What stands in the way of a message for this time on each channel of `reach`: from the hot store, or (`fresh`) from Postgres."""
-        return await self._advisor.ask(person, reach, rules, at, fresh=fresh)
+        """What stands in the way of a message for this time on each channel of `reach`: from the hot store (`words`, where somebody read it), or from Postgres."""
+        return await self._advisor.ask(person, reach, rules, at, fresh=fresh, words=words)
 
     def refusal(self, content: Content, channel: str) -> str | None:
         """Why these words could not be queued on this channel, whoever they are for; None when they could. Pure."""

@@ -77,6 +77,21 @@ class HotStore:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
+    async def read_with(self, person: PersonId, purpose: str, keys: Sequence[str]) -> list[bytes | None]:
+        """The bytes of one, and after them the values of these keys of others; None where absent or cold; one round trip."""
+
+        async def ask(redis: "Redis") -> list[bytes | None]:
+            async with redis.pipeline(transaction=False) as pipe:
+                pipe.hget(_key(person), purpose)
+                pipe.mget(list(keys))
+                words, values = await pipe.execute()
+            return [words, *values]
+
+        try:
+            return await self._cache.run(ask)
+        except CacheUnavailable:
+            return [None] * (1 + len(keys))
+
     async def read(self, people: Sequence[PersonId], purpose: str) -> list[bytes | None]:
         """The bytes of each, None where absent or cold; one round trip."""
         if not people:

@@ -5,6 +5,7 @@ candidates -> eligibility -> ranking -> policy -> draw. Replaying a record calls
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from kernel.model import Model
@@ -28,7 +29,7 @@ class Judged(NamedTuple):  # of all frozen values the one that is made quickest:
     propensity: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: who was chosen is looked up once
 class Outcome:
     """What was decided. `judged` covers every arm, nothing last; propensities are those of what was shown."""
 
@@ -42,7 +43,7 @@ class Outcome:
     holdout: bool
     withheld: str | None = None
 
-    @property
+    @cached_property
     def chosen(self) -> Judged:
         """The arm that was chosen."""
         return next(one for one in self.judged if one.id == self.choice)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from channels.advice import Advice
+from channels.advice import Advice, key_of
 from channels.caps import CapRule
 from channels.content import Action, Content, Slot, fill, missing_variable
 from channels.deliveries import NewDelivery, No
@@ -66,6 +66,14 @@ class Gathered:
         return self.shelved.catalogue
 
 
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """What the hot store had of a person in one look: her profile, and what channels remember of her."""
+
+    hot: HotProfile | None
+    advice: bytes | None
+
+
 class Gatherer:
     """One per process and event loop."""
 
@@ -82,7 +90,7 @@ class Gatherer:
         self._shelf = shelf
         self._settings = settings
 
-    async def subject(self, request: DecisionRequest) -> tuple[PersonId, HotProfile | None]:
+    async def subject(self, request: DecisionRequest) -> tuple[PersonId, Warm | None]:
         """Who the request is about, with her hot profile where it was there: whoever has one was alive when it was made, and the commit's fence
         finds out what happened since. A dry run has no fence, so it asks Postgres. Raises as `person` does.
         """
@@ -95,9 +103,14 @@ class Gatherer:
             person = PersonId(request.person)
             shelved = await self._shelf.current()
             placement = shelved.catalogue.placement(request.placement)
-            if (hot := (await self._profiles.warm([person], placement.personalize_under)).get(person)) is not None:
-                return person, hot
+            found = await self._warm(person, placement)
+            if found.hot is not None:
+                return person, found
         return await self.person(request), None
+
+    async def _warm(self, person: PersonId, placement: Placement) -> Warm:
+        hot, (advice,) = await self._profiles.warm_with(person, placement.personalize_under, [key_of(person)])
+        return Warm(hot, advice or b"")  # nothing there is an answer too
 
     async def person(self, request: DecisionRequest, *, fresh: bool = False) -> PersonId:
         """Who the request is about; `fresh`: by Postgres alone.
@@ -131,7 +144,7 @@ class Gatherer:
         )
 
     async def gather(
-        self, request: DecisionRequest, person: PersonId, *, hot: HotProfile | None = None, attempt: int = 1,
+        self, request: DecisionRequest, person: PersonId, *, warm: Warm | None = None, attempt: int = 1,
         refused: Mapping[str, str] | None = None,
     ) -> Gathered:  # fmt: skip
         """Everything of this moment. `refused` are arms that an earlier attempt could not commit, with the reason.
@@ -140,9 +153,10 @@ class Gatherer:
         """
         shelved = await self._shelf.current()
         placement = shelved.catalogue.placement(request.placement)
-        if hot is None:
-            with metrics.stage("profile"):
-                hot = await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
+        with metrics.stage("profile"):
+            if warm is None:
+                warm = await self._warm(person, placement) if attempt == 1 else Warm(None, None)
+            hot = warm.hot or await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
         active = await self._models.active(placement.name)
         chosen = await self.policies.of(placement)
         treated = await self._models.treatment(placement.name, person)
@@ -163,7 +177,9 @@ class Gatherer:
         }
         offered = {arm.channel for arm in found}
         reach = {channel: str(one) for channel, one in hot.reach.items() if channel in offered}
-        advice = await self._advice(person, placement, hot, max(request.deliver_after or at, at), fresh=attempt > 1)
+        advice = await self._advice(
+            person, placement, hot, max(request.deliver_after or at, at), fresh=attempt > 1, words=warm.advice
+        )
         no = {arm.id: f"cap:{advice.full[arm.channel]}" for arm in found if arm.channel in advice.full}
         no |= await self._unsendable(request, person, shelved, placement, found, at) | dict(refused or {})
         if request.page is not None:
@@ -292,7 +308,14 @@ class Gatherer:
         return {key: trait.value for key, trait in seen[person].traits.items()} if person in seen else {}
 
     async def _advice(
-        self, person: PersonId, placement: Placement, hot: HotProfile, at: datetime, *, fresh: bool
+        self,
+        person: PersonId,
+        placement: Placement,
+        hot: HotProfile,
+        at: datetime,
+        *,
+        fresh: bool,
+        words: bytes | None,
     ) -> Advice:
         """Suppressed channels, channels whose cap has no room now, and messages of late. The commit asks again."""
         reach = {channel: one for channel, one in hot.reach.items() if channel in QUEUED}
@@ -300,7 +323,7 @@ class Gatherer:
         if not wanted:
             return _NO_ADVICE
         rules: dict[str, tuple[CapRule, ...]] = {channel: cap_rules(placement, channel) for channel in wanted}
-        found = await self._channels.advice(person, reach, rules, at, fresh=fresh)
+        found = await self._channels.advice(person, reach, rules, at, fresh=fresh, words=words)
         return replace(found, suppressed=found.suppressed.intersection(wanted))
 
     def _holdout(self, holdout: Holdout | None, person: PersonId) -> HoldoutDraw | None:

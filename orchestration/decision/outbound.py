@@ -22,9 +22,12 @@ class Outbound(Protocol):
 
     async def advice(
         self, person: PersonId, reach: Mapping[str, IdentifierId], rules: Mapping[str, Sequence[CapRule]], at: datetime,
-        *, fresh: bool = False,
+        *, fresh: bool = False, words: bytes | None = None,
     ) -> Advice:  # fmt: skip
-        """Suppressed contact points and full caps for a message at this time, by channel; remembered, or (`fresh`) from Postgres."""
+        """Suppressed contact points and full caps for a message at this time, by channel; remembered, or (`fresh`) from Postgres.
+
+        `words`: what the hot store has at `channels.advice.key_of` the person, of who read it along with something else.
+        """
         ...
 
     async def reserve(self, conn: Conn, deliveries: Sequence[NewDelivery]) -> Sequence[DeliveryId | Withheld]:

@@ -113,12 +113,12 @@ class Decisions:
         if (before := await self._before(request)) is not None:
             return before
         with metrics.stage("profile"):
-            person, hot = await self._gatherer.subject(request)
+            person, warm = await self._gatherer.subject(request)
         seed = request.seed if request.seed is not None else secrets.token_hex(16)
         decision_id = request.decision_id or new_id("dec")
         refused: dict[str, str] = {}
         for attempt in range(1, self.settings.attempts + 1):
-            gathered = await self._gatherer.gather(request, person, hot=hot, attempt=attempt, refused=refused)
+            gathered = await self._gatherer.gather(request, person, warm=warm, attempt=attempt, refused=refused)
             # A new attempt is a new draw: the old one was made under a state that is gone.
             drawn = seed if attempt == 1 else f"{seed}.{attempt}"
             used, made = await self._steady.decide(gathered.inputs, drawn, gathered.model, policy=gathered.policy)
@@ -134,7 +134,7 @@ class Decisions:
                     return before
                 continue  # who was first has given up
             await self._learn_of(kept, made, person, refused)
-            hot = None
+            warm = None
             if kept.what == FENCE:
                 person = await self._gatherer.person(request, fresh=True)  # she may be another's now
         return await self._contended(request, person, decision_id, seed)
