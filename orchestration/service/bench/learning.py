@@ -11,6 +11,7 @@ from typing import Final
 
 from kernel.errors import InvalidInput
 from orchestration.service.bench import (
+    learning_arbitration,
     learning_experiments,
     learning_features,
     learning_gate,
@@ -33,6 +34,9 @@ SECTIONS: Final = (
     Section("hillstrom", "the gate and uplift on a real campaign", over_files=learning_gate.hillstrom),
     *learning_policies.SECTIONS,
     *learning_learners.SECTIONS,
+    Section("costs", "what a message costs, and who gets none", run=learning_arbitration.costs),
+    Section("pages", "the share of a category on a page", run=learning_arbitration.page),
+    Section("forbidden", "any state at all: nothing forbidden, one reason each, replays", run=learning_arbitration.forbidden),
     *learning_features.SECTIONS,
     *learning_ranker.SECTIONS,
     *learning_week.SECTIONS,
