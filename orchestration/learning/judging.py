@@ -90,7 +90,7 @@ class Report:
         return {
             "people": dict(self.people), "mixed": self.mixed, "days": round(self.days, 3), "since": self.begun.isoformat(),
             "sample_ratio": self.mismatch.to_json(),
-            "suspects": [{"by": one.by, "value": one.value, "people": one.n, "off": one.off, "p": one.p} for one in self.suspects],
+            "suspects": [{"by": one.by, "value": one.value, "count": one.n, "off": one.off, "p": one.p} for one in self.suspects],
             "metrics": [one.to_json() for one in self.readings],
             "variety": None if self.variety is None else list(self.variety),
             "verdict": self.verdict, "reason": self.reason,
