@@ -25,6 +25,7 @@ from orchestration.learning.sequential import ALPHA, Group, look
 from orchestration.learning.settings import LearningSettings
 
 ACTOR: Final = "system:rollout"
+ROLLED_OUT: Final = "rolled out and watched"
 _SHARE_OF_TIME: Final = 0.2  # a round may take this much of the watcher's time; a longer one makes it wait longer
 _ALERT_SECONDS: Final = 5.0
 

@@ -37,7 +37,7 @@ from orchestration.learning.logging_rows import DecisionRows
 from orchestration.learning.online import Online
 from orchestration.learning.registry import Registry
 from orchestration.learning.rewards_store import RewardRun
-from orchestration.learning.rollout import ACTOR, Rollouts
+from orchestration.learning.rollout import ACTOR, ROLLED_OUT, Rollouts
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.store import Kept, ModelRow, Promotion
 from orchestration.learning.training import Assembler, TrainingSet
@@ -270,8 +270,19 @@ class Learning:
     async def _rolled_out(self, placement: str, digest: str) -> None:
         async with self.kernel.db.transaction() as conn:
             row = await store.model(conn, digest)
-            if row is not None and (await store.active(conn)).get(placement) != digest:
-                await self.rule(conn, row, actor=ACTOR, reason="rolled out and watched")
+            ruling = (await store.active(conn)).get(placement)
+            if row is not None and ruling != digest:
+                await self.rule(conn, row, actor=ACTOR, reason=ROLLED_OUT)
+            elif row is None and ruling is not None:  # the rules won
+                await self._to_rules(conn, placement, ruling)
+
+    async def _to_rules(self, conn: Conn, placement: str, ruling: str) -> None:
+        at = self.kernel.clock.now()
+        await store.promote(conn, Promotion(placement=placement, digest=None, actor=ACTOR, reason=ROLLED_OUT, at=at))
+        refs = {"placement": placement, "model": ruling}
+        facts: dict[str, Json] = {"back_to": "rules", "reason": ROLLED_OUT}
+        await self._audit.append(conn, [NewEntry(Tag.MODEL_ROLLED_BACK, refs, facts, actor=ACTOR)])
+        after_commit(conn, self._news)
 
     async def rollback(self, placement: str, *, actor: str, reason: str = "rollback") -> Promotion:
         """Let what ruled before rule again: the model before this one, or the rules.

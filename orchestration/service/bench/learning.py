@@ -19,6 +19,7 @@ from orchestration.service.bench import (
     learning_ope,
     learning_policies,
     learning_ranker,
+    learning_rollout,
     learning_week,
 )
 from orchestration.service.bench.learning_rows import Progress, Row, Section, begin
@@ -31,6 +32,7 @@ SECTIONS: Final = (
     Section("mismatch", "people who are not divided as declared", run=learning_experiments.mismatch),
     Section("assignment", "who is in which arm", run=learning_experiments.assignment),
     Section("metrics", "many metrics, adjusted differences, what cannot be seen", run=learning_experiments.metrics),
+    Section("rollout", "a rollout that harms; promotions whose lift was foretold", run=learning_rollout.rollout),
     Section("hillstrom", "the gate and uplift on a real campaign", over_files=learning_gate.hillstrom),
     *learning_policies.SECTIONS,
     *learning_learners.SECTIONS,
