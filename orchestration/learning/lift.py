@@ -53,6 +53,19 @@ def wilson(hits: int, count: int, z: float = Z95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def newcombe(hits: int, count: int, other_hits: int, other: int, z: float = Z95) -> tuple[float, float, float]:
+    """The difference of two shares with its hybrid interval; (0, -1, 1) without observations on a side."""
+    if not (count and other):
+        return 0.0, -1.0, 1.0
+    one, two = hits / count, other_hits / other
+    low_one, high_one = wilson(hits, count, z)
+    low_two, high_two = wilson(other_hits, other, z)
+    difference = one - two
+    low = difference - math.hypot(one - low_one, high_two - two)
+    high = difference + math.hypot(high_one - one, two - low_two)
+    return difference, max(low, -1.0), min(high, 1.0)
+
+
 def lift(*, treated: int, treated_hits: int, held: int, held_hits: int) -> Lift:
     """The difference of two shares.
 
@@ -61,17 +74,13 @@ def lift(*, treated: int, treated_hits: int, held: int, held_hits: int) -> Lift:
     """
     if not (0 <= treated_hits <= treated and 0 <= held_hits <= held):
         raise InvalidInput("expected outcomes between 0 and the number of people in each group, got other counts")
-    one, two = (treated_hits / treated if treated else 0.0), (held_hits / held if held else 0.0)
-    low_one, high_one = wilson(treated_hits, treated)
-    low_two, high_two = wilson(held_hits, held)
-    difference = one - two
-    low = difference - math.hypot(one - low_one, high_two - two)
-    high = difference + math.hypot(high_one - one, two - low_two)
+    difference, low, high = newcombe(treated_hits, treated, held_hits, held)
     if treated and held:
         pooled = (treated_hits + held_hits) / (treated + held)
         # At zero outcomes the pooled share says nothing; half an outcome keeps the figure honest.
         pooled = max(pooled, 0.5 / (treated + held))
         mde = (Z95 + Z80) * math.sqrt(pooled * (1 - pooled) * (1 / treated + 1 / held))
     else:
-        low, high, mde = -1.0, 1.0, 1.0
-    return Lift(treated, treated_hits, held, held_hits, difference, max(low, -1.0), min(high, 1.0), mde)
+        difference = (treated_hits / treated if treated else 0.0) - (held_hits / held if held else 0.0)
+        mde = 1.0
+    return Lift(treated, treated_hits, held, held_hits, difference, low, high, mde)

@@ -77,13 +77,13 @@ class Learning:
         self.experiments = Experiments(kernel, audit, identity, events, self._shelf, self._registry, self.settings)
         self.rollouts = Rollouts(kernel, self.experiments, self.settings, self._rolled_out)
         self._features = profiles.features
-        sealer = Sealer(kernel, identity)
-        self._assembler = Assembler(identity, consent, events, profiles, sealer)
+        self.sealer = Sealer(kernel, identity)
+        self._assembler = Assembler(identity, consent, events, profiles, self.sealer)
         counting = Counting(identity, consent, events, self.settings)
         table = rewards.load(self.settings.rewards_file)
         self.rewards = RewardBook(kernel.db, kernel.clock, audit, self._shelf, counting, table, self.settings)
         self.learners = Online(
-            kernel, identity, consent, self._shelf, counting, sealer, table, self.settings, default=policy
+            kernel, identity, consent, self._shelf, counting, self.sealer, table, self.settings, default=policy
         )
         self._folder = kernel.settings.data_dir / "training"
         self.keeping = Keeping(identity, self._folder)

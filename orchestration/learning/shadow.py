@@ -14,6 +14,7 @@ import numpy as np
 
 from kernel.canonical import Json
 from kernel.db import Conn
+from kernel.ids import DecisionId
 from orchestration.decision import store as decided
 from orchestration.decision.engine import Outcome, decide
 from orchestration.decision.models import Models
@@ -56,7 +57,7 @@ class Shadowed:
 
 async def shadow(
     conn: Conn, sealer: Sealer, models: Models, policies: Policies, *, placement: str, digest: str, since: datetime,
-    rewards: Mapping[str, Reward],
+    rewards: Mapping[DecisionId, Reward],
 ) -> Shadowed:  # fmt: skip
     """Every decision of the placement since a moment, by the model of this digest. `UnknownModel`, `ModelBroken`."""
     model = await models.model(digest)

@@ -1,5 +1,6 @@
 """`candor learn rewards|weekly`: what decisions earned, and the job that learns from it."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
     from orchestration.learning.book import Earned
+    from orchestration.learning.shadow import Shadowed
     from orchestration.learning.weekly import Week
     from orchestration.wiring import House
 
@@ -17,6 +19,7 @@ def register(app: Commands) -> None:
     """Add the commands of the learning loop."""
     app.add("rewards")(rewards)
     app.add("weekly")(weekly)
+    app.add("shadow")(shadow)
 
 
 def rewards(
@@ -113,3 +116,48 @@ def weekly(
             for one in found
         ],
     )
+
+
+def shadow(
+    placement: Annotated[str, typer.Argument(help="A placement of the catalogue.")],
+    model: Annotated[str, typer.Argument(help="Digest of a registered model.")],
+    days: Annotated[float, typer.Option(min=0.01, help="Decisions so many days back.")] = 7.0,
+    as_json: Json = False,
+) -> None:
+    """What a model would have chosen at every decision of late, and what that would have earned.
+
+    Nobody is touched: each decision is decided again in memory, and the ruling model's bytes are compared with those that were kept.
+    """
+    found = in_house(lambda house: _shadow(house, placement, model, days))
+    if as_json:
+        output.emit_json(found.to_json())
+        return
+    gain = found.gain
+    output.facts(
+        f"{placement}: {model[:19]} in the shadow, {days:g} days",
+        [
+            ("decisions", f"{found.decisions:,}, the ruling model's bytes again for {found.served_same:,}"),
+            ("would differ", f"{found.disagreed:,}"),
+            ("time a decision", f"{found.milliseconds:.2f} ms"),
+            ("gain a decision", f"{gain.value:+.4f}, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}" if gain else f"not said: {found.to_json()['reason']}"),
+        ],
+    )  # fmt: skip
+    output.table("Otherwise", ("served", "in the shadow", "decisions"), [(*pair, count) for pair, count in found.otherwise.items()])  # fmt: skip
+
+
+async def _shadow(house: "House", placement: str, model: str, days: float) -> "Shadowed":
+    from orchestration.decision.policies.finding import Policies
+    from orchestration.learning.errors import NoRewardsYet
+    from orchestration.learning.shadow import shadow as cast
+
+    learning = house.learning
+    since = house.kernel.clock.now() - timedelta(days=days)
+    async with house.kernel.db.reading() as conn:
+        try:
+            rewards = await learning.rewards.of(conn, await learning.rewards.newest(conn), placement)
+        except NoRewardsYet:  # choices can be compared all the same
+            rewards = {}
+        policies = Policies(learning.learners, house.settings.decision.policy)
+        return await cast(
+            conn, learning.sealer, learning, policies, placement=placement, digest=model, since=since, rewards=rewards
+        )

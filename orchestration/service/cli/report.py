@@ -10,6 +10,7 @@ from orchestration.service.cli.experiment import show
 from orchestration.service.cli.runtime import Commands, Json, in_house
 
 if TYPE_CHECKING:
+    from orchestration.learning.bias import Part
     from orchestration.learning.held import Brought
     from orchestration.wiring import House
 
@@ -18,6 +19,7 @@ def register(app: Commands) -> None:
     """Add the commands of this group."""
     app.callback()(_group)
     app.add("lift")(report_lift)
+    app.add("bias")(bias)
     report_visits.register(app)
     report_features.register_report(app)
 
@@ -79,6 +81,46 @@ def report_lift(
         )
     if found.mixed:
         output.say(f"Counted on neither side, since they were known under ids of both: {found.mixed}.")
+
+
+def bias(
+    placement: Annotated[str, typer.Option(help="A placement of the catalogue.")],
+    by: Annotated[list[str] | None, typer.Option("--by", help="A trait; region and age by default. Numbers and birth dates are told in bands of age.")] = None,
+    days: Annotated[float, typer.Option(min=0.01, help="Decisions so many days back.")] = 90.0,
+    purpose: Annotated[str, typer.Option(help="The purpose that looks; who does not permit it is in the group unknown.")] = "analytics",
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Who is shown something and who is not, by region and age, with intervals.
+
+    Groups of fewer than twenty people are told of together or not at all. Intervals of differences are widened for the number of groups.
+    """
+    found = in_house(lambda house: _bias(house, placement, by or ["region", "age"], days, purpose))
+    if as_json:
+        output.emit_json({"placement": placement, "parts": [one.to_json() for one in found]})
+        return
+    output.table(
+        f"{placement}: shown something, by group",
+        ("by", "group", "people", "decisions", "shown", "low", "high", "less all others", "low", "high", ""),
+        [
+            (
+                one.by, one.value, one.people, one.decisions, f"{one.shown:.3f}", f"{one.low:.3f}", f"{one.high:.3f}", f"{one.apart:+.3f}",
+                f"{one.apart_low:+.3f}", f"{one.apart_high:+.3f}", "apart" if one.called else "",
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+async def _bias(house: "House", placement: str, traits: list[str], days: float, purpose: str) -> "list[Part]":
+    from orchestration.learning.bias import audited
+
+    (await house.decisions.shelf.current()).catalogue.placement(placement)
+    now = house.kernel.clock.now()
+    async with house.kernel.db.reading() as conn:
+        return await audited(
+            conn, house.identity, house.profiles, placement=placement, traits=traits, purpose=purpose,
+            since=now - timedelta(days=days), now=now,
+        )  # fmt: skip
 
 
 async def _lift(house: "House", placement: str, outcome: str, window: timedelta) -> "Brought":

@@ -1,10 +1,15 @@
 """Experiments on real stores: declared, started, ramped on evidence, looked at, stopped; what they do with a decision. decision.D18-D22, D44."""
 
+from datetime import timedelta
+
+import numpy as np
 import pytest
 
 from kernel.errors import InvalidInput
 from orchestration.decision.counterfactual import Change
+from orchestration.decision.policies.finding import Policies
 from orchestration.learning import assignment
+from orchestration.learning.bias import audited
 from orchestration.learning.errors import (
     ExperimentInvalid,
     ExperimentOver,
@@ -14,6 +19,10 @@ from orchestration.learning.errors import (
     UnknownModel,
 )
 from orchestration.learning.experiment import parse
+from orchestration.learning.ranker import train
+from orchestration.learning.shadow import shadow
+from orchestration.learning.store import ModelRow
+from tests.orchestration.conftest import NOW
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +131,43 @@ async def test_a_holdout_arm_gets_nothing_says_why_and_a_counterfactual_tells_wh
             await ask(sent.decision_id, wrong)
     assert await shop.rows("SELECT count(*) AS n FROM decision.decisions") == before
     assert (await shop.decisions.replay(sent.decision_id)).identical
+
+
+async def test_a_model_in_the_shadow_touches_nobody_and_says_where_it_differs(shop):
+    """decision.D30."""
+    await shop.people({f"p{place}": 20.0 + place for place in range(6)})
+    names = (*shop.profiles.features.names, "variant=plain", "variant=offer", "variant=nothing")
+    rows = np.eye(60, len(names))
+    rows[:, -3:] = np.eye(3)[np.arange(60) % 3]
+    model, content = train(
+        rows, (np.arange(60) % 3 == 1).astype(float), feature_names=names, feature_set=shop.profiles.features.digest,
+        settings=shop.learning.settings,
+    )  # fmt: skip
+    shop.learning.keep(content)
+    row = ModelRow(
+        digest=model.digest, placement="open", feature_set="", training_set="", rows=60, evaluation={"decision": "hold"},
+        trained_at=NOW,
+    )  # fmt: skip
+    async with shop.kernel.db.transaction() as conn:
+        await shop.learning.register(conn, row, actor="staff:ann")
+    served = [(await shop.decide(f"email:{name}@example.org", seed="a")).choice for name in shop.made]
+    asked = {"placement": "open", "digest": model.digest, "since": NOW - timedelta(days=1), "rewards": {}}
+    policies = Policies(shop.learning.learners, "epsilon_greedy")
+    async with shop.kernel.db.reading() as conn:
+        found = await shadow(conn, shop.learning.sealer, shop.learning, policies, **asked)
+    assert (found.decisions, found.served_same) == (6, 6)
+    assert sum(found.otherwise.values()) == found.disagreed
+    assert all(one in served and one != two for one, two in found.otherwise)
+    assert found.to_json()["reason"] == "no counted reward"
+
+
+async def test_who_is_shown_something_is_told_by_group_and_small_groups_are_not(shop):
+    """decision.D43."""
+    await shop.people({"a": 20.0, "b": 40.0})
+    for name in shop.made:
+        await shop.decide(f"email:{name}@example.org", seed="a")
+    now = shop.clock.now()
+    asked = {"placement": "open", "traits": ["age"], "since": NOW - timedelta(days=1), "now": now}
+    async with shop.kernel.db.reading() as conn:
+        found = await audited(conn, shop.identity, shop.profiles, purpose="marketing.personalize", **asked)
+    assert found == []  # two people are no group

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from orchestration.learning.assignment import MIXED
+from orchestration.learning.bias import Seen, band, parts
 from orchestration.learning.errors import ExperimentInvalid, MetricsInvalid, UnknownMetric
 from orchestration.learning.experiment import next_step, parse
 from orchestration.learning.experiment_store import Step
@@ -184,3 +185,33 @@ def test_metrics_are_data_and_faults_in_them_are_named(tmp_path):
         with pytest.raises(MetricsInvalid):
             load(tmp_path / "m.yaml")
     assert Metric(name="a", kind="share", events=("x",), better="down").sign == -1.0
+
+
+def test_groups_stand_beside_everybody_else_and_few_people_are_told_of_together():
+    """decision.D43."""
+    young = [Seen(f"y{place}", "a" if place % 4 else None, {"age": "18 to 24"}) for place in range(200)]
+    old = [Seen(f"o{place}", "a" if place % 2 else None, {"age": "65 and over"}) for place in range(200)]
+    few = [Seen(f"f{place}", None, {"age": f"band {place % 2}"}) for place in range(30)]
+    found = {one.value: one for one in parts([*young, *old, *few], ["age"])}
+    assert set(found) == {"18 to 24", "65 and over", "others"}
+    assert (found["others"].people, found["others"].shown) == (30, 0.0)
+    assert found["18 to 24"].called
+    assert found["18 to 24"].apart_low > 0 > found["65 and over"].apart
+    assert found["18 to 24"].variants == {"a": 0.75, "nothing": 0.25}
+    alike = parts([replace(one, groups={"age": one.person[0]}) for one in old for _ in range(2)], ["age"])
+    assert [one.called for one in alike] == [False]
+
+
+@pytest.mark.parametrize(
+    ("value", "group"),
+    [
+        (17, "under 18"),
+        ("44", "35 to 44"),
+        ("1950-01-01", "65 and over"),
+        ("North", "North"),
+        (None, "unknown"),
+        (True, "True"),
+    ],
+)
+def test_ages_are_told_in_bands(value, group):
+    assert band(value, BEGUN) == group
