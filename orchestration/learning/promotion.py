@@ -21,6 +21,7 @@ from orchestration.learning.leaks import refuse
 from orchestration.learning.logs import Floats, Log
 from orchestration.learning.positions import Examination, estimated, undone
 from orchestration.learning.ranker import train
+from orchestration.learning.ranks import ordering
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.training import TrainingSet
 from orchestration.learning.weights import both, inverse, recent
@@ -62,6 +63,8 @@ def judge(
     shown = fits[0].values[np.arange(len(log)), log.arm]
     found["calibration"] = calibration(shown, useful.reward)
     found["debias"] = debias.to_json()
+    if (order := ordering(log, fits[0].values)) is not None:
+        found["ordering"] = order.to_json()
     return found
 
 

@@ -3,10 +3,13 @@
 Enters: scores, what was good, which belong together. Leaves: numbers from 0 to 1.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.learning.logs import Floats, Whole
+from kernel.canonical import Json
+from orchestration.learning.logs import Floats, Log, Whole
 
 
 def auc(score: Floats, did: NDArray[np.bool_]) -> float:
@@ -38,6 +41,46 @@ def reciprocal_rank(score: Floats, gain: Floats, query: Whole) -> float:
             ordered = gain[rows][np.argsort(-score[rows], kind="stable")]
             told.append(1.0 / (1 + int(np.argmax(ordered == best))))
     return float(np.mean(told)) if told else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """How far up the answered arms stand in the order of their scores, beside an order that is drawn: MRR and NDCG over all arms."""
+
+    mrr: float
+    ndcg: float
+    drawn_mrr: float
+    drawn_ndcg: float
+    answered: int
+
+    def to_json(self) -> dict[str, Json]:
+        """As kept with the model."""
+        return {
+            "mrr": self.mrr,
+            "ndcg": self.ndcg,
+            "drawn_mrr": self.drawn_mrr,
+            "drawn_ndcg": self.drawn_ndcg,
+            "answered": self.answered,
+        }
+
+
+def ordering(log: Log, values: Floats) -> Ordering | None:
+    """The same for a log of single choices: only the shown arm's answer is known, so that an answered row weighs the inverse of its probability.
+
+    `values`: the score of every arm by a model that has not seen the row, `float64[n, K]`. Arms of equal score share their places. None: nothing was answered.
+    """
+    rows = np.flatnonzero(log.reward > 0)
+    if len(rows) == 0:
+        return None
+    scores = values[rows]
+    shown = scores[np.arange(len(rows)), log.arm[rows]][:, None]
+    place = 1.0 + (scores > shown).sum(axis=1) + ((scores == shown).sum(axis=1) - 1) / 2.0
+    weight = 1.0 / log.propensity[rows]
+    drawn = np.arange(1, values.shape[1] + 1)
+    return Ordering(
+        float(np.average(1 / place, weights=weight)), float(np.average(1 / np.log2(1 + place), weights=weight)),
+        float((1 / drawn).mean()), float((1 / np.log2(1 + drawn)).mean()), len(rows),
+    )  # fmt: skip
 
 
 def recovered(naive: float, found: float, oracle: float) -> float:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestration.learning.logs import Log
 from orchestration.learning.positions import (
     LEAST,
     Examination,
@@ -17,7 +18,7 @@ from orchestration.learning.positions import (
     whole,
 )
 from orchestration.learning.ranker import fit
-from orchestration.learning.ranks import ndcg, reciprocal_rank, recovered
+from orchestration.learning.ranks import ndcg, ordering, reciprocal_rank, recovered
 from orchestration.learning.settings import LearningSettings
 from orchestration.service.bench.learning_ranker import lists
 from tests.profiles.making import AT, event
@@ -93,6 +94,25 @@ def test_measures_of_order():
     assert (reciprocal_rank(right, gain, query), reciprocal_rank(wrong, gain, query)) == (1.0, pytest.approx(1 / 3))
     assert ndcg(right, np.zeros(6), query) == reciprocal_rank(right, np.zeros(6), query) == 0.0
     assert recovered(0.7, 0.75, 0.8) == pytest.approx(0.5)
+
+
+def test_answered_arms_stand_as_far_up_as_their_scores_put_them():
+    """Of single choices only the shown arm's answer is known; a rare one speaks for the many that were not shown."""
+    log = Log(
+        ("a", "b"),
+        np.array([0, 1, 1, 0]),
+        np.array([1.0, 1, 0, -1]),
+        np.array([0.8, 0.2, 0.2, 0.8]),
+        np.zeros((4, 0)),
+        (),
+    )
+    found = ordering(log, np.array([[2.0, 1], [2, 1], [0, 9], [0, 9]]))
+    assert found.answered == 2
+    assert found.mrr == pytest.approx((1 / 0.8 + 0.5 / 0.2) / (1 / 0.8 + 1 / 0.2))
+    assert (found.drawn_mrr, found.to_json()["ndcg"]) == (0.75, found.ndcg)
+    equal = ordering(log, np.ones((4, 2)))
+    assert equal.mrr == pytest.approx(2 / 3)
+    assert ordering(replace(log, reward=np.zeros(4)), np.ones((4, 2))) is None
 
 
 def test_lists_that_were_clicked_teach_nearly_what_liking_would():
