@@ -101,7 +101,7 @@ class Settler:
             busy = False
             try:
                 found = await self.round()
-                busy = found.settled > 0 or found.again
+                busy = found.settled > 0
                 await asyncio.to_thread(self._linkage.compact)
             except CandorError as fault:
                 _log.error("settling_paused", code=fault.code, remedy=fault.remedy)
