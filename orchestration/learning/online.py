@@ -173,7 +173,7 @@ class Online:
                 moved = await self.learn()
             except CandorError as fault:
                 _log.error("learning_paused", code=fault.code, remedy=fault.remedy)
-            if not moved:
+            if moved < _MOST_HEARD:  # more may be waiting; otherwise a little rest leaves the machine to decisions
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._settings.online_seconds)
 

@@ -51,7 +51,7 @@ class LearningSettings(Section):
     )
 
     online_seconds: float = Field(
-        default=0.25, gt=0, le=60, description="Learners look for news this often; so do processes that decide."
+        default=0.2, gt=0, le=60, description="Learners look for news this often; so do processes that decide."
     )
     voices: int = Field(
         default=1,
