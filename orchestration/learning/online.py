@@ -7,7 +7,6 @@ or another process changes nothing. What machines did is never learned from, nor
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from orchestration.decision import store as decided
 from orchestration.decision.catalogue import Catalogue, Placement
 from orchestration.decision.errors import NoCatalogue
 from orchestration.decision.lesson_store import Choice
-from orchestration.decision.policies.learned import NOTHING_LEARNED, Learned, from_bytes, to_bytes
+from orchestration.decision.policies.learned import Learned, to_bytes
 from orchestration.decision.policies.linear import fixed
 from orchestration.decision.policies.rules import LibraryRule, LinearRule, Rule, digest_of_rule, learns, ruled
 from orchestration.decision.policy import EpsilonGreedy, policy_digest
@@ -38,17 +37,16 @@ from orchestration.decision.shelf import Shelf
 from orchestration.learning import lessons as teaching
 from orchestration.learning import online_store as store
 from orchestration.learning.counting import Counting, judging
-from orchestration.learning.errors import StateBroken, UnknownState
 from orchestration.learning.lessons import Lesson, epoch_of, state_of
-from orchestration.learning.library import LibraryLearner, opened_library
+from orchestration.learning.library import LibraryLearner
 from orchestration.learning.online_store import StateRow
 from orchestration.learning.rewards import MICRO, RewardTable
 from orchestration.learning.settings import LearningSettings
+from orchestration.learning.states import States
 
 _MOST_HEARD: Final = 200  # people learned about in one go
 _MOST_FOLLOWED: Final = 20_000
 _OVERLAP: Final = timedelta(seconds=10)  # a decision is kept within that of its moment
-_MOST_STATES: Final = 64
 _HALF_LIVES: Final = 21  # beyond, what happened weighs less than a millionth
 _HOUR: Final = 3_600.0
 _GREEDY: Final = policy_digest(EpsilonGreedy())
@@ -104,50 +102,19 @@ class Online:
         self._settings = settings
         self._default = ruled(default)
         self._library = LibraryLearner()
-        self._newest: dict[str, StateRow] = {}
-        self._read_at = float("-inf")
+        self.states = States(kernel, settings.online_seconds)
         self._let_go_at = float("-inf")
         self._listening: frozenset[str] | None = None
-        self._states: OrderedDict[str, Learned] = OrderedDict()
 
     # what decision asks
 
     async def newest(self, placement: str, rule: Rule) -> Learned:
-        """What is known now, at most `online_seconds` old (protocol `decision.policies.finding.Learners`)."""
-        now = time.monotonic()
-        if now - self._read_at >= self._settings.online_seconds:
-            async with self._kernel.db.reading() as conn:
-                self._newest = await store.newest_states(conn)
-            self._read_at = now
-        row = self._newest.get(placement)
-        if row is None or row.policy != digest_of_rule(rule):
-            return NOTHING_LEARNED
-        return await self.state(row.digest)
+        """What is known now (protocol `decision.policies.finding.Learners`)."""
+        return await self.states.newest(placement, rule)
 
     async def state(self, digest: str) -> Learned:
-        """The state of a digest.
-
-        Raises:
-            UnknownState: none is kept under it. StateBroken: it is not what its digest says, or its library refuses it.
-        """
-        found = self._states.get(digest)
-        if found is not None:
-            self._states.move_to_end(digest)
-            return found
-        async with self._kernel.db.reading() as conn:
-            content = await store.content(conn, digest)
-        if content is None:
-            raise UnknownState("expected the digest of a state that is kept, got another")
-        if digest_of(content) != digest:
-            raise StateBroken(f"expected the bytes that {digest[:19]}… names, got others")
-        found = self._states[digest] = from_bytes(content, opened_library)
-        if len(self._states) > _MOST_STATES:
-            self._states.popitem(last=False)
-        return found
-
-    def forget_newest(self) -> None:
-        """Look again at the next decision."""
-        self._read_at = float("-inf")
+        """The state of a digest; `UnknownState`, `StateBroken`."""
+        return await self.states.state(digest)
 
     # hearing
 
@@ -194,7 +161,7 @@ class Online:
             moved = await self._taught(conn, list(wanted.values()))
             await self._publish(conn, plan, {one.placement for one in wanted.values()} if moved else set())
         if moved:
-            self.forget_newest()
+            self.states.forget_newest()
         return moved
 
     async def _plan(self) -> Plan:
@@ -363,16 +330,16 @@ class Online:
     async def status(self) -> list[LearnerStatus]:
         """Every placement that learns: what it knows of each arm, the most shown first."""
         plan = await self._plan()
-        self.forget_newest()
+        self.states.forget_newest()
         found: list[LearnerStatus] = []
         for name, (_, rule) in sorted(plan.rules.items()):
             state = await self.newest(name, rule)
-            row = self._newest.get(name)
             arms = [
                 ArmKnown(arm, state.arm(arm).n, state.estimate(arm), *state.interval(arm))
                 for arm in sorted(state.arms, key=lambda arm: (-state.arm(arm).n, arm))
             ]
-            at = row.made_at.isoformat() if row is not None and state.digest is not None else None
+            made_at = self.states.made_at(name)
+            at = made_at.isoformat() if made_at is not None and state.digest is not None else None
             found.append(LearnerStatus(name, rule.name, rule.parameters, state.digest, at, tuple(arms)))
         return found
 
