@@ -26,6 +26,7 @@ from orchestration.learning.evaluation import (
     named_policy,
     support,
 )
+from orchestration.learning.leaks import held_back
 from orchestration.learning.logs import Floats, Log, read_log
 from orchestration.learning.settings import LearningSettings
 
@@ -119,4 +120,5 @@ def learn_gate(
         update={"folds": fold_count, "repeats": repeats, "seed": base.seed if seed is None else seed}
     )
     log = read_log(path, arm=arm, reward=reward, propensity=propensity, features=features)
-    return gate(log, chosen, others={"vs_current": named_policy(log, current)} if current is not None else None)
+    found = gate(log, chosen, others={"vs_current": named_policy(log, current)} if current is not None else None)
+    return held_back(found, log, chosen)

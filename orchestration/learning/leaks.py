@@ -5,7 +5,7 @@ answered from nearly all who did not; or a common value of one feature (also its
 was paid after the choice, or a trait that is written when somebody answers, has one of them. `forecast` finds leaks of time, by comparing with the features of the moment.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kernel.canonical import Json
 from orchestration.learning.errors import LeakFound
 from orchestration.learning.lift import wilson
 from orchestration.learning.logs import Floats, Log
@@ -50,6 +51,19 @@ def suspects(
         if area >= settings.leak_area or (usual <= settings.leak_share / 4 and share >= settings.leak_share):
             found.append(Suspect(name, area, share))
     return sorted(found, key=lambda one: (-one.area, -one.share, one.feature))
+
+
+def held_back(found: Mapping[str, Json], log: Log, settings: LearningSettings) -> dict[str, Json]:
+    """A gate's answer, held and refused where a feature knows the answer: what such features promise, nobody would see in service."""
+    told = suspects(log.features, log.reward > 0, log.feature_names, settings)
+    if not told:
+        return dict(found)
+    why = f"{told[0].feature} knows the answer: alone it has an area of {told[0].area:.3f}"
+    held = {
+        name: {**one, "decision": "hold"} if isinstance(one, Mapping) and "decision" in one else one
+        for name, one in found.items()
+    }
+    return {**held, "refused": True, "reason": why}
 
 
 def refuse(log: Log, settings: LearningSettings) -> None:

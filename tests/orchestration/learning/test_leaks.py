@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from orchestration.learning.errors import LeakFound
 from orchestration.learning.figures import SCORE, drift, moments, variants
+from orchestration.learning.gate import learn_gate
 from orchestration.learning.leaks import refuse, suspects
 from orchestration.learning.logs import Log
 from orchestration.learning.settings import LearningSettings
@@ -63,6 +64,25 @@ def test_a_variant_below_what_was_promised_is_told_of_and_one_that_keeps_its_pro
     assert [(one["variant"], one["weak"]) for one in told] == [("a", False), ("b", True)]
     assert [one["weak"] for one in variants(made, promised, np.arange(ROWS) < 60, 100)] == [False, False]
     assert variants(made, promised, np.zeros(ROWS, dtype=bool), 100) == []
+
+
+def test_the_gate_holds_what_a_column_promises_that_knows_the_answer(tmp_path):
+    made = log(lambda answered, rng: answered * rng.exponential(50, ROWS))
+    lines = [
+        f"{'ab'[arm]},{int(reward)},{taste},{paid}"
+        for arm, reward, (taste, paid) in zip(made.arm, made.reward, made.features, strict=True)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["arm,bought,taste,paid", *lines]))
+    quick = LearningSettings(trees=10)
+    plain = {"arm": "arm", "reward": "bought", "propensity": "0.5", "fold_count": 2, "repeats": 1, "settings": quick}
+    told = learn_gate(tmp_path / "log.csv", features=("taste", "paid"), **plain)
+    assert (told["vs_uniform"]["decision"], told["vs_best_fixed"]["decision"], told["refused"]) == (
+        "hold",
+        "hold",
+        True,
+    )
+    assert told["reason"].startswith("paid knows the answer")
+    assert learn_gate(tmp_path / "log.csv", features=("taste",), **plain)["reason"] is None
 
 
 class Judged:
