@@ -30,6 +30,7 @@ Progress = Callable[[str], None]
 _TELLING = (
     "first_name", "last_name", "full_name", "birth_date", "email", "phone", "national_id", "login_id", "device_id", "customer_id",
 )  # fmt: skip
+MOST_WEAK = 12  # columns of categories or text that are compared
 MUCH = 0.05  # of all rows: from here on a block left out is worth a remark
 
 
@@ -125,14 +126,16 @@ def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, note
     remarks.extend(
         f"{name}: {rows} rows bear values shared by many unlike names; those are ignored" for name, rows in lost.items()
     )
+    cleaned = _fewer(cleaned, remarks)
     remarks.extend(_poverty(cleaned))
     ordered = None if sources is None else sources[order]
     made = [key(name, codes) for name, codes in keys(cleaned).items()]
-    remarks.extend(
-        f"blocking by {one.name}: {one.left_out} rows are in blocks too large to pair"
-        for one in made
-        if one.left_out > MUCH * cleaned.rows
-    )
+    crowded = [one for one in made if one.left_out > MUCH * cleaned.rows]
+    if crowded:
+        most = max(one.left_out for one in crowded)
+        remarks.append(
+            f"blocking by {', '.join(one.name for one in crowded)}: up to {most} rows are in blocks too large to pair"
+        )
     if sum(one.count() for one in made) > FEW:
         counts = {one.name: {"pairs": one.count(), "left_out": one.left_out} for one in made}
         cut = parts(made, np.random.default_rng(0))
@@ -141,6 +144,17 @@ def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, note
     blocked = gathered(made, ordered, cleaned.rows)
     counts = {n: {"pairs": found, "left_out": blocked.left_out.get(n, 0)} for n, found in blocked.found.items()}
     return Prepared(order, cleaned, blocked.pairs, ordered, remarks, counts)
+
+
+def _fewer(cleaned: Cleaned, remarks: list[str]) -> Cleaned:
+    """Without the categories and texts beyond the first few: a hundred columns that say nothing of a person drown those that do."""
+    weak = [one.name for one in cleaned.of("category", "text")][MOST_WEAK:]
+    if not weak:
+        return cleaned
+    remarks.append(
+        f"{len(weak)} columns of categories or text beyond the first {MOST_WEAK} are not compared; name kinds with --map, or --ignore others"
+    )
+    return replace(cleaned, fields={name: field for name, field in cleaned.fields.items() if name not in weak})
 
 
 def _poverty(cleaned: Cleaned) -> list[str]:

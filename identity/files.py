@@ -7,10 +7,13 @@ UTF-8 is read as Windows-1252, and counted.
 
 import csv
 import gzip
+import io
 import json
 import os
+import re
 import tempfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +22,10 @@ import pyarrow.parquet as pq
 from kernel.errors import InvalidInput
 
 _DELIMITERS = ",;\t|"
+LONGEST_CELL = 1 << 20  # characters: no field of a person is longer, an unclosed quotation mark is
+_SAID = re.compile(
+    r"[^@\s]+@[^@\s]+\.[^@\s]+|\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{4}|\+?\d[\d ]{6,}"
+)  # no name of a column: an address, a date, a number
 
 
 def read(paths: Sequence[Path]) -> tuple[pa.Table, list[int], list[str]]:
@@ -31,6 +38,10 @@ def read(paths: Sequence[Path]) -> tuple[pa.Table, list[int], list[str]]:
         table, mended = _read_one(path)
         if mended:
             notes.append(f"{path.name}: {mended} lines are not UTF-8 and were read as Windows-1252")
+        if any(_SAID.fullmatch(name.strip()) for name in table.column_names):
+            notes.append(
+                f"{path.name}: the names of the columns look like a record; the first line was taken for names"
+            )
         if not table.num_rows:
             raise _bad(path.name, "at least one record", "none")
         tables.append(table)
@@ -66,20 +77,30 @@ def _read_one(path: Path) -> tuple[pa.Table, int]:
             return _distinct_names(path, pq.read_table(path)), 0
         except (pa.ArrowInvalid, OSError) as broken:
             raise _bad(path.name, "a Parquet file", "something else or a damaged one") from broken
-    raw = gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
-    lines, mended = _decode(raw)
+    raw = path.read_bytes()
+    if path.name.endswith(".gz"):
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as broken:
+            raise _bad(path.name, "a gzip file", "something else or a damaged one") from broken
+    lines, mended = _decode(path, raw)
     if stem.endswith((".jsonl", ".ndjson", ".json")):
         return _json_lines(path, lines), mended
     return _csv(path, lines), mended
 
 
-def _decode(raw: bytes) -> tuple[list[str], int]:
+def _decode(path: Path, raw: bytes) -> tuple[list[str], int]:
     """Text lines with their ends (a quoted cell may span lines), and how many were not UTF-8."""
     raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        return raw.decode("utf-16").splitlines(keepends=True), 0
     try:
-        return raw.decode("utf-8").splitlines(keepends=True), 0
+        if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+            return _lines(raw.decode("utf-16")), 0
+        if raw[:400].count(0) * 3 > len(raw[:400]):  # text of two bytes a letter that does not say so
+            return _lines(raw.decode("utf-16-be" if raw[:1] == b"\0" else "utf-16-le")), 0
+    except UnicodeDecodeError as broken:
+        raise _bad(path.name, "text", "bytes that are no text") from broken
+    try:
+        return _lines(raw.decode("utf-8")), 0
     except UnicodeDecodeError:
         lines, mended = [], 0
         for line in raw.splitlines(keepends=True):
@@ -91,6 +112,11 @@ def _decode(raw: bytes) -> tuple[list[str], int]:
         return lines, mended
 
 
+def _lines(text: str) -> list[str]:
+    """Lines as files have them: what Unicode also calls a line break may stand within a cell."""
+    return list(io.StringIO(text, newline=""))
+
+
 def _csv(path: Path, lines: list[str]) -> pa.Table:
     if not lines:
         raise _bad(path.name, "a header and at least one record", "an empty file")
@@ -100,25 +126,25 @@ def _csv(path: Path, lines: list[str]) -> pa.Table:
     if len(set(header)) < len(header):
         raise _bad(f"{path.name}, header", "every name once", "a repeated name")
     columns: list[list[str | None]] = [[] for _ in header]
-    for row in reader:
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise _bad(f"{path.name}, line {reader.line_num}", f"{len(header)} cells", str(len(row)))
-        for column, cell in zip(columns, row, strict=True):
-            column.append(cell or None)
+    csv.field_size_limit(LONGEST_CELL)
+    try:
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise _bad(f"{path.name}, line {reader.line_num}", f"{len(header)} cells", str(len(row)))
+            for column, cell in zip(columns, row, strict=True):
+                column.append(cell or None)
+    except csv.Error as broken:
+        raise _bad(
+            f"{path.name}, line {reader.line_num}", f"cells of at most {LONGEST_CELL} letters", str(broken)
+        ) from broken
     return pa.table({name: pa.array(column, pa.string()) for name, column in zip(header, columns, strict=True)})
 
 
 def _json_lines(path: Path, lines: list[str]) -> pa.Table:
     rows: list[dict[str, object]] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as broken:
-            raise _bad(f"{path.name}, line {number}", "one JSON object", "text that is not JSON") from broken
+    for number, row in _json_values(path, lines):
         if not isinstance(row, dict):
             raise _bad(f"{path.name}, line {number}", "one JSON object", type(row).__name__)
         rows.append(row)
@@ -128,6 +154,22 @@ def _json_lines(path: Path, lines: list[str]) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of mixed types: text
         texts = {n: [None if row.get(n) is None else str(row[n]) for row in rows] for n in names}
         return pa.table({name: pa.array(values, pa.string()) for name, values in texts.items()})
+
+
+def _json_values(path: Path, lines: list[str]) -> Iterator[tuple[int, object]]:
+    """The value of every line; of a `.json` file also those of one list that is all of it."""
+    if path.name.removesuffix(".gz").lower().endswith(".json") and lines and lines[0].lstrip().startswith("["):
+        try:
+            yield from enumerate(json.loads("".join(lines)), 1)
+        except json.JSONDecodeError as broken:
+            raise _bad(f"{path.name}, line {broken.lineno}", "a JSON list", "text that is not JSON") from broken
+        return
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except json.JSONDecodeError as broken:
+                raise _bad(f"{path.name}, line {number}", "one JSON object", "text that is not JSON") from broken
 
 
 def _distinct_names(path: Path, table: pa.Table) -> pa.Table:
