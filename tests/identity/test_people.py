@@ -72,3 +72,21 @@ def test_resolution_takes_the_strongest_kind_that_names_one_person():
     assert found.candidates == ("per_2", "per_0", "per_1")
     assert decide({"group_id": {"per_0": "rec_0"}}, SETTINGS).person is None
     assert decide({"email": {"per_1": "a", "per_2": "b"}}, SETTINGS).person is None
+
+
+def test_a_login_that_a_person_may_not_have_beside_hers_outranks_the_mailbox_that_would_bring_it_to_her():
+    # The worked example of "Identity Resolution Onboarding", Priority (Segment Unify): user_id abc456 arrives with the mailbox of abc123.
+    holders = Holders()
+    jane = [
+        Carried("login_id:abc123", "login_id", "app", b"1"),
+        Carried("email:jane@example1.com", "email", "app", b"1"),
+    ]
+    holders.learn("per_1", jane, SETTINGS)
+    event = [Carried("login_id:abc456", "login_id", "app", b"2"), jane[1]]
+    assert holders.choose(event, None, SETTINGS) == (
+        None,
+        False,
+    )  # the mailbox is demoted, nobody has the login: somebody new
+    holders.learn("per_2", event, SETTINGS)
+    assert holders.choose([Carried("login_id:abc456", "login_id", "web", b"3")], None, SETTINGS) == ("per_2", False)
+    assert holders.choose([jane[1]], None, SETTINGS) == (None, False)  # now two people's: it brings nobody to either
