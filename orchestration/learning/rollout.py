@@ -107,7 +107,7 @@ class Rollouts:
         """Nothing is heard of many people: nobody knows what happens, so nothing goes on, and after a while it goes back."""
         declared = standing.declared
         enough = min(report.people.get(arm.name, 0) for arm in declared.arms) >= declared.least_people
-        heard = any(one.treated or one.control for one in report.readings)
+        heard = any((one.treated or one.control) and one.metric.kind != "absent" for one in report.readings)
         if not enough or heard:
             return None
         if report.days * 24 >= self._settings.silence_hours:

@@ -147,8 +147,9 @@ def constant(alpha: float, sides: int) -> float:
     return high
 
 
-def crossing(c: float, sides: int, looks: int = _LOOKS) -> float:
+def crossing(c: float, sides: int, looks: int | None = None) -> float:
     """How likely a Brownian motion crosses c t^d at one of `looks` looks between `FIRST` and 1, evenly in log time."""
+    looks = looks or _LOOKS
     times = np.geomspace(FIRST, 1.0, looks)
     edge = c * times**SHAPE
     points = 181

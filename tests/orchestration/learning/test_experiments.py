@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from events.log import Source
 from kernel.errors import InvalidInput
 from orchestration.decision.counterfactual import Change
 from orchestration.decision.policies.finding import Policies
@@ -19,10 +20,12 @@ from orchestration.learning.errors import (
     UnknownModel,
 )
 from orchestration.learning.experiment import parse
+from orchestration.learning.held import brought
 from orchestration.learning.ranker import train
 from orchestration.learning.shadow import shadow
 from orchestration.learning.store import ModelRow
 from tests.orchestration.conftest import NOW
+from tests.orchestration.learning.test_loop import happens
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +55,7 @@ def dealt(monkeypatch):
     monkeypatch.setattr(assignment, "_unit", unit)
 
 
-async def test_an_experiment_divides_people_shows_each_arm_its_own_and_tells_what_came_of_it(shop, dealt):
+async def test_an_experiment_divides_people_shows_each_arm_its_own_and_tells_what_came_of_it(shop, dealt, monkeypatch):
     await shop.people({f"p{place}": 30.0 for place in range(8)})
     experiments = shop.learning.experiments
     declared = parse(WORDS)
@@ -78,6 +81,16 @@ async def test_an_experiment_divides_people_shows_each_arm_its_own_and_tells_wha
     told = (await experiments.status("words")).report
     assert told.people == {"offer": 2, "plain": 2}
     assert (told.verdict, told.mixed) == ("running", 0)
+    one, two = shop.made["p0"], shop.made["p1"]
+    with monkeypatch.context() as patch:  # as if they turned out to be one
+
+        async def merged(conn, asked):
+            del conn
+            return {person: one if person == two else person for person in asked}
+
+        patch.setattr(shop.identity, "current", merged)
+        told = (await experiments.status("words")).report
+        assert (told.people, told.mixed) == ({"offer": 1, "plain": 1}, 1)
     moved = await experiments.ramp("words", actor="staff:ann")
     assert moved.step is None
     assert moved.held.startswith("too_few_people")
@@ -116,6 +129,18 @@ async def test_a_holdout_arm_gets_nothing_says_why_and_a_counterfactual_tells_wh
     assert (held.outcome.holdout, held.withheld) == (True, "holdout:words")
     assert not sent.outcome.holdout
     assert held.outcome.in_scope
+    async with shop.kernel.db.transaction() as conn:
+        await shop.events.register_source(conn, Source("web", "marketing.personalize", "consent"))
+    shop.clock.advance(timedelta(hours=1))
+    assert await happens(shop, "Order Completed", "a", revenue=30) == "accepted"
+    async with shop.kernel.db.reading() as conn:
+        found = await brought(
+            conn, shop.identity, shop.events, "open", outcome="Order Completed", window=timedelta(days=7)
+        )
+    shares = found.shares
+    assert (shares.treated_hits, shares.treated, shares.held_hits, shares.held, found.mixed) == (1, 1, 0, 1, 0)
+    primary = (await shop.learning.experiments.status("words")).report.primary
+    assert (primary.treated, primary.control) == (1.0, 0.0)
     before = await shop.rows("SELECT count(*) AS n FROM decision.decisions")
     ask = shop.decisions.counterfactual.ask
     other = await ask(sent.decision_id, Change(exclude=(sent.choice,)))

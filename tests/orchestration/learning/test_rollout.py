@@ -25,7 +25,7 @@ arms: [{name: new, share: 0.5, ranker: rules}, {name: old, share: 0.5}]
 """
 GOOD = look(*people(2000, 2000, rates=(0.16, 0.1)), DECLARED)
 SAME = look(*people(300, 300), DECLARED)
-SILENT = look(*people(300, 300, rates=(0.0, 0.0)), DECLARED.model_copy(update={"metrics": ()}))
+SILENT = look(*people(300, 300, rates=(0.0, 0.0)), DECLARED)
 WORSE = look(*people(2000, 2000, rates=(0.05, 0.1)), DECLARED)
 
 
