@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 _VERSIONS: Final = Versions(
     graph=1, consent=1, profile=1, catalogue="sha256:c", feature_set="sha256:f", policy="sha256:p", model=None
 )
+FEW: Final = 5_000  # where the way is to be shown only
 _CHANNELS: Final = ("email", "push", "web")
 
 
@@ -207,8 +208,8 @@ def _apart(kinds: NDArray[np.int64], brands: NDArray[np.int64], picked: list[int
 
 def forbidden(full: bool, progress: Progress) -> list[Row]:
     """D4, D8, D10: any state at all; a second, naive set of rules says what may be served."""
-    runs = 1_000_000 if full else 5_000
-    replays = 100_000 if full else 500
+    runs = 1_000_000 if full else FEW
+    replays = runs // 10
     rng = generator(8)
     progress(f"  {runs:,} fuzzed decisions, {replays:,} replays from their bytes")
     served = silent = uneven = different = 0

@@ -105,7 +105,7 @@ async def _decision(desk: Desk, decision: str) -> View:
         "delivery_id": row.delivery_id, "record": row.record,
         "digests": {"catalogue": row.catalogue, "policy": row.policy, "feature_set": row.feature_set, "model": row.model,
                     "inputs": row.inputs},
-        "redacted": False, "candidates": [], "gates": [], "why": None, "lineage": None, "replayed": None,
+        "redacted": False, "candidates": [], "gates": [], "why": None, "lineage": None, "replayed": None, "worth": None,
     }  # fmt: skip
     if desk.may(*PROVERS):
         about["lineage"] = await _lineage(desk, row.id)
@@ -119,6 +119,7 @@ async def _decision(desk: Desk, decision: str) -> View:
     about["policy"] = record["policy"]
     about["fallback"] = record["fallback"]
     about["seed"] = record["seed"]
+    about["worth"] = record["arbitration"]
     about["why"] = await _why(desk, row)
     return about
 

@@ -362,6 +362,7 @@ async def test_a_decision_is_replayed_and_its_receipt_handed_out(comes, house, s
     ann = await comes()
     page = await ann.send(f"/console/decisions/{story.chosen}/replay")
     assert "Replayed: identical." in words(page.text)
+    assert "What each was worth" in words(page.text)
     operator = await comes("ops", Scope.OPERATE)
     assert "Replayed: identical" in (await operator.send(f"/console/decisions/{story.chosen}/replay")).text
     file = await ann.send(f"/console/decisions/{story.chosen}/receipt")
