@@ -29,7 +29,9 @@ class Boost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """Everything but scores, values and costs of arms. Amounts are in `unit`; `signals` is None where nothing asks for any."""
+    """Everything but scores, values and costs of arms. Amounts are in `unit`; `signals` is None where nothing asks for any; `holds` is the variant that
+    another decision chose at this placement a while ago, where such a choice holds.
+    """
 
     unit: str = ""
     boosts: tuple[Boost, ...] = ()
@@ -37,6 +39,7 @@ class Balance:
     fatigue: Mapping[str, float] = field(default_factory=dict)
     signals: float | None = None
     least_signals: float = 0.0
+    holds: str | None = None
 
     @property
     def active(self) -> bool:
@@ -56,6 +59,7 @@ class Balance:
             "fatigue": {name: cost.hex() for name, cost in self.fatigue.items()},
             "signals": None if self.signals is None else self.signals.hex(),
             "least_signals": self.least_signals.hex(),
+            **({"holds": self.holds} if self.holds is not None else {}),
         }  # fmt: skip
 
 
@@ -77,6 +81,7 @@ def read_balance(form: Mapping[str, Json]) -> Balance:
         fatigue=_amounts(form["fatigue"]),
         signals=None if form["signals"] is None else float.fromhex(str(form["signals"])),
         least_signals=float.fromhex(str(form["least_signals"])),
+        holds=None if form.get("holds") is None else str(form["holds"]),
     )
 
 

@@ -78,6 +78,10 @@ class Placement(Part):
     time_to_live: Seconds = 86_400
     min_sure: float = Field(default=0.0, ge=0, le=1)
     activation: Activation | None = None
+    holds: bool = Field(
+        default=False,
+        description="What was chosen here for somebody holds on every channel until its time to live is over, unless it may not be chosen any more.",
+    )
     nothing_logged_as: Words = ()
     nothing_value: float = Field(default=1.0, description="Worth of one unit of reward that comes without a message.")
     reward: str | None = Field(

@@ -46,6 +46,7 @@ class Rejection:
 
 
 _SUPPRESSED = "suppressed"
+_HOLDS = Rejection(Stage.DIVERSITY, "another_choice_holds")
 NOT_INTERESTED = "not_interested"
 EXPERIMENT = "experiment:"
 """What begins the reason against an arm that an experiment keeps from this person."""
@@ -193,7 +194,15 @@ def verdicts(state: Inputs) -> list[tuple[Arm, Rejection | None]]:
         if alike not in known:
             known[alike] = judge(state, arm)
         found.append((arm, known[alike]))
-    return found
+    return _holding(state, found)
+
+
+def _holding(state: Inputs, found: list[tuple[Arm, Rejection | None]]) -> list[tuple[Arm, Rejection | None]]:
+    """A choice that holds leaves no room for another one, unless consent, a cap, stock or any other question stops it on every channel (decision.D48)."""
+    held = state.balance.holds if state.balance is not None else None
+    if held is None or not any(arm.variant == held and rejection is None for arm, rejection in found):
+        return found
+    return [(arm, _HOLDS if rejection is None and arm.variant != held else rejection) for arm, rejection in found]
 
 
 def _asked_of(arm: Arm) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ from kernel.errors import Conflict, NotFound
 from kernel.ids import IdentifierId, KeyId, PersonId, is_id
 from kernel.kernel import Kernel
 from kernel.model import Model
+from orchestration.decision import store
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
 from orchestration.decision.errors import SubjectAmbiguous
 from orchestration.decision.feedback import declined
@@ -234,7 +235,8 @@ class Gatherer:
             market=market,
             policy=chosen.form,
             balance=balance(
-                shelved, placement, found, at=at, context=request.context, recent=advice.recent, found=told
+                shelved, placement, found, at=at, context=request.context, recent=advice.recent, found=told,
+                holds=await self._held(person, placement, at),
             ),
         )  # fmt: skip
         return Gathered(
@@ -325,6 +327,12 @@ class Gatherer:
         rules: dict[str, tuple[CapRule, ...]] = {channel: cap_rules(placement, channel) for channel in wanted}
         found = await self._channels.advice(person, reach, rules, at, fresh=fresh, words=words)
         return replace(found, suppressed=found.suppressed.intersection(wanted))
+
+    async def _held(self, person: PersonId, placement: Placement, at: datetime) -> str | None:
+        if not placement.holds:
+            return None
+        async with self._kernel.db.reading() as conn:
+            return await store.held(conn, person, placement.name, at)
 
     def _holdout(self, holdout: Holdout | None, person: PersonId) -> HoldoutDraw | None:
         """Membership by a keyed hash of name and person: stable, and not to be guessed from the id."""

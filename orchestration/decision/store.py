@@ -168,6 +168,17 @@ async def get(conn: Conn, decision_id: str) -> Row | None:
     return None if row is None else _row(row)
 
 
+async def held(conn: Conn, person: PersonId, placement: str, at: datetime) -> str | None:
+    """The variant that was chosen last for her at this placement and whose time to live is not over."""
+    got = await conn.execute(
+        "SELECT variant FROM decision.decisions WHERE person = %s AND placement = %s AND expires_at > %s AND variant IS NOT NULL"
+        " ORDER BY at DESC, id DESC LIMIT 1",
+        (person, placement, at),
+    )
+    row = await got.fetchone()
+    return None if row is None else str(row["variant"])
+
+
 async def of_person(conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> list[Row]:
     """Every decision of a person, oldest first: by id, and by the keys that are hers (decisions of people merged into her)."""
     got = await conn.execute(

@@ -44,8 +44,9 @@ def balance(
     context: Mapping[str, Json],
     recent: Mapping[str, Sequence[int]],
     found: float | None,
+    holds: str | None = None,
 ) -> Balance:
-    """Boosts and deductions of this moment. `recent`: messages by channel, in microseconds since 1970; `found`: signals."""
+    """Boosts and deductions of this moment. `recent`: messages by channel, in microseconds since 1970; `found`: signals; `holds`: a choice that holds."""
     rules = shelved.catalogue.arbitration
     offered = sorted({arm.channel for arm in arms})
     charged = rules.fatigue.charge(recent, offered, (at - _EPOCH) // _MICROSECOND) if rules.fatigue else {}
@@ -57,4 +58,5 @@ def balance(
         fatigue={name: cost for name, cost in charged.items() if name != "web"},
         signals=found,
         least_signals=placement.activation.least if placement.activation is not None else 0.0,
+        holds=holds,
     )

@@ -76,6 +76,7 @@ REASONS: Final = {
     "shown_on_page": "stands elsewhere on the page",
     "category_full_on_page": "its category has its share of the page",
     "brand_full_on_page": "its brand has its share of the page",
+    "another_choice_holds": "another choice was made for the person here, and holds",
     "too_few_signals": "too little is known of the person to personalise",
     "no_candidate": "there was nothing to choose from",
     "contention": "what it rested on kept changing",

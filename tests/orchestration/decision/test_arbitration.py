@@ -225,6 +225,26 @@ def test_a_page_never_shows_more_of_a_kind_than_its_share_and_nothing_twice(thin
         assert all(counts.count(name) <= max(1, share * size + 1e-9) for name in counts)
 
 
+def test_a_choice_holds_on_every_channel_until_something_stops_it():
+    """D48."""
+    arms = [arm("a", "email", 0), arm("a", "web", 1), arm("b", "email", 2, value=9.0), arm("b", "web", 3, value=9.0)]
+    held = Balance(holds="a")
+
+    def lost(**changes):
+        made = decide(inputs(arms, balance=held, **changes), "s")
+        assert math.fsum(one.propensity for one in made.judged) == pytest.approx(1, abs=1e-12)
+        return {one.id: one.rejection.reason for one in made.judged if one.propensity == 0 and one.rejection}
+
+    other = {"b@email": "another_choice_holds", "b@web": "another_choice_holds"}
+    assert lost() == other
+    assert lost(refused={"a@email": "cap:all"}) == other | {"a@email": "cap:all"}
+    assert lost(refused={"a@email": "cap:all", "a@web": "missing_variable"}) == {
+        "a@email": "cap:all", "a@web": "missing_variable",
+    }  # fmt: skip
+    state = inputs(arms, balance=held)
+    assert from_json(json.loads(state.canonical)).balance == held
+
+
 MINIMAL = """
 contents: [{id: c, variants: [{id: v, label: V, channels: [web], body: words}]}]
 placements: [{name: home, purpose: marketing.web, channels: [web], variants: [v]}]

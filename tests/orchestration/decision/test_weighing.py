@@ -20,7 +20,7 @@ WEIGHED = CATALOGUE.replace(
   fatigue: {cost: 0.25, half_life: 1d}
 page: {category: 0.5}
 rewards:""",
-).replace("{name: adults,", "{name: quiet, purpose: marketing.email, channels: [email], variants: [plain], activation: {features: [orders], least: 1}}\n  - {name: adults,")  # fmt: skip
+).replace("{name: home,", "{name: held, purpose: marketing.email, channels: [email], variants: [plain, offer], holds: true, time_to_live: 1h, epsilon: {email: 1}}\n  - {name: home,").replace("{name: adults,", "{name: quiet, purpose: marketing.email, channels: [email], variants: [plain], activation: {features: [orders], least: 1}}\n  - {name: adults,")  # fmt: skip
 
 
 def utility(made, name):
@@ -55,6 +55,17 @@ async def test_terms_of_a_real_decision(shop):
     quiet = await shop.decide(ada, "quiet")
     assert quiet.withheld == "sure:too_few_signals"
     assert (await shop.decisions.replay(quiet.decision_id)).identical
+
+    # A choice holds for its time to live, and no longer.
+    for place in range(40):
+        kept = await shop.decide(ada, "held", seed=f"h{place}")
+        if not kept.nothing:
+            break
+    rest = await shop.decide(ada, "held", dry_run=True, seed="s")
+    other = next(one for one in rest.outcome.judged if one.arm is not None and one.arm.variant != kept.variant)
+    assert other.rejection.reason == "another_choice_holds"
+    shop.clock.advance(timedelta(hours=1))
+    assert (await shop.decide(ada, "held", dry_run=True, seed="s")).outcome.judged[0].propensity > 0
 
     # What stands beside it on the page is out before the draw, by its category too.
     asked = DecisionRequest(person=ada, placement="open", beside=Beside(categories=frozenset({"reminder"})))
