@@ -78,7 +78,9 @@ class FeatureValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFacts:
-    """How the arm was drawn. `ranked_by` is ranker (a model), rules or none; `fallback` says why the model was not asked (D11)."""
+    """How the arm was drawn. `ranked_by` is ranker (a model), rules, outcomes (what arms earned so far), alike (the same of people of whom similar
+    things are known) or none; `fallback` says why the model was not asked (D11).
+    """
 
     name: str
     ranked_by: str

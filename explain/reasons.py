@@ -30,6 +30,8 @@ class Procedure(StrEnum):
     EXPLORATION = "exploration"
     FALLBACK = "fallback"
     RULES = "rules"
+    OUTCOMES = "outcomes"
+    ALIKE = "alike"
     ONLY_ONE = "only_one"
     MODEL = "model"
     NOTHING_OTHER = "nothing_other"
@@ -47,7 +49,7 @@ class Procedure(StrEnum):
 
 
 _BY_CHOICE: Final = frozenset(
-    {Procedure.MODEL, Procedure.RULES, Procedure.EXPLORATION}
+    {Procedure.MODEL, Procedure.RULES, Procedure.OUTCOMES, Procedure.ALIKE, Procedure.EXPLORATION}
 )  # told otherwise when nothing was chosen
 
 
@@ -150,6 +152,8 @@ def procedure(facts: DecisionFacts) -> Procedure:
         return Procedure(max(lost, key=list(Stage).index)) if lost else Procedure.NOTHING_OTHER
     if facts.policy.explored:
         return Procedure.EXPLORATION
+    if facts.policy.ranked_by in {Procedure.OUTCOMES, Procedure.ALIKE}:
+        return Procedure(facts.policy.ranked_by)
     if facts.policy.fallback is not None and facts.policy.fallback != "no_model":
         return Procedure.FALLBACK
     if facts.policy.ranked_by != "ranker" or (facts.score is None and not facts.nothing_chosen):
@@ -188,7 +192,7 @@ def person_view(
         levers=tuple(_lever(lever, facts, say) for lever in levers),
         preferences_url=controls.preferences,
         chosen=not facts.nothing_chosen,
-        unweighed=ruled in {Procedure.RULES, Procedure.FALLBACK} and not facts.segments,
+        unweighed=ruled in {Procedure.RULES, Procedure.FALLBACK, Procedure.OUTCOMES} and not facts.segments,
     )
 
 

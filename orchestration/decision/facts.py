@@ -25,6 +25,7 @@ from kernel.model import Model
 from orchestration.decision.catalogue import NOTHING, Catalogue
 from orchestration.decision.engine import Judged, Outcome
 from orchestration.decision.inputs import Arm, Inputs, Permit
+from orchestration.decision.policies.rules import acted_on
 from orchestration.decision.ranking import rows
 from orchestration.decision.record import Record
 from orchestration.decision.variants import Variant
@@ -51,7 +52,7 @@ def facts(
         candidates=tuple(_candidate(one) for one in made.judged),
         policy=PolicyFacts(
             name=made.policy,
-            ranked_by=made.ranked_by,
+            ranked_by=acted_on(state.policy) or made.ranked_by,
             digest=state.versions.policy,
             epsilon=arm.epsilon if arm else max((one.epsilon for one in state.arms), default=0.0),
             explored=made.explored,

@@ -73,6 +73,8 @@ def test_a_decision_given_up_is_not_told_as_an_erasure() -> None:
         (facts(policy=PolicyFacts(name="e", ranked_by="rules", fallback="score_not_finite"), score=None, features=()), "fallback", "fallback"),
         (facts(policy=PolicyFacts(name="e", ranked_by="ranker", explored=True)), "exploration", "exploration"),
         (facts(policy=PolicyFacts(name="e", ranked_by="ranker", explored=True), choice=NOTHING), "exploration", "nothing_exploration"),
+        (facts(policy=PolicyFacts(name="thompson", ranked_by="outcomes")), "outcomes", "outcomes"),
+        (facts(policy=PolicyFacts(name="linucb", ranked_by="alike"), choice=NOTHING), "alike", "nothing_alike"),
         (facts(choice=NOTHING, channel=None), "model", "nothing_model"),
         (facts(choice=NOTHING, channel=None, score=None, features=()), "model", "nothing_model"),
         (facts(candidates=facts().candidates[:1]), "only_one", "only_one"),

@@ -232,6 +232,20 @@ def recorded(form: Mapping[str, Json]) -> Rule:
     return _READER.validate_python({"name": form["name"], **told})
 
 
+def acted_on(form: Mapping[str, Json] | None) -> Literal["outcomes", "alike"] | None:
+    """What a recorded policy chose by: what arms earned, what they earned with people alike, or None for the ranking."""
+    if form is None:
+        return None
+    rule = recorded(form)
+    if rule.columns:
+        return "alike"
+    return (
+        None
+        if isinstance(rule, GreedyRule | DecreasingRule | FirstRule | SquareRule) and rule.by == "ranking"
+        else "outcomes"
+    )
+
+
 @lru_cache(maxsize=256)  # asked for with every decision of a placement that learns
 def digest_of_rule(rule: Rule) -> str:
     """`sha256:` of its name and parameters: that of the policy it makes."""

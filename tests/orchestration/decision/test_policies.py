@@ -16,7 +16,7 @@ from orchestration.decision.errors import CatalogueInvalid
 from orchestration.decision.inputs import from_json
 from orchestration.decision.policies.learned import ArmState, Learned, from_bytes, to_bytes
 from orchestration.decision.policies.linear import solve
-from orchestration.decision.policies.rules import NAMES, digest_of_rule, recorded, ruled
+from orchestration.decision.policies.rules import NAMES, acted_on, digest_of_rule, recorded, ruled
 from orchestration.decision.policies.thompson import best_shares
 from orchestration.decision.policy import Option, PolicyContext, policy_digest
 from tests.orchestration.conftest import CATALOGUE
@@ -140,6 +140,12 @@ def test_a_policy_that_cannot_be_is_refused_with_what_was_meant(told, said):
     with pytest.raises(CatalogueInvalid, match="policy") as fault:
         parse(CATALOGUE.replace("name: open,", f"name: open, policy: {told},"))
     assert said in str(fault.value)
+
+
+def test_an_explanation_is_told_what_a_policy_chose_by():
+    said = {rule.name: acted_on({"name": rule.name, "parameters": rule.parameters}) for rule in RULES}
+    assert (said["thompson"], said["linucb"], said["squarecb"]) == ("outcomes", "alike", None)
+    assert (said["epsilon_first"], acted_on(None), said["epsilon_greedy"]) == ("outcomes", None, None)
 
 
 def test_a_rule_is_named_by_the_digest_of_the_policy_it_makes():
