@@ -87,12 +87,13 @@ class Shown:
     channel: str | None
     holdout: str | None
     held: bool
+    ranked_by: str
 
 
 async def compared(conn: Conn, placement: str, since: datetime) -> list[Shown]:
     """Decisions at a placement about people who could have been treated, oldest first, without those of erased people."""
     got = await conn.execute(
-        "SELECT person, at, variant, channel, holdout, held FROM decision.decisions WHERE placement = %s AND at >= %s"
+        "SELECT person, at, variant, channel, holdout, held, ranked_by FROM decision.decisions WHERE placement = %s AND at >= %s"
         " AND in_scope AND person IS NOT NULL AND redacted_at IS NULL ORDER BY at, id",
         (placement, since),
     )

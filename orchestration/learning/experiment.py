@@ -64,6 +64,9 @@ class Declared(_Part):
     diversity: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.8, description="The variety of what the treatment shows is at least this share of the control's; 0: whatever."
     )  # fmt: skip
+    done_without: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.01, description="The treatment's model may be too slow, or not to be had, for at most this share of decisions."
+    )  # fmt: skip
     margin: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.2, description="Before more people take part, the treatment must be shown to lose less than this share of the control's metric."
     )  # fmt: skip

@@ -322,7 +322,10 @@ class Experiments:
                 continue
             first.setdefault(who, row)
             sides.setdefault(who, []).append(side)
-        return [Subject(who, side_of(sides[who]), row.at, row.channel, row.variant) for who, row in first.items()]
+        return [
+            Subject(who, side_of(sides[who]), row.at, row.channel, row.variant, row.ranked_by)
+            for who, row in first.items()
+        ]
 
 
 def _share_at(live: Sequence[Step], at: datetime) -> float:

@@ -19,6 +19,7 @@ from kernel.canonical import Json
 from kernel.ids import PersonId
 from orchestration.learning.assignment import MIXED
 from orchestration.learning.experiment import Declared
+from orchestration.learning.lift import wilson
 from orchestration.learning.many import cuped, discoveries, e_value
 from orchestration.learning.metrics import Measured, Metric, Metrics
 from orchestration.learning.sequential import ALPHA, Group, Look, look, smallest_seen
@@ -39,6 +40,7 @@ class Subject:
     since: datetime
     channel: str | None
     variant: str | None
+    ranked_by: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ def judge(
     readings[0] = replace(readings[0], called=won)
     variety = _variety(declared, pair)
     verdict, reason = _verdict(declared, mismatch, readings, variety, won=won)
+    if verdict in {"running", "win"} and _done_without(declared, pair):
+        verdict, reason = "harm", "worse: latency"
     return Report(
         people={name: sum(one.side == name for one in counted) for name in names},
         mixed=len(subjects) - len(counted), days=days, mismatch=mismatch, suspects=suspects, readings=tuple(readings),
@@ -254,6 +258,15 @@ def _variety(declared: Declared, pair: Sequence[Subject]) -> tuple[float, float]
         shares = counts / counts.sum() if len(counts) else np.ones(0)
         found.append(float(np.exp(-(shares * np.log(shares)).sum())) if len(counts) else 0.0)
     return found[0], found[1]
+
+
+def _done_without(declared: Declared, pair: Sequence[Subject]) -> bool:
+    """The treatment's model is done without too often: it was too slow, or could not be had (its decisions were ranked by rules in its place)."""
+    if declared.treatment.ranker is None or not declared.treatment.ranker.startswith("sha256:"):
+        return False
+    ranked = [one.ranked_by for one in pair if one.side == declared.treatment.name and one.ranked_by != "none"]
+    without = sum(one != "ranker" for one in ranked)
+    return len(ranked) >= declared.least_people and wilson(without, len(ranked))[0] > declared.done_without
 
 
 def _verdict(

@@ -18,7 +18,7 @@ from orchestration.learning.metrics import Measured, Metric, load
 from orchestration.learning.rollout import breach
 
 BEGUN = datetime(2026, 3, 2, tzinfo=UTC)
-DECLARED = parse("""
+TEXT = """
 name: t
 placement: open
 primary: conversion
@@ -28,7 +28,8 @@ planned: 2000
 share: 0.5
 metrics: [revenue, average_order_value, time_to_conversion, churn]
 arms: [{name: new, share: 0.5, ranker: rules}, {name: old, share: 0.5}]
-""")
+"""
+DECLARED = parse(TEXT)
 COMPARED = DECLARED.model_copy(update={"kind": "experiment"})
 METRICS = load(None)
 
@@ -99,6 +100,15 @@ def test_less_variety_than_the_old_policy_shows_is_harm():
     narrow = [replace(one, variant="a") if one.side == "new" else one for one in subjects]
     assert look(narrow, events).reason == "worse: diversity"
     assert look(subjects, events).variety == (pytest.approx(2.0), pytest.approx(2.0))
+
+
+def test_a_model_that_is_too_slow_or_not_to_be_had_is_harm():
+    subjects, events = people(400, 400)
+    declared = parse(TEXT.replace("ranker: rules", f"ranker: 'sha256:{'0' * 64}'"))
+    slow = [replace(one, ranked_by="rules" if place % 20 == 0 else "ranker") for place, one in enumerate(subjects)]
+    assert look(slow, events, declared).reason == "worse: latency"
+    assert look([replace(one, ranked_by="ranker") for one in subjects], events, declared).verdict == "running"
+    assert look(slow, events).verdict == "running"  # rules were asked for
 
 
 def test_people_known_on_both_sides_count_on_none():
