@@ -126,7 +126,7 @@ class Rollouts:
     async def _alert(self, name: str, placement: str, reason: str) -> None:
         """Tell the route that settings name. The rollback has happened; an alert that cannot be delivered is an error of its own in the log."""
         route, url = self._settings.alert_route, self._settings.alert_url
-        _log.error("rolled_back", route=route, experiment=name, placement=placement, reason=reason)
+        _log.error("rolled_back", route=route, name=name, placement=placement, reason=reason)
         if url is None:
             return
         told = {"route": route, "experiment": name, "placement": placement, "reason": reason}
@@ -134,7 +134,7 @@ class Rollouts:
             async with httpx.AsyncClient(timeout=_ALERT_SECONDS) as client:
                 (await client.post(url, json=told)).raise_for_status()
         except httpx.HTTPError as fault:
-            _log.error("alert_not_delivered", route=route, why=type(fault).__name__)
+            _log.error("alert_not_delivered", route=route, error_type=type(fault).__name__)
 
 
 def breach(standing: Standing, report: Report) -> str | None:
