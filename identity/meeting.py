@@ -223,10 +223,10 @@ class Meeting:
         held = {r: p for p, rows in (await graph_store.members(conn, sorted(people))).items() for r, _ in rows}
         rest = await self.opened(conn, sorted(set(held) - {row[0] for row in there}))
         rows = sorted([*(row for row in there if row[0] in held), *rest])
-        cleaned, _ = await self.read(conn, terms, [me, *rows])
+        cleaned, known = await self.read(conn, terms, [me, *rows])
         edges, _ = await evidence_store.evidence(conn, [row[0] for row in rows])
         mine = [Edge(ME, row[0], of_me[row[0]]) for row in rows if row[0] in of_me]
-        label, _ = clustered(terms, cleaned, [ME, *(row[0] for row in rows)], [*mine, *edges])
+        label, _ = clustered(terms, cleaned, [ME, *(row[0] for row in rows)], [*mine, *edges], known, self.hashed)
         return {held[record] for record, group in label.items() if record != ME and group == label[ME]}
 
 
@@ -235,14 +235,16 @@ def clustered(
     cleaned: "Cleaned",
     records: Sequence[RecordId],
     edges: Sequence[Edge],
+    known: "Bearers",
+    hashed: "Hashed",
     rulings: "Rulings[int] | None" = None,
 ) -> tuple[dict[RecordId, int], list[Refused]]:
     """The group of each record by the batch's own guard, and the bridges it refused; `records` are the rows of `cleaned`, ascending."""
     import numpy as np
 
     from identity.clusters import Policy, guarded
-    from identity.facts import gather
     from identity.linkage import Edges
+    from identity.parameters import evidence
 
     place = {record: number for number, record in enumerate(records)}
     pairs = {
@@ -256,7 +258,9 @@ def clustered(
         np.array([b for _, b in ordered], np.int64),
         np.array([pairs[pair] for pair in ordered], np.float64),
     )
-    found = guarded(listed, gather(cleaned, terms.told.model), Policy(threshold=terms.told.threshold), rulings)
+    found = guarded(
+        listed, evidence(cleaned, terms.told.model, known, hashed), Policy(threshold=terms.told.threshold), rulings
+    )
     refused = {
         (records[min(r.left, r.right)], records[max(r.left, r.right)]): (r.weight, str(r.cause))
         for r in found.ambiguous

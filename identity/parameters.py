@@ -6,7 +6,7 @@ A value that only one row bears is not kept; its rarity follows from the number 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from identity.cleaning import Cleaned, Coded, Reading, clean
@@ -21,10 +21,12 @@ from kernel.canonical import Json, digest
 
 if TYPE_CHECKING:
     from identity.conditions import Row, Tree
+    from identity.facts import Evidence
 
 Hashed = Callable[[str, str], bytes]  # field, value -> a keyed hash
 Bearers = Mapping[tuple[str, bytes], int]  # (field, hash) -> rows that bear the value; 0: junk, which speaks for nobody
 JUNK: Final = 0
+SEVERAL: Final = "@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,41 @@ def bearers(cleaned: Cleaned, hashed: Hashed) -> dict[tuple[str, bytes], int]:
     return found
 
 
+def used_by_several(cleaned: Cleaned, model: LinkageModel, hashed: Hashed) -> dict[tuple[str, bytes], int]:
+    """Contacts that people use who are clearly not one, which only the whole table tells: under the field's name with ``SEVERAL`` before it."""
+    from identity.facts import contact_fields, gather
+
+    found: dict[tuple[str, bytes], int] = {}
+    for name, common in zip(contact_fields(cleaned, model), gather(cleaned, model).in_common, strict=True):
+        for value, used in zip(cleaned.fields[name].coded.values, common.tolist(), strict=True):
+            if used:
+                found[SEVERAL + name, hashed(name, value)] = 1
+    return found
+
+
+def evidence(cleaned: Cleaned, model: LinkageModel, known: Bearers, hashed: Hashed) -> "Evidence":
+    """What speaks against a few records being one person, with what the run knew of their contacts."""
+    import numpy as np
+
+    from identity.facts import contact_fields, gather
+
+    found = gather(cleaned, model)
+    shared = tuple(
+        own
+        | np.array([(SEVERAL + name, hashed(name, v)) in known for v in cleaned.fields[name].coded.values], dtype=bool)
+        for name, own in zip(contact_fields(cleaned, model), found.in_common, strict=True)
+    )
+    return replace(found, in_common=shared)
+
+
 def wanted(cleaned: Cleaned, hashed: Hashed) -> dict[tuple[str, bytes], str]:
-    """The values of a few records, by (field, hash)."""
-    return {
-        (name, hashed(name, value)): value for name, field in cleaned.fields.items() for value in field.coded.values
-    }
+    """The values of a few records, by (field, hash); and the same as contacts that several may use."""
+    found: dict[tuple[str, bytes], str] = {}
+    for name, field in cleaned.fields.items():
+        for value in field.coded.values:
+            told = hashed(name, value)
+            found[name, told] = found[SEVERAL + name, told] = value
+    return found
 
 
 def borne(cleaned: Cleaned, hashed: Hashed) -> dict[tuple[str, bytes], int]:

@@ -70,6 +70,12 @@ async def leave_out(conn: Conn, digest: str, borne: Mapping[Key, int]) -> int:
         " WHERE b.parameters = %b AND b.field = w.field AND b.value = w.value AND b.rows > 0 AND b.rows - b.gone < 2",
         (*columns[:2], digest),
     )
+    await conn.execute(  # that several use it is known no longer than how many do
+        "DELETE FROM identity.bearers b USING unnest(%b::text[], %b::bytea[]) AS w(field, value)"
+        " WHERE b.parameters = %b AND b.field = '@' || w.field AND b.value = w.value AND NOT EXISTS (SELECT FROM identity.bearers o"
+        "  WHERE o.parameters = b.parameters AND o.field = w.field AND o.value = w.value)",
+        (*columns[:2], digest),
+    )
     return cursor.rowcount
 
 

@@ -176,7 +176,9 @@ class Settler:
         rest = await asyncio.to_thread(self._weigh, terms, cleaned, known, local, sharing)
         every = {(e.a, e.b): e.weight for e in rest} | fresh | kept | {(e.a, e.b): e.weight for e in certain}
         edges = [Edge(a, b, w) for (a, b), w in sorted(every.items())]
-        labels, refused = await asyncio.to_thread(clustered, terms, cleaned, local, edges, rulings)
+        labels, refused = await asyncio.to_thread(
+            clustered, terms, cleaned, local, edges, known, self._meeting.hashed, rulings
+        )
         held = [e for e in edges if e.weight >= 0.0]  # as a run keeps them
         part = Part(
             whose, labels, held, [e for e in held if (e.a, e.b) not in kept],
@@ -229,9 +231,11 @@ def _certain(rows: Sequence[Row], kinds: Sequence[str]) -> list[Edge]:
     """Records that carry the same value of an identifier that one person owns alone, as the run ties them."""
     first: dict[tuple[str, str], RecordId] = {}
     found = {}
-    for record, _, _, identifiers in sorted(rows):
-        for one in identifiers:
-            if one.kind in kinds and (other := first.setdefault((one.kind, one.value), record)) != record:
+    for record, traits, kind_of, identifiers in sorted(rows):
+        named = {(one.kind, one.value) for one in identifiers}
+        named |= {(kind_of.get(trait, "text"), str(value)) for trait, value in traits.items()}
+        for kind, value in named:
+            if kind in kinds and (other := first.setdefault((kind, value), record)) != record:
                 found[min(record, other), max(record, other)] = CERTAIN
     return [Edge(a, b, w) for (a, b), w in sorted(found.items())]
 
