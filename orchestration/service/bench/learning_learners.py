@@ -210,7 +210,7 @@ def replayed(made: Campaign, told: Rule, seed: int, batch: int = 20) -> float:
 
 
 def replay(full: bool, progress: Progress, shared: Path) -> list[Row]:
-    """D33: the mean of twenty shuffles, over the visit rate of the best fixed arm."""
+    """D33: the mean of twenty shuffles, over the visit rate of the best fixed arm; five where no bar is set."""
     made = campaign(find(shared, "hillstrom_even.csv"))
     shuffles = 20 if full else 2
     best = made.best_fixed
@@ -222,10 +222,11 @@ def replay(full: bool, progress: Progress, shared: Path) -> list[Row]:
         "squarecb by outcomes": (rule("squarecb", by="outcomes", gamma=100.0), False),
     }  # fmt: skip
     for name, (told, held) in rules.items():
-        progress(f"  {name}: {shuffles} shuffles")
-        rate = float(np.mean([replayed(made, told, seed) for seed in range(shuffles)]))
+        turns = shuffles if held else min(shuffles, 5)
+        progress(f"  {name}: {turns} shuffles")
+        rate = float(np.mean([replayed(made, told, seed) for seed in range(turns)]))
         bar = "at least 97.0 %" if held and full else "told"
-        rows.append(Row("decision.D33", f"{name}, visits by replay over the best fixed arm's {best:.2%}", bar, f"{rate / best:.1%} ({rate:.2%})", not held or not full or rate / best >= 0.97))  # fmt: skip
+        rows.append(Row("decision.D33", f"{name}, visits by replay over the best fixed arm's {best:.2%}, {turns} shuffles", bar, f"{rate / best:.1%} ({rate:.2%})", not held or not full or rate / best >= 0.97))  # fmt: skip
     return rows
 
 
