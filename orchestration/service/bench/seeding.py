@@ -4,6 +4,7 @@ Enters: an open house on fresh engines. Leaves: a `World`. Everything went in by
 used: consents are acts on identifiers, the model is a file with a digest, caps and suppression are asked.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,7 @@ from orchestration.decision.catalogue import NOTHING
 from orchestration.learning.ranker import train
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.store import ModelRow
+from orchestration.service.bench.harness import BenchFailed
 from orchestration.wiring import House
 
 PLACEMENT: Final = "bench_home"
@@ -86,7 +88,10 @@ async def people(house: House, count: int) -> tuple[list[PersonId], list[str]]:
             }
             for number in range(start, min(start + _CHUNK, count)) for place, name in enumerate(_EVENTS)
         ]  # fmt: skip
-        await house.events.collect(calls, CollectContext(source=SOURCE, kind="batch", actor=_ACTOR))
+        told = await house.events.collect(calls, CollectContext(source=SOURCE, actor=_ACTOR))
+        if lost := Counter(f"{one.status}: {one.reason}" for one in told if one.status != "accepted"):
+            msg = f"expected every event of the benchmark's people to be accepted, got {dict(lost)}"
+            raise BenchFailed(msg)
     return ids, [one.value for one in contacts]
 
 
