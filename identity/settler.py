@@ -159,7 +159,7 @@ class Settler:
             others = sorted({one for pair in pairs for one in pair} - opened.keys())
             opened |= {row[0]: row for row in await self._meeting.opened(conn, others)}
             cleaned, known = await self._meeting.read(conn, terms, [opened[r] for r in sorted(opened)])
-            weighed = await asyncio.to_thread(self._weigh, terms, cleaned, known, sorted(opened), pairs)
+            weighed = await asyncio.to_thread(self._near, terms, cleaned, known, sorted(opened), pairs)
             strong = [e for e in weighed if e.weight >= terms.told.threshold]
             certain = _certain([opened[r] for r in sorted(opened)], self._settings().joining_kinds)
             seeds = new | {end for e in [*strong, *certain] for end in (e.a, e.b)}
@@ -193,6 +193,28 @@ class Settler:
         rows = await self._meeting.opened(conn, [r for r in whose if r not in opened])
         opened |= {row[0]: row for row in rows}
         return [record for record in whose if record in opened]
+
+    def _near(
+        self, terms: Terms, cleaned: "Cleaned", known: "Bearers", names: Sequence[RecordId],
+        pairs: Sequence[tuple[RecordId, RecordId]],
+    ) -> list[Edge]:  # fmt: skip
+        """Of pairs, most of which are strangers, those that weigh at least 0: what a run keeps. What weaker ones within a component weigh is asked later."""
+        from identity.parameters import rarity, rows
+        from identity.weights import Against
+
+        place = {record: number for number, record in enumerate(names)}
+        said, share = rows(cleaned), rarity(terms.told, known, self._meeting.hashed)
+        rarest = 1 / max(1, *terms.told.filled.values())
+        asking: dict[RecordId, Against] = {}
+        found = []
+        for a, b in pairs:
+            if a not in place or b not in place:
+                continue
+            if b not in asking:  # the younger of the two, which most pairs have in common
+                asking[b] = Against(terms.weights, said[place[b]], share, rarest)
+            if (weight := asking[b].weight(said[place[a]], 0.0)) is not None:
+                found.append(Edge(a, b, weight))
+        return found
 
     def _weigh(
         self, terms: Terms, cleaned: "Cleaned", known: "Bearers", names: Sequence[RecordId],
