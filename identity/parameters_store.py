@@ -50,12 +50,6 @@ async def bearers(conn: Conn, digest: str, wanted: Iterable[Key]) -> dict[Key, i
     return {(r["field"], bytes(r["value"])): r["rows"] async for r in cursor}
 
 
-async def all_bearers(conn: Conn, digest: str) -> dict[Key, int]:
-    """Every value of the run: for those who judge many pairs in memory."""
-    cursor = await conn.execute("SELECT field, value, rows FROM identity.bearers WHERE parameters = %b", (digest,))
-    return {(r["field"], bytes(r["value"])): r["rows"] async for r in cursor}
-
-
 async def leave_out(conn: Conn, digest: str, borne: Mapping[Key, int]) -> int:
     """Somebody is erased who bore these values in so many rows: forget those that nobody or one row else bears."""
     asked = sorted(borne)

@@ -80,16 +80,16 @@ class Runs:
 
         from identity.blocks import blocks
         from identity.linkage import Edges
-        from identity.parameters import bearers
+        from identity.parameters import bearers, used_by_several
         from identity.run_card import card
 
         place = np.argsort(prepared.order)
         ordered = Edges(place[edges.left], place[edges.right], edges.weight)
         kept = blocks(prepared.cleaned, ordered, told.threshold, self.secret)
         kept = replace(kept, rows=kept.rows[place])
-        return Written(
-            card(prepared, told, edges, clusters, read_at), told, bearers(prepared.cleaned, self.hashed), kept
-        )
+        borne = bearers(prepared.cleaned, self.hashed)
+        borne |= used_by_several(prepared.cleaned, told.model, self.hashed)  # a few records alone could not tell
+        return Written(card(prepared, told, edges, clusters, read_at), told, borne, kept)
 
     async def publish(
         self, written: Written, clusters: "Clusters", records: Sequence[RecordId], edges: "Edges | None"

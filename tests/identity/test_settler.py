@@ -2,15 +2,18 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
-from identity import blocks_store
+from identity import blocks_store, parameters_store, run_store
+from identity.identifiers import Identifier
 from identity.judgements import Verdict
+from identity.parameters import SEVERAL
 from identity.regrouping import By
 from identity.service import Identity
 from identity.settings import IdentitySettings
-from tests.identity.running import run, shop, take
+from tests.identity.running import but, run, shop, take
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +68,28 @@ async def test_what_came_one_by_one_settles_as_a_run_over_everything_has_it(kern
     assert len(apart) <= 0.05 * len(
         records
     )  # the run is trained anew on all of them; `candor bench resolve` asks for .999 under one model
+
+
+async def test_a_run_leaves_behind_which_contacts_several_people_use(kernel, identity) -> None:
+    """Two strangers write from one mailbox: who settles a single record later could not see that from the record."""
+    records = shop(30)
+    shared, own = Identifier("email", "desk@example.org"), Identifier("email", "own@example.org")
+    strangers = [
+        but(records[0], first_name="Oswald", last_name="Tremblay", birth_date="1941-02-03"),
+        but(records[1], first_name="Miriam", last_name="Castellano", birth_date="1999-11-27"),
+    ]
+    mailboxes = [replace(one, identifiers=(shared,), source_key=f"desk-{n}") for n, one in enumerate(strangers)]
+    alone = replace(strangers[0], identifiers=(own,), source_key="own")
+    await take(kernel, identity, [*records, *mailboxes, alone])
+    await run(kernel, identity)
+    told = {one.value: identity.runs.hashed("email", one.value) for one in (shared, own)}
+    async with kernel.db.reading() as conn:
+        live = await run_store.live(conn)
+        assert live is not None
+        known = await parameters_store.bearers(
+            conn, live.card.model, [(SEVERAL + "email", key) for key in told.values()]
+        )
+    assert set(known) == {(SEVERAL + "email", told[shared.value])}
 
 
 async def test_staff_is_obeyed_and_a_graph_that_moved_meanwhile_is_looked_at_again(
