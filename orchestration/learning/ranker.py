@@ -4,7 +4,7 @@ Enters: `float64[n, k]` rows, rewards. Leaves: exported model bytes, equal for e
 so a score is an expected reward in its own unit, calibrated in the mean, and contributions add up to it without a link.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,21 +39,28 @@ def parameters(settings: LearningSettings, rows: int) -> dict[str, object]:
     }
 
 
-def fit(rows: Floats, reward: Floats, settings: LearningSettings, weight: Floats | None = None) -> "lgb.Booster":
-    """Train; the columns are nameless here, names live in the model file. `weight`: of each row; None is one."""
+def fit(
+    rows: Floats, reward: Floats, settings: LearningSettings, weight: Floats | None = None, categories: Sequence[int] = ()
+) -> "lgb.Booster":  # fmt: skip
+    """Train; the columns are nameless here, names live in the model file. `weight`: of each row; None is one. `categories`: columns whose whole numbers
+    are names, which splits may gather in any order.
+    """
     import lightgbm as lgb  # here, as in gbm.py: it is slow to load
 
-    data = lgb.Dataset(rows, reward, weight=weight, params={"verbosity": -1}, free_raw_data=True)
+    named = list(categories) if categories else "auto"
+    data = lgb.Dataset(
+        rows, reward, weight=weight, params={"verbosity": -1}, free_raw_data=True, categorical_feature=named
+    )
     return lgb.train(parameters(settings, len(rows)), data, num_boost_round=settings.trees)
 
 
 def train(
     rows: Floats, reward: Floats, *, feature_names: tuple[str, ...], feature_set: str, settings: LearningSettings,
     weight: Floats | None = None, normalisation: Mapping[str, Json] | None = None,
-    scored: Callable[[Floats], Mapping[str, Json]] | None = None,
+    scored: Callable[[Floats], Mapping[str, Json]] | None = None, categories: Sequence[int] = (),
 ) -> tuple[GbmModel, bytes]:  # fmt: skip
     """A model ready to serve, and the bytes of its file. `scored`: what is kept, beside the normalisation, of its scores of these rows."""
-    booster = fit(rows, reward, settings, weight)
+    booster = fit(rows, reward, settings, weight, categories)
     text = zero_safe(booster.model_to_string(), rows)
     kept = dict(normalisation or {})
     if scored is not None:

@@ -9,6 +9,7 @@ from orchestration.service.cli import (
     bench_churn,
     bench_consent,
     bench_erasure,
+    bench_explain,
     bench_graph,
     bench_identity,
     bench_kill,
@@ -53,6 +54,7 @@ def register(app: Commands) -> None:
     app.add("consent")(bench_consent.consent)
     app.add("identity")(bench_identity.identity)
     app.add("learning")(bench_learning.learning)
+    app.add("explain")(bench_explain.explain)
     app.add("resolve")(bench_rooms.resolve)
     app.add("audit")(bench_rooms.audit)
     app.add("graph")(bench_graph.graph)

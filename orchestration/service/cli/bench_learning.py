@@ -1,12 +1,15 @@
 """`candor bench learning`: what deciding and learning are held to."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Json
+
+if TYPE_CHECKING:
+    from orchestration.service.bench.sections import Report
 
 
 def learning(
@@ -23,11 +26,16 @@ def learning(
     from orchestration.service.bench.learning import run
 
     report = run(only or [], full=full, told=output.say, shared=shared, seed=seed)
+    shown("Deciding and learning", report, as_json=as_json)
+
+
+def shown(title: str, report: "Report", *, as_json: bool) -> None:
+    """Rows with their bars; exit code 1 when one is missed."""
     if as_json:
         output.emit_json(report)
     else:
         output.table(
-            "Deciding and learning",
+            title,
             ("", "measured", "asked", "got", ""),
             [(row.id, row.what, row.bar, row.figure, "ok" if row.ok else "missed") for row in report.rows],
         )
