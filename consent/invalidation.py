@@ -5,14 +5,21 @@ set ``decisions:{person}`` to which whoever writes one adds its placement. What 
 or is stopped by the fence. A store that does not answer is owed the deletion, and gets it with the next one.
 """
 
-from collections.abc import Awaitable, Iterable
-from typing import Final, cast
+from collections.abc import Iterable
+from typing import Final
 
 from kernel.cache import Cache, CacheUnavailable
 from kernel.ids import PersonId
 from kernel.log import get_logger
 
 _BULK: Final = 1000  # above this one sweep of all sticky decisions is cheaper than a look-up a person
+_FORGET: Final = """
+redis.call('UNLINK', unpack(KEYS))
+for _, placements in ipairs(ARGV) do
+  for _, name in ipairs(redis.call('SMEMBERS', placements)) do redis.call('UNLINK', placements .. ':' .. name) end
+  redis.call('UNLINK', placements)
+end
+"""
 _log = get_logger("consent.invalidation")
 
 
@@ -26,24 +33,18 @@ class Invalidation:
     async def forget(self, people: Iterable[PersonId]) -> None:
         """Delete the profiles and sticky decisions of these people, and of those owed from before."""
         gone = self._owed | set(people)
+        if not gone:
+            return
         self._owed = gone  # until done: a crash of the store in the middle leaves nothing out
         try:
-            await self._cache.delete([f"profile:{person}" for person in sorted(gone)])
             if len(gone) > _BULK:
+                await self._cache.delete([f"profile:{person}" for person in sorted(gone)])
                 await self._cache.delete_matching("decisions:*")
             else:
-                await self._cache.delete(await self._decisions(sorted(gone)))
+                await self._cache.script(
+                    _FORGET, [f"profile:{one}" for one in sorted(gone)], [f"decisions:{one}" for one in sorted(gone)]
+                )
         except CacheUnavailable as fault:
             _log.warning("cache_owes_deletions", code=fault.code, count=len(self._owed))
             return
         self._owed = self._owed - gone
-
-    async def _decisions(self, people: list[PersonId]) -> list[str]:
-        keys: list[str] = []
-        for person in people:
-            index = f"decisions:{person}"
-            placements = await self._cache.run(
-                lambda redis, key=index: cast("Awaitable[set[bytes]]", redis.smembers(key))  # type: ignore[misc]
-            )
-            keys += [index, *(f"{index}:{name.decode()}" for name in placements)]
-        return keys

@@ -20,7 +20,12 @@ class EventsSettings(Section):
         int, Field(ge=1, description="Most waiting requests that one group commit takes together.")
     ] = 64
     commit_wait_ms: Annotated[
-        float, Field(ge=0, le=1_000, description="Longest wait of a request for company, milliseconds.")
+        float,
+        Field(
+            ge=0,
+            le=1_000,
+            description="Longest wait of a request for company, milliseconds; only after a group of several, a lone one waits for nobody.",
+        ),
     ] = 2.0
     queue_items: Annotated[
         int,

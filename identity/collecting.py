@@ -19,9 +19,8 @@ from identity.records import NewRecord, Row, content, pack, row_name
 from identity.sealing import seal_body, seal_value
 from identity.settings import IdentitySettings
 from kernel.db import Conn
-from kernel.ids import IdentifierId, KeyId, PersonId, RecordId, new_id
+from kernel.ids import IdentifierId, PersonId, RecordId, new_id
 from kernel.kernel import Kernel
-from kernel.vault import SubjectKey
 
 IdentifiersStored = Callable[[Conn, Mapping[IdentifierId, Identifier]], Awaitable[None]]
 CHUNK: Final = 5_000  # records at a time: their keys and those of their identifiers fit the vault's memory
@@ -89,7 +88,7 @@ class Collector:
         known = await store.find_identifiers(conn, list(index_of.values()))
         missing = [i for i, index in index_of.items() if index not in known]
         if missing:
-            keys = await self._keys(len(missing))
+            keys = await self._vault.fresh_keys(len(missing))
             rows = []
             for identifier, key in zip(missing, keys, strict=True):
                 new = new_id("idn")
@@ -104,11 +103,6 @@ class Collector:
                 await self._vault.destroy(row[2] for row in lost)
                 known |= await store.find_identifiers(conn, [index for _, index, _, _ in lost])
         return {i: known[index] for i, index in index_of.items()}
-
-    async def _keys(self, count: int) -> list[SubjectKey]:
-        ids: list[KeyId] = await self._vault.create_keys(count)
-        keys = await self._vault.unwrap(ids)
-        return [keys[i] for i in ids]
 
     async def _chunk(self, conn: Conn, records: Sequence[NewRecord]) -> Taken:
         prepared = [self._prepare(r) for r in records]
@@ -173,7 +167,7 @@ class Collector:
         ids = await self.identifiers(conn, [i for f in fresh for i in f.prepared.record.identifiers])
         if ids:
             await store.lock_identifiers(conn, list(ids.values()))
-        keys = await self._keys(len(fresh))
+        keys = await self._vault.fresh_keys(len(fresh))
         inserted = await store.insert_records(
             conn,
             [

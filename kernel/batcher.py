@@ -18,6 +18,9 @@ R = TypeVar("R")
 
 Flush = Callable[[Conn, list[T]], Awaitable[Sequence[R | Exception]]]
 
+_CROWD = (
+    4  # a group of so many, just now, promises that waiting a little saves a commit; a lone item would wait for nothing
+)
 _TRIES = 3  # of a lone item; two transactions that wait for each other rarely meet again
 _log = get_logger("kernel.batcher")
 
@@ -52,7 +55,7 @@ class GroupCommit(Generic[T, R]):
     def __init__(
         self, db: Database, flush: Flush[T, R], *, max_items: int = 64, max_wait: float = 0.0, pipelined: bool = False
     ) -> None:  # fmt: skip
-        """``max_wait`` seconds are waited before a group begins, to let it fill; 0 relies on the load alone.
+        """``max_wait`` seconds are waited before a group begins, to let it fill, where the one before was a crowd; 0 relies on the load alone.
 
         ``pipelined``: as for ``Database.transaction``.
         """
@@ -65,6 +68,7 @@ class GroupCommit(Generic[T, R]):
         self._full = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
+        self._last = 0  # items of the group before
 
     async def submit(self, item: T) -> R:
         """Hand in one item and wait for its answer; the answer comes after the commit."""
@@ -90,10 +94,16 @@ class GroupCommit(Generic[T, R]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                if self._max_wait > 0 and len(self._waiting) < self._max_items and not self._closed:
+                if (
+                    self._max_wait > 0
+                    and self._last >= _CROWD
+                    and len(self._waiting) < self._max_items
+                    and not self._closed
+                ):
                     self._full.clear()
                     await _event_or_time(self._full, self._max_wait)
                 group = self._take()
+                self._last = len(group)
                 if group:
                     await self._commit(group)
         finally:

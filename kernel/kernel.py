@@ -90,7 +90,7 @@ async def open_at(
             cache_size=settings.key_cache_size,
             cache_seconds=settings.key_cache_seconds,
         )
-        stack.callback(vault.forget_all)
+        stack.push_async_callback(vault.close)
         yield Kernel(
             settings=settings,
             clock=clock,

@@ -27,6 +27,7 @@ from kernel.db import Database
 from kernel.errors import Conflict, IntegrityError, NotFound
 from kernel.ids import KeyId, new_id
 from kernel.keys import KEY_BYTES, NONCE_BYTES, FileKeys, KeyEncryptionKeys, KeyInUse, Wrapped
+from kernel.keys_ahead import KeysAhead
 
 _CHUNK: Final = 20_000  # keys a COPY: small enough that the event loop is never held for long
 _REWRAP: Final = 2_000  # keys a batch: those who destroy keys meanwhile wait for tens of milliseconds
@@ -129,6 +130,7 @@ class Vault:
         self._counted_at = -math.inf
         self._trusted_from = -math.inf  # cached keys from before this moment may be gone
         self._counting = asyncio.Lock()
+        self._ahead = KeysAhead(self.create_keys)
 
     async def create_keys(self, count: int) -> list[KeyId]:
         """Make ``count`` keys; they are committed before this returns, so no word is ever sealed under a lost key."""
@@ -153,6 +155,20 @@ class Vault:
         for key_id, clear in fresh[-self._cache_size :] if self._cache_size else ():
             self._keep(SubjectKey(key_id, clear), now)
         return made
+
+    async def fresh_keys(self, count: int) -> list[SubjectKey]:
+        """Keys that nothing was sealed under yet, unwrapped; few come from a stock that was committed before, so that nobody waits for it."""
+        ids = await self._ahead.take(count)
+        living = await self.unwrap(ids)
+        if len(living) < len(ids):  # the keys database went back to an older state: what was made before is not there
+            ids = await self.create_keys(count)
+            living = await self.unwrap(ids)
+        return [living[key_id] for key_id in ids]
+
+    async def close(self) -> None:
+        """Make no more keys ahead, and drop every unwrapped one from memory."""
+        await self._ahead.close()
+        self.forget_all()
 
     async def unwrap(self, key_ids: Iterable[KeyId]) -> Mapping[KeyId, SubjectKey]:
         """The living keys among ``key_ids``; one that is absent was destroyed (or never was)."""

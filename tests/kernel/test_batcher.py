@@ -82,6 +82,16 @@ async def test_items_that_arrive_together_share_a_commit(kernel, table):
     assert flush.groups[-1] == [100]
 
 
+async def test_a_lone_item_waits_for_no_company_until_a_crowd_has_shown_that_there_is_some(kernel, table):
+    batcher = GroupCommit(kernel.db, Flush(), max_items=5, max_wait=3600)
+    await batcher.submit(1)
+    await batcher.submit(2)
+    await asyncio.gather(*(batcher.submit(n) for n in range(8, 12)))  # four: a crowd
+    fifth = [asyncio.create_task(batcher.submit(n)) for n in range(15, 20)]  # now the group waits until it is full
+    assert await asyncio.gather(*fifth) == [150, 160, 170, 180, 190]
+    await batcher.close()
+
+
 async def test_the_answer_comes_after_the_commit(kernel, table):
     batcher = GroupCommit(kernel.db, Flush())
     await batcher.submit(5)

@@ -222,3 +222,25 @@ async def test_many_keys_are_made_and_opened_in_bulk(kernel):
     kernel.vault.forget_all()
     assert len(await kernel.vault.unwrap(ids)) == 20_000
     assert made < 10, "a hundred thousand keys are made in seconds, on a busy machine too"
+
+
+async def test_keys_for_fresh_rows_are_durable_before_they_seal_and_die_like_others(kernel):
+    keys = [key for _ in range(3) for key in await kernel.vault.fresh_keys(2)]
+    async with kernel.keys_db.reading() as conn:
+        stored = {key_id for key_id, _, _ in await keys_store.wrapped(conn, [key.id for key in keys])}
+    assert stored == {key.id for key in keys}
+    assert len(stored) == 6
+    sealed = keys[0].seal("t", "c", "row", b"words")
+    assert (await kernel.vault.unwrap([keys[0].id]))[keys[0].id].open("t", "c", "row", sealed) == b"words"
+    assert await kernel.vault.destroy([keys[0].id]) == 1
+    with pytest.raises(KeyDestroyed):
+        keys[0].open("t", "c", "row", sealed)
+
+
+async def test_keys_made_ahead_that_a_restored_database_lost_are_not_used(kernel):
+    (first,) = await kernel.vault.fresh_keys(1)
+    async with kernel.keys_db.transaction() as conn:
+        await conn.execute("DELETE FROM keys.subject_keys WHERE key_id <> %s", (first.id,))
+    kernel.vault.forget_all()
+    (second,) = await kernel.vault.fresh_keys(1)
+    assert await kernel.vault.unwrap([second.id])
