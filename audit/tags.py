@@ -95,6 +95,19 @@ class Tag(StrEnum):
     SUPPRESSION_LIFTED = "suppression.lifted", "A suppression was taken back."
     # explain
     EXPLANATION_MADE = "explanation.made", "A decision was explained; facts hold the digest."
+    EXPLANATIONS_TRIED = (
+        "explanations.tried",
+        "Reasons that were shown were tried to be proven wrong; refs name decisions whose reasons did not hold.",
+    )
+    HUMAN_REVIEW_ASKED = "human_review.asked", "A person asked that somebody looks at a significant decision."
+    HUMAN_REVIEW_CLOSED = (
+        "human_review.closed",
+        "Somebody looked at a significant decision; facts hold what came of it.",
+    )
+    PROXY_ACCEPTED = (
+        "proxy.accepted",
+        "An officer lets a model use a feature that tells a sensitive attribute, for the reason in the facts.",
+    )
     FEEDBACK_GIVEN = "feedback.given", "A person said of a decision that it does not interest them."
     IDENTITY_QUESTIONED = "identity.questioned", "A person said that a decision is not about them; staff must review."
     IDENTITY_REVIEWED = "identity.reviewed", "Somebody looked at a doubt about a person and closed it."

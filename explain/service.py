@@ -24,9 +24,11 @@ from explain.attribution import TOLERANCE, Attribution, attribute, prepare
 from explain.errors import Altered, NotWired, Unfaithful, WrongRow
 from explain.explanation import Content, Explanation, compose, read, write
 from explain.facts import REDACTED, Decide, DecisionFacts, DecisionSource, ModelSource
+from explain.falsifying import Falsifier
 from explain.keeping import Keeping
 from explain.reasons import Controls, PersonView
 from explain.settings import ExplainSettings
+from explain.tallies import Tallies
 from explain.views import AuditorView
 from identity.service import Identity
 from kernel.canonical import Json, digest
@@ -93,6 +95,8 @@ class Explain:
         self.settings = settings or ExplainSettings()
         self._kernel = kernel
         self.keeping = Keeping(kernel.clock)
+        self.tallies = Tallies(kernel.db, self.settings)
+        self.falsifier = Falsifier(kernel, audit, self, self.settings)
         self._audit = audit
         self._identity = identity
         self._decisions: DecisionSource | None = None
@@ -104,6 +108,7 @@ class Explain:
     def register(self, decisions: DecisionSource, models: ModelSource, decide: Decide | None = None) -> None:
         """The rooms above that decide, score and decide again; wiring calls this once."""
         self._decisions, self._models, self._decide = decisions, models, decide
+        self.falsifier.register(decisions, models, decide)
 
     # making
 
@@ -175,6 +180,7 @@ class Explain:
         async with self._kernel.db.transaction() as conn:
             fresh = await store.insert(conn, [one.row(now) for one in made])
             await self._audit.append(conn, [one.entry() for one in made if one.decision_id in fresh])
+            await self.tallies.note(conn, [one.content for one in made if one.decision_id in fresh])
             await store.done(conn, [one.decision_id for one in made])
         kept: list[Explanation] = []
         for one in made:

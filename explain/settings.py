@@ -34,6 +34,23 @@ class ExplainSettings(Section):
             description="How many changes that would have changed the decision are looked for; each costs re-runs.",
         ),
     ] = 3
+    drift_days: Annotated[
+        int,
+        Field(
+            ge=1, le=180, description="The newest days whose first reasons are held against those of the days before."
+        ),
+    ] = 7
+    drift_alarm: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="A population stability index of first reasons, less what chance makes of it, above which it is told of; from 0.1 on "
+            "something moved, above 0.25 something else is weighed than before.",
+        ),
+    ] = 0.2
+    trial_sample: Annotated[
+        int, Field(ge=1, le=10_000, description="How many explanations of the last day are tried to be proven wrong.")
+    ] = 200
     room: Annotated[
         float,
         Field(

@@ -109,6 +109,13 @@ async def queued(conn: Conn) -> int:
     return 0 if row is None else int(row["n"])
 
 
+async def oldest(conn: Conn) -> DecisionId | None:
+    """The oldest decision that waits; ids begin with the moment they were made at."""
+    got = await conn.execute("SELECT min(decision_id) AS first FROM explain.queue WHERE refused IS NULL")
+    row = await got.fetchone()
+    return None if row is None or row["first"] is None else DecisionId(row["first"])
+
+
 async def done(conn: Conn, decisions: Sequence[str]) -> None:
     """Take decisions off the queue."""
     await conn.execute("DELETE FROM explain.queue WHERE decision_id = ANY(%s)", (list(decisions),))

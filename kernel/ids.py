@@ -8,6 +8,7 @@ import re
 import secrets
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Final, Literal, NewType, overload
 
 PersonId = NewType("PersonId", str)
@@ -96,6 +97,14 @@ def new_id(prefix: str) -> str:
         + pairs[bits >> 10 & 1023]
         + pairs[bits & 1023]
     )
+
+
+def made_at(name: str) -> datetime:
+    """The moment that an id was made at, to the millisecond, by the clock of whoever made it."""
+    bits = 0
+    for letter in name.rpartition("_")[2]:
+        bits = bits << 5 | _CROCKFORD.index(letter)
+    return datetime.fromtimestamp((bits >> _RANDOM_BITS) / 1000, tz=UTC)
 
 
 def is_id(text: str, prefix: str | None = None) -> bool:

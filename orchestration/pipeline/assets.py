@@ -15,7 +15,7 @@ from orchestration.pipeline import pictures
 from orchestration.pipeline.facts import Facts
 from orchestration.pipeline.pictures import Picture
 from orchestration.pipeline.resource import HouseResource
-from orchestration.pipeline.steps import consents, hot_store, keeping, learning, linkage, profiles
+from orchestration.pipeline.steps import consents, explaining, hot_store, keeping, learning, linkage, profiles
 from orchestration.wiring import House
 
 
@@ -142,10 +142,16 @@ def checkpoint_verification(house: HouseResource) -> dg.MaterializeResult[None]:
     return shown(house.run(keeping.checkpoint_verification))
 
 
+@dg.asset(group_name="keeping", kinds={"postgres"})
+def explanations(house: HouseResource) -> dg.MaterializeResult[None]:
+    """What counted in explanations, by day: counts that name nobody, and how far reasons moved."""
+    return shown(house.run(explaining.explanations))
+
+
 WALK = [
     source_records, linkage_model, edges, identity_graph, consent_state, raw_profiles, unified_profiles, features, training_set,
     ranker, evaluation, decision_store,
 ]  # fmt: skip
 LEARNED = [training_set, ranker, evaluation]  # made by the weekly job, not every night
-KEEPING = [retention, erasure_replay, checkpoint_verification]
+KEEPING = [retention, erasure_replay, checkpoint_verification, explanations]
 EVERYTHING = [*WALK, *KEEPING]

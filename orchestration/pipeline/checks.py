@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.pipeline import assets
-from orchestration.pipeline.checking import graph, keeping, learning, profiles
+from orchestration.pipeline.checking import explaining, graph, keeping, learning, profiles
 from orchestration.pipeline.facts import Found
 from orchestration.pipeline.resource import HouseResource
 
@@ -54,4 +54,6 @@ CHECKS = [
     check(assets.retention, keeping.nothing_overdue),
     check(assets.erasure_replay, keeping.nobody_came_back),
     check(assets.checkpoint_verification, keeping.chain_verifies),
+    check(assets.explanations, explaining.reasons_hold),
+    check(assets.explanations, explaining.reasons_steady, grave=False),
 ]

@@ -44,7 +44,7 @@ fresh = dg.define_asset_job(
 keep = dg.define_asset_job(
     "keeping",
     selection=dg.AssetSelection.assets(*assets.KEEPING),
-    description="Remove what is past its time, erase again what a restore brought back, verify the log.",
+    description="Remove what is past its time, erase again what a restore brought back, verify the log, try reasons that were shown.",
 )
 verify = dg.define_asset_job(
     "verify_log",

@@ -100,7 +100,29 @@ async def doctor(house: "House") -> list[Check]:
             "Train again with `candor learn train`, or roll back; rules rank meanwhile.",
         )
     )
+    found.append(await reasons(house))
     return found
+
+
+async def reasons(house: "House") -> Check:
+    """Whether reasons that were shown held when they were tried, and whether explanations keep up."""
+    try:
+        faults, refused = await house.explain.falsifier.faults(), await house.explain.refused()
+        last = await house.explain.falsifier.last()
+    except CandorError as fault:
+        return Check("reasons shown", ok=False, state=fault.message, remedy=fault.remedy)
+    if refused:
+        faults.append(f"explanations that did not add up and are not shown: {len(refused)}")
+    told = (
+        "nothing was tried yet"
+        if last is None
+        else f"tried {last.at:%Y-%m-%d %H:%M}: {last.reasons} reasons, {last.levers} changes, all hold"
+    )
+    return Check(
+        "reasons shown", not faults, "; ".join(faults) or told,
+        "The log names the decisions (candor audit tail, explanations.tried); replay them (candor replay) and look at their model: candor learn card. "
+        "The job `keeping` tries reasons every day: candor pipeline run --select explanations.",
+    )  # fmt: skip
 
 
 async def rights(house: "House") -> list[Check]:

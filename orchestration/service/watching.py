@@ -6,6 +6,7 @@ Postgres is asked at most every `EVERY` seconds, however often the page is read;
 
 import asyncio
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Request, Security
@@ -14,6 +15,7 @@ from fastapi.security import HTTPBearer
 
 from audit.access.endpoints import Guard
 from audit.access.principal import Scope
+from explain.standing import Standing, of_explanations
 from identity.health import health
 from kernel import metrics
 from kernel.errors import CandorError
@@ -38,6 +40,11 @@ _entries = metrics.gauge("candor_log_entries", "Entries with a place in the log.
 _pending = metrics.gauge("candor_log_pending_entries", "Entries that wait for a place and the next checkpoint.")
 _age = metrics.gauge("candor_model_age_seconds", "Age of the model that ranks a placement.", ["placement"])
 _explaining = metrics.gauge("candor_explanations_waiting", "Decisions that wait for their explanation.")
+_explained = metrics.gauge("candor_explanations_made", "Explanations that were made, ever.")
+_unexplained = metrics.gauge("candor_explanations_refused", "Decisions whose explanation did not add up and is not shown.")  # fmt: skip
+_unsaid = metrics.gauge("candor_explanations_age_seconds", "How long the oldest decision has waited for its explanation; 0 with none.")  # fmt: skip
+_tried = metrics.gauge("candor_reasons_tried", "Reasons and levers that were tried to be proven wrong, in the newest trial, by what became of them: held, falsified, idle, score, flat.", ["outcome"])  # fmt: skip
+_trial = metrics.gauge("candor_reasons_trial_age_seconds", "How long ago reasons were tried; 0 before the first trial.")
 _runs = metrics.gauge("candor_trigger_runs_open", "Runs of triggers that have not ended.", ["trigger"])
 _ringing = metrics.gauge("candor_trigger_age_seconds", "How long the oldest run has been due and not claimed; 0 with none.")  # fmt: skip
 _asked = metrics.gauge("candor_subject_requests_open", "Subject requests that are not closed, by the last alarm of their clock: 0, 50, 80 or 100 percent.", ["alarm"])  # fmt: skip
@@ -107,13 +114,14 @@ class Watcher:
             size, waiting = await house.audit.standing()
             ages = await house.learning.ages()
             runs, ringing = await house.triggers.waiting()
-            _explaining.set(await house.explain.waiting())
             standing = await house.rights.standing()
             _copies.set(len(await house.rights.copies.overdue()))
             async with house.kernel.db.reading() as conn:
                 graph = await health(conn, house.identity, house.kernel.clock.now())
+                explained = await of_explanations(conn, house.kernel.clock.now())
         except CandorError:
             return  # candor_up says it; the figures of before stay
+        _of_explanations(explained, house.kernel.clock.now())
         _held.set(graph.held_run is not None)
         _linked.set(graph.run_age or 0.0)
         _settling.set(graph.waiting)
@@ -139,6 +147,20 @@ class Watcher:
         _age.clear()
         for placement, seconds in ages.items():
             _age.labels(placement).set(seconds)
+
+
+def _of_explanations(found: Standing, now: datetime) -> None:
+    _explaining.set(found.waiting)
+    _explained.set(found.made)
+    _unexplained.set(found.refused)
+    _unsaid.set(found.oldest_seconds)
+    trial = found.trial
+    _trial.set((now - trial.at).total_seconds() if trial is not None else 0.0)
+    if trial is not None:
+        counts = {"falsified": trial.falsified, "idle": trial.idle, "score": trial.scores, "flat": trial.flat}
+        counts["held"] = trial.reasons + trial.levers - sum(counts.values())
+        for outcome, count in counts.items():
+            _tried.labels(outcome).set(count)
 
 
 @router.get("/metrics", response_class=Response)

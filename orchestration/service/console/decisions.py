@@ -74,7 +74,7 @@ async def decision(desk: AtDesk, decision: str) -> View:
 @act("/decisions/{decision}/replay", *REPLAYERS)
 async def replay(desk: AtDesk, decision: str) -> Response:
     """Decide again from the stored inputs and compare the bytes."""
-    made = await desk.house.decisions.replay(_id(decision), actor=desk.principal.actor)
+    made = await desk.house.decisions.replay(checked_id(decision), actor=desk.principal.actor)
     told: Json = {
         "status": made.status, "recorded": made.recorded, "replayed": made.replayed, "entry_id": made.entry_id,
     }  # fmt: skip
@@ -86,7 +86,7 @@ async def replay(desk: AtDesk, decision: str) -> Response:
 @act("/decisions/{decision}/receipt", *PROVERS)
 async def receipt(desk: AtDesk, decision: str) -> Response:
     """The file that proves the decision offline; a form, because giving it out is an act."""
-    row = await desk.house.decisions.row(_id(decision))
+    row = await desk.house.decisions.row(checked_id(decision))
     await desk.note({"decision": row.id}, "receipt", key_id=row.key_id)
     made = await desk.house.receipt(decision)
     headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{decision}.receipt.json"'}
@@ -95,7 +95,7 @@ async def receipt(desk: AtDesk, decision: str) -> Response:
 
 async def _decision(desk: Desk, decision: str) -> View:
     house = desk.house
-    row = await house.decisions.row(_id(decision))
+    row = await house.decisions.row(checked_id(decision))
     await desk.note({"decision": row.id}, "decision", key_id=row.key_id)
     about: View = {
         "id": row.id, "at": row.at.isoformat(), "placement": row.placement, "person": row.person, "trigger": row.trigger,
@@ -113,7 +113,7 @@ async def _decision(desk: Desk, decision: str) -> View:
         record = cast("dict[str, Any]", await house.decisions.show(decision))
     except DecisionRedacted:
         return {**about, "redacted": True}
-    candidates = [_candidate(one) for one in record["candidates"]]
+    candidates = [candidate(one) for one in record["candidates"]]
     about["candidates"] = cast("Json", candidates)
     about["gates"] = gates(candidates, withheld=row.withheld)
     about["policy"] = record["policy"]
@@ -147,7 +147,8 @@ def gates(candidates: list[dict[str, Any]], *, withheld: str | None) -> Json:
     return made
 
 
-def _candidate(one: dict[str, Any]) -> dict[str, Any]:
+def candidate(one: dict[str, Any]) -> dict[str, Any]:
+    """One of the record's candidates, its numbers readable."""
     return {
         "id": one["id"], "stage": one["stage"], "number": one["number"], "reason": one["reason"], "act": one["act"],
         "score": _real(one["score"]), "utility": _real(one["utility"]), "propensity": _real(one["propensity"]),
@@ -210,7 +211,12 @@ async def _placements(desk: Desk) -> Json:
         return []
 
 
-def _id(decision: str) -> str:
+def checked_id(decision: str) -> str:
+    """The id itself.
+
+    Raises:
+        UnknownDecision: it is none.
+    """
     if not is_id(decision, "dec"):
         raise UnknownDecision("expected the id of a decision (dec_…), got something else")
     return decision

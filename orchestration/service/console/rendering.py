@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kernel.canonical import Json
-from orchestration.service.console import drawing, words
+from orchestration.service.console import charts, drawing, words
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final[Mapping[str, bytes]] = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
@@ -60,6 +60,11 @@ def points(value: float) -> str:
 def signed(value: float) -> str:
     """A number with its sign."""
     return f"{value:+.4f}".replace("-", "−")
+
+
+def level(value: float) -> str:
+    """A number without a sign before what is not below nought."""
+    return f"{value:.4f}".replace("-", "−")
 
 
 def number(value: float) -> str:
@@ -130,12 +135,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     filters: dict[str, Any] = {
-        "moment": moment, "day": day, "share": share, "points": points, "signed": signed, "number": number,
+        "moment": moment, "day": day, "share": share, "points": points, "signed": signed, "level": level, "number": number,
         "short": short, "pretty": pretty, "figure": figure, "written": written, "spaced": spaced, "capital": capital,
         "source": source, "from_where": from_where,
     }  # fmt: skip
     env.filters.update(filters)
-    env.globals.update(version=VERSION, query=with_query, say=words, draw=drawing)
+    env.globals.update(version=VERSION, query=with_query, say=words, draw=drawing, charts=charts)
     return env
 
 

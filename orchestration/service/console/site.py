@@ -13,9 +13,13 @@ from orchestration.service.console import (
     rights,
     rules,
     staff,
+    whatif,
+    why,
 )
 from orchestration.service.console.pages import router
 
-PAGES = (login, overview, finding, judging, linkage, people, decisions, deliveries, log, rights, rules, staff)
+PAGES = (
+    login, overview, finding, judging, linkage, people, decisions, why, whatif, deliveries, log, rights, rules, staff,
+)  # fmt: skip
 
 __all__ = ["PAGES", "router"]

@@ -34,6 +34,7 @@ GRAPH = {
     "retention": [],
     "erasure_replay": [],
     "checkpoint_verification": [],
+    "explanations": [],
 }
 GROUPS = {
     "identity": {"source_records", "linkage_model", "edges", "identity_graph"},
@@ -41,7 +42,7 @@ GROUPS = {
     "profiles": {"raw_profiles", "unified_profiles", "features"},
     "learning": {"training_set", "ranker", "evaluation"},
     "decision": {"decision_store"},
-    "keeping": {"retention", "erasure_replay", "checkpoint_verification"},
+    "keeping": {"retention", "erasure_replay", "checkpoint_verification", "explanations"},
 }
 # asset -> check -> whether what is made from the asset waits for it
 CHECKS = {
@@ -60,6 +61,7 @@ CHECKS = {
     "retention": {"nothing_overdue": True},
     "erasure_replay": {"nobody_came_back": True},
     "checkpoint_verification": {"chain_verifies": True},
+    "explanations": {"reasons_hold": True, "reasons_steady": False},
 }
 
 

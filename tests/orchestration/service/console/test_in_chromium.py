@@ -86,6 +86,9 @@ async def test_every_page_is_free_of_violations_fits_and_breaks_no_policy(
     pages = {
         **story.pages,
         "weighed": f"/console/decisions/{weighed.decision_id}",
+        "weighed-why": f"/console/decisions/{weighed.decision_id}/why",
+        "weighed-features": f"/console/decisions/{weighed.decision_id}/why?by=features",
+        "weighed-whatif": f"/console/decisions/{weighed.decision_id}/whatif?without=age",
         "fault": "/console/people/x",
         "login": "/console/login",
     }

@@ -12,85 +12,9 @@ from identity.records import NewRecord
 from orchestration.service.console.rendering import CSP, VERSION
 from tests.orchestration.conftest import NOW
 from tests.orchestration.service.console.conftest import Clerk, Story
+from tests.orchestration.service.console.says import SAYS
 
 pytestmark = pytest.mark.anyio
-
-SAYS = {
-    "overview": (
-        "Decisions a day",
-        "The person never agreed",
-        "Accepted",
-        "Does every part answer?",
-        "Rules choose everywhere",
-    ),
-    "find": ("What you have", "stands in no address and no server log"),
-    "person": (
-        "ada@example.org",
-        "ada.l@example.org",
-        "8.50",
-        "99.7 %",
-        "the first names clearly differ",
-        "Known before as",
-    ),
-    "consents": (
-        "marketing.email",
-        "You agreed to this.",
-        "You have not agreed to this.",
-        "What the person said",
-        "version v1",
-    ),
-    "profile": ("first name", "Ada", "Permitted purposes now", "marketing.email", "orders"),
-    "timeline": ("Order Completed", "plain@email", "Accepted", "revenue"),
-    "looks": ("Who looked at this person", "ann"),
-    "processors": ("No processor is noted", "Nobody may ask on behalf of people"),
-    "decisions": ("plain@email", "the person never agreed", "rules"),
-    "decision": (
-        "plain by email",
-        "offer@email",
-        "another one was expected to do better",
-        "decision.made",
-        "sha256:",
-        "Rank",
-    ),
-    "withheld": ("Nothing was sent", "The person never agreed", "stopped it here", "not asked any more"),
-    "deliveries": ("Accepted", "marketing.email"),
-    "delivery": ("Email: accepted", "Waiting", "Being sent", "outbox"),
-    "requests": ("Erasure", "Open", "days left"),
-    "request": ("Erasure", "staff:test", "nobody yet", "Approve the erasure"),
-    "preview": ("identity", "records", "data key", "would be destroyed"),
-    "review": ("Are these one person?", "the first names clearly differ", "1 + 2"),
-    "question": ("ada.l@example.org", "bob@example.org", "asked about", "Nobody can tell"),
-    "split": ("Split: what it would touch", "1 record would change hands", "somebody new", "Leave everything as it is"),
-    "pin": ("Pin: what it would touch", "would stay with", "whatever a run finds", "would change hands", "I am sure"),
-    "log": ("decision.made", "The signed checkpoint", "entries, each in its place"),
-    "entry": ("decision.made", "plain@email", "hashes lead from this leaf"),
-    "staff": ("ann", "officer", "auditor"),
-    "runs": ("Held back", "Let through", "giant_person"),
-    "run": (
-        "The graph did not go live",
-        "more records than policy allows",
-        "Overrule the gate",
-        "adjusted by rarity",
-        "People by how many",
-    ),
-    "how": ("Arrived", "She hangs on these", "8.50"),
-    "why": (
-        "Before anything is compared",
-        "Relatives would explain it too",
-        "two edits",
-        "8.500000",
-    ),
-    "why_not": ("The cause", "First name", "clearly different first names", "bob@example.org"),
-    "rules": (
-        "marketing.email",
-        "legitimate interests",
-        "Directive 2002/58/EC Art. 13(1)",
-        "weighed in LIA-2026-02-marketing",
-        "standing directive",
-        "nobody: the settings demand no signature",
-        "The files on disk say the same",
-    ),
-}
 
 
 def words(page: str) -> str:

@@ -1,0 +1,170 @@
+"""Tests in production: reasons that were shown are tried to be proven wrong (spec explain.E2, E4, X53, X55).
+
+Enters: a sample of explanations that are kept. Leaves: a `Trial`, counts. The strongest reason is made unknown in the row that the decision's own record holds, and the score has to
+move the way the person was told; levers are pulled again and have to flip the choice. Nothing of the kept explanation is believed but what it says, which is what is tried.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Protocol
+
+import numpy as np
+
+from audit.entries import NewEntry
+from audit.service import Audit
+from audit.tags import Tag
+from explain import trial_store as store
+from explain.attribution import TOLERANCE
+from explain.explanation import Content, Explanation
+from explain.facts import Decide, DecisionFacts, DecisionSource, ModelSource
+from explain.neutral import expected
+from explain.reasons import NEGLIGIBLE, Procedure
+from explain.settings import ExplainSettings
+from explain.trial_store import Trial
+from kernel.canonical import Json
+from kernel.errors import IntegrityError, NotFound
+from kernel.kernel import Kernel
+from kernel.log import get_logger
+from kernel.model import Model
+
+BAR: Final = 0.99  # of the reasons that were tried (X53)
+_LATE: Final = timedelta(hours=50)  # a day and a night that was missed
+_log = get_logger("explain.falsifying")
+
+
+class Found(StrEnum):
+    """What became of a reason that was tried."""
+
+    HOLDS = "holds"
+    IDLE = "idle"  # the score does not move at all without it
+    FALSE = "false"  # the score moves the other way
+    SCORE = "score"  # the score that is told is not the record's
+
+
+class Kept(Protocol):
+    """What explain keeps of a decision."""
+
+    async def explain(self, decision_id: str) -> Explanation:
+        """The explanation that is kept."""
+        ...
+
+
+def tried(content: Content, facts: DecisionFacts, model: Model) -> Found | None:
+    """The strongest reason of an explanation against the record and the model. None: no reason of a model was told. Pure."""
+    reasons = [one for one in content.concepts if abs(one.contribution) > NEGLIGIBLE]
+    if content.procedure is not Procedure.MODEL or not reasons or facts.score is None:
+        return None
+    row = [one.value for one in facts.features]
+    places = {one.name: place for place, one in enumerate(facts.features)}
+    top = reasons[0]
+    if content.facts.score is None or abs(content.facts.score - facts.score) > TOLERANCE:
+        return Found.SCORE
+    if not set(top.features) <= set(places):
+        return Found.FALSE  # it names what the decision never looked at
+    columns = frozenset(places[name] for name in top.features)
+    without = expected(model, row, columns)
+    if without is None:  # a model whose trees cannot be read is asked with nothing there
+        empty = np.array([[np.nan if place in columns else value for place, value in enumerate(row)]])
+        without = float(model.score(empty)[0])
+    moved = facts.score - without
+    if abs(moved) <= NEGLIGIBLE:
+        return Found.IDLE
+    return Found.HOLDS if (moved > 0) == (top.contribution > 0) else Found.FALSE
+
+
+class Falsifier:
+    """Stands at ``Explain.falsifier``."""
+
+    def __init__(self, kernel: Kernel, audit: Audit, kept: Kept, settings: ExplainSettings) -> None:
+        self._kernel = kernel
+        self._audit = audit
+        self._kept = kept
+        self._settings = settings
+        self._doors: tuple[DecisionSource, ModelSource, Decide | None] | None = None
+
+    def register(self, decisions: DecisionSource, models: ModelSource, decide: Decide | None) -> None:
+        """What reads decisions, models, and decides again."""
+        self._doors = (decisions, models, decide)
+
+    async def run(self, *, since: datetime | None = None, actor: str = "schedule") -> Trial:
+        """Try a sample of what was explained since a moment (a day ago), keep the counts, and note in the log what did not hold."""
+        now = self._kernel.clock.now()
+        begin = since or now - timedelta(days=1)
+        async with self._kernel.db.reading() as conn:
+            sample = await store.sample(conn, begin, self._settings.trial_sample)
+        made = Trial(at=now, since=begin)
+        wrong: list[str] = []
+        for decision_id in sample:
+            before = made.bad
+            made = await self._one(decision_id, made)
+            if made.bad > before:
+                wrong.append(decision_id)
+                _log.error("reason_falsified", decision=decision_id)
+        facts: dict[str, Json] = {**made.counts()}
+        refs = {"decision": wrong} if wrong else {}
+        async with self._kernel.db.transaction() as conn:
+            await store.add(conn, made)
+            await self._audit.append(conn, [NewEntry(Tag.EXPLANATIONS_TRIED, refs, facts, actor=actor)])
+        return made
+
+    async def last(self) -> Trial | None:
+        """The newest trial."""
+        async with self._kernel.db.reading() as conn:
+            found = await store.newest(conn, 1)
+        return found[0] if found else None
+
+    async def trials(self, limit: int = 30) -> Sequence[Trial]:
+        """The newest trials, newest first."""
+        async with self._kernel.db.reading() as conn:
+            return await store.newest(conn, limit)
+
+    async def faults(self) -> list[str]:
+        """What is wrong, for `candor doctor`; empty when reasons held, or nothing was explained yet."""
+        found = await self.last()
+        async with self._kernel.db.reading() as conn:
+            anything = await store.any_since(conn, self._kernel.clock.now() - timedelta(days=2))
+        if found is None or self._kernel.clock.now() - found.at > _LATE:
+            return ["reasons that were shown have not been tried for two days"] if anything else []
+        if found.holds:
+            return []
+        told = f"of {found.reasons} reasons {found.falsified} were false, {found.idle} did nothing and {found.scores} were of another score"
+        return [f"{told}; of {found.levers} changes {found.flat} flip nothing (tried {found.at:%Y-%m-%d %H:%M})"]
+
+    async def _one(self, decision_id: str, made: Trial) -> Trial:
+        if self._doors is None:
+            return made
+        source, models, decide = self._doors
+        try:
+            content = (await self._kept.explain(decision_id)).content
+            if content is None:
+                return made
+            facts = await source.facts(content.facts.decision_id)
+            made = replace(made, looked=made.looked + 1)
+            found = None
+            if facts.model_digest is not None:
+                model = await models.model(facts.model_digest)
+                found = await asyncio.to_thread(tried, content, facts, model)
+        except NotFound:  # erased since, or the model's file is gone: nobody can try it
+            return made
+        except IntegrityError as fault:  # what is kept is not what was made: as false as can be
+            _log.error("reason_not_opened", decision=decision_id, code=fault.code)
+            return replace(made, looked=made.looked + 1, scores=made.scores + 1)
+        if found is not None:
+            made = replace(
+                made, reasons=made.reasons + 1, falsified=made.falsified + (found is Found.FALSE), idle=made.idle + (found is Found.IDLE),
+                scores=made.scores + (found is Found.SCORE),
+            )  # fmt: skip
+        if decide is not None:
+            for lever in content.levers:
+                change = {"withdraw": lever.subject} if lever.kind == "withdraw" else {"without": _features(content, lever.subject)}  # fmt: skip
+                verdict = await decide.again(content.facts.decision_id, change)
+                flips = verdict.choice != facts.choice and verdict.choice == lever.choice
+                made = replace(made, levers=made.levers + 1, flat=made.flat + (not flips))
+        return made
+
+
+def _features(content: Content, concept: str) -> list[Json]:
+    return [name for one in content.concepts if one.key == concept for name in one.features]

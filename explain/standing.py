@@ -1,0 +1,44 @@
+"""How explanations stand, in counts: made, waiting and for how long, refused; what held when reasons were tried.
+
+Enters: a connection, now. Leaves: `Standing`, for figures and for whoever looks after the house. About nobody.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from explain import store, tally_store, trial_store
+from explain.tallies import ALL
+from explain.trial_store import Trial
+from kernel.canonical import Json
+from kernel.db import Conn
+from kernel.ids import made_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """`oldest_seconds`: how long the oldest decision has waited for its explanation, 0 with none. `trial`: the newest one."""
+
+    made: int
+    waiting: int
+    refused: int
+    oldest_seconds: float
+    trial: Trial | None
+
+    def to_json(self) -> dict[str, Json]:
+        """As answered."""
+        trial = self.trial
+        return {
+            "made": self.made, "waiting": self.waiting, "refused": self.refused, "oldest_seconds": self.oldest_seconds,
+            "trial": None if trial is None else {"at": trial.at.isoformat(), "holds": trial.holds, **trial.counts()},
+        }  # fmt: skip
+
+
+async def of_explanations(conn: Conn, now: datetime) -> Standing:
+    """How things stand now."""
+    first = await store.oldest(conn)
+    trials = await trial_store.newest(conn, 1)
+    return Standing(
+        made=await tally_store.total(conn, ALL), waiting=await store.queued(conn), refused=len(await store.refused(conn)),
+        oldest_seconds=0.0 if first is None else max(0.0, (now - made_at(first)).total_seconds()),
+        trial=trials[0] if trials else None,
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""Reasons that were shown are tried to be proven wrong: what is true holds, what is planted turns a trial red, and nobody is named by it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit.tags import Tag
+from explain.explanation import Content, compose, read, write
+from explain.facts import Verdict
+from explain.falsifying import Found, tried
+from explain.levers import Lever
+from explain.neutral import expected
+from explain.reasons import Procedure
+from explain.service import _TABLE
+from tests.explain.conftest import NAMES, NOW, Gbm, facts, model, train
+from tests.explain.test_attribution import VALUES
+
+
+def explained(made=None) -> Content:
+    from explain.attribution import attribute
+
+    made = made or facts()
+    row = np.array([one.value for one in made.features])
+    return compose(made, attribute(model(), row, made.score, check=False))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(VALUES, min_size=len(NAMES), max_size=len(NAMES)))
+def test_trees_walked_by_hand_say_what_the_model_says_and_nothing_known_is_the_base(values) -> None:
+    gbm, row = model(), np.array(values)
+    assert abs(expected(gbm, values, frozenset()) - float(gbm.score(row.reshape(1, -1))[0])) <= 1e-9
+    assert abs(expected(gbm, values, frozenset(range(len(values)))) - gbm.contributions(row)[0]) <= 1e-9
+
+
+def test_categories_are_walked_too() -> None:
+    rng = np.random.default_rng(5)
+    rows = np.column_stack([rng.integers(0, 8, 800), rng.normal(size=800)]).astype(float)
+    import lightgbm as lgb
+
+    options = {"objective": "regression", "num_leaves": 8, "verbose": -1, "num_threads": 1, "min_data_per_group": 5}
+    data = lgb.Dataset(rows, rows[:, 0] % 3 + rows[:, 1], categorical_feature=[0])
+    gbm = Gbm(lgb.train(options, data, 10), ("kind", "x"), "sha256:categories")
+    for row in [*rows[:20], np.array([np.nan, 0.3]), np.array([99.0, 0.3])]:
+        assert abs(expected(gbm, row.tolist(), frozenset()) - float(gbm.score(row.reshape(1, -1))[0])) <= 1e-9
+
+
+def test_a_true_reason_holds_and_a_lie_about_its_direction_is_found() -> None:
+    content = explained()
+    assert content.procedure is Procedure.MODEL
+    assert tried(content, content.facts, model()) is Found.HOLDS
+    first, *others = content.concepts
+    lie = replace(content, concepts=(replace(first, contribution=-first.contribution), *others))
+    assert tried(lie, content.facts, model()) is Found.FALSE
+
+
+def test_what_the_decision_never_looked_at_and_another_score_are_found() -> None:
+    content = explained()
+    first, *others = content.concepts
+    made_up = replace(content, concepts=(replace(first, features=("religion",)), *others))
+    assert tried(made_up, content.facts, model()) is Found.FALSE
+    assert tried(content, replace(content.facts, score=content.facts.score + 0.01), model()) is Found.SCORE
+
+
+def test_where_no_model_ruled_there_is_no_reason_to_try() -> None:
+    content = replace(explained(), procedure=Procedure.EXPLORATION)
+    assert tried(content, content.facts, model()) is None
+
+
+class Other(Gbm):
+    """A model whose trees nobody can read."""
+
+    def __init__(self) -> None:
+        super().__init__(train(), digest="sha256:closed")
+        self.booster = None
+        self._held = train()
+
+    def score(self, rows):
+        return np.asarray(self._held.predict(rows, num_threads=1))
+
+
+def test_a_model_that_tells_no_trees_is_asked_with_nothing_there() -> None:
+    assert expected(Other(), [0.0] * len(NAMES), frozenset()) is None
+    assert tried(explained(), facts(), Other()) in set(Found)
+
+
+async def plant(room, decision_id: str, lie: Content) -> None:
+    """A lie as if explain had made it: kept, sealed, named by its digest."""
+    words, named = write(lie)
+    key = (await room.kernel.vault.unwrap([lie.facts.key_id]))[lie.facts.key_id]
+    body = key.seal(_TABLE, "body", decision_id, words)
+    async with room.kernel.db.transaction() as conn:
+        await conn.execute("UPDATE explain.explanations SET body = %s WHERE decision_id = %s", (body, decision_id))
+    await as_owner(room, decision_id, named)
+
+
+async def as_owner(room, decision_id: str, named: str) -> None:
+    """The application may not change a digest; whoever plants a lie would have to be the owner."""
+    import psycopg
+
+    url = room.owner
+    with psycopg.connect(url) as conn:
+        conn.execute("UPDATE explain.explanations SET digest = %s WHERE decision_id = %s", (named, decision_id))
+
+
+@pytest.mark.anyio
+async def test_a_planted_lie_turns_the_trial_red_and_a_flat_lever_too(room, addresses) -> None:
+    room.owner = addresses.owner
+    honest, lying = await room.about("ada@example.org"), await room.about("bob@example.org")
+    for one in (honest, lying):
+        await room.explain.explain(one.decision_id)
+    falsifier = room.explain.falsifier
+    first = await falsifier.run()
+    assert (first.looked, first.reasons, first.bad, first.holds) == (2, 2, 0, True)
+    assert await falsifier.faults() == []
+
+    content = read(write((await room.explain.explain(lying.decision_id)).content)[0])
+    top, *others = content.concepts
+    lie = replace(
+        content,
+        concepts=(replace(top, contribution=-top.contribution), *others),
+        levers=(Lever(kind="withdraw", subject="marketing.email", choice="nothing", channel=None),),
+    )
+    await plant(room, lying.decision_id, lie)
+    second = await falsifier.run()
+    assert (second.reasons, second.falsified, second.levers, second.flat, second.holds) == (2, 1, 1, 1, False)
+    (fault,) = await falsifier.faults()
+    assert "of 2 reasons 1 were false" in fault
+    assert "1 flip nothing" in fault
+    entry = (await room.audit.entries(tag=Tag.EXPLANATIONS_TRIED, before=None, limit=1))[0]
+    opened = await room.audit.open_entry(entry.entry_id)
+    assert opened["falsified"] == 1
+    assert opened["ref.decision"] == [lying.decision_id]
+
+    room.decisions.flips["marketing.email"] = Verdict(choice="nothing", channel=None, probability=1.0)
+    third = await falsifier.run()
+    assert (third.falsified, third.flat) == (1, 0)
+    assert await room.rows("SELECT count(*) AS n FROM explain.trials") == [{"n": 3}]
+    room.kernel.clock.advance((NOW - NOW).__class__(days=3))
+    await room.explain.explain((await room.about("cy@example.org")).decision_id)
+    assert await falsifier.faults() == ["reasons that were shown have not been tried for two days"]
