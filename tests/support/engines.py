@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -39,6 +40,23 @@ _TUNING = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A data and a keys database, a superuser's connection into each, and how each looked when it was new.
+
+    The connections stay open from test to test: most of what washing costs is a new backend reading the catalogue.
+    """
+
+    names: tuple[str, str]
+    inside: tuple[psycopg.Connection, ...]
+    fresh: tuple[Fresh, ...]
+
+    def close(self) -> None:
+        """Leave both databases."""
+        for conn in self.inside:
+            conn.close()
+
+
 class RunEngines:
     """The engines of one test run."""
 
@@ -49,7 +67,7 @@ class RunEngines:
         self.key_file = self.folder / "secrets" / "keys.json"
         self.worker = worker
         self._admin: psycopg.Connection | None = None
-        self._spare: list[dict[str, Fresh]] = []
+        self._spare: list[_Pair] = []
 
     def start(self, migrations: Sequence[Path]) -> None:
         own_folder(self.folder, 0o711, give=False)
@@ -65,6 +83,8 @@ class RunEngines:
                 done.touch()
 
     def stop(self) -> None:
+        for pair in self._spare:
+            pair.close()
         if self._admin is not None:
             self._admin.close()
         self.valkey.stop()
@@ -83,37 +103,35 @@ class RunEngines:
         """Addresses of a fresh data database, a fresh keys database and this worker's flushed Valkey database."""
         pair = self._spare.pop() if self._spare else self._make()
         try:
-            yield self.addresses(*pair)
+            yield self.addresses(*pair.names)
         finally:
             if self._washed(pair):
                 self._spare.append(pair)
             else:
-                for name in pair:
+                pair.close()
+                for name in pair.names:
                     self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _make(self) -> dict[str, Fresh]:
+    def _make(self) -> "_Pair":
         """A new data and a new keys database, and how they look."""
         word = secrets.token_hex(6)
-        pair = {}
-        for name, template in zip((f"t_{word}", f"t_{word}_keys"), _TEMPLATES, strict=True):
+        names = (f"t_{word}", f"t_{word}_keys")
+        for name, template in zip(names, _TEMPLATES, strict=True):
             make_database(self.admin, name, template)
-            with self._inside(name) as conn:
-                pair[name] = look(conn)
-        return pair
+        inside = tuple(psycopg.connect(self.postgres.url(name, "postgres"), autocommit=True) for name in names)
+        return _Pair(names, inside, tuple(look(conn) for conn in inside))
 
-    def _washed(self, pair: dict[str, Fresh]) -> bool:
-        """Whether nobody is in these databases any more and they look as they did at first."""
-        self.admin.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = ANY(%s)", (list(pair),)
-        )
-        for name, fresh in pair.items():
-            with self._inside(name) as conn:
-                if not wash(conn, fresh):
-                    return False
-        return True
-
-    def _inside(self, name: str) -> psycopg.Connection:
-        return psycopg.connect(self.postgres.url(name, "postgres"), autocommit=True)
+    def _washed(self, pair: "_Pair") -> bool:
+        """Whether nobody else is in these databases any more and they look as they did at first."""
+        own = [conn.info.backend_pid for conn in pair.inside]
+        try:
+            self.admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> ALL(%s)",
+                (list(pair.names), own),
+            )
+            return all(wash(conn, fresh) for conn, fresh in zip(pair.inside, pair.fresh, strict=True))
+        except psycopg.OperationalError:  # a test that takes whole databases, or the cluster, away from everybody
+            return False
 
     def addresses(self, data: str, keys: str) -> Addresses:
         url = self.postgres.url
