@@ -173,7 +173,7 @@ class Placing:
     async def _bears(self, held: Standing, version: int, shelved: Shelved) -> bool:
         """Whether the ground of a standing decision still bears it. Looks at the profile only when something moved."""
         now = self._kernel.clock.now()
-        if held.expires_at <= now:
+        if held.expires_at <= now or (held.variant is not None and not shelved.lives(held.variant)):
             return False
         if held.consent_version == version and held.catalogue == shelved.digest and now < held.until:
             return True

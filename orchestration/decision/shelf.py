@@ -61,6 +61,14 @@ class Shelved:
             variant == variant_id(template, item) and variant in self.assortment.published for template in templates
         )
 
+    def lives(self, variant: str) -> bool:
+        """Whether what this variant says is still true: published, not sold out, and of an item the words of today (its price, for one)."""
+        family, name = name_parts(variant)
+        if name is None:
+            return variant in self.published and self.catalogue.variant(variant).stock != 0
+        item = self.assortment.items.get(name)
+        return item is not None and item.stock != 0 and variant == variant_id(family, item)
+
     @cached_property
     def since(self) -> Mapping[str, datetime]:
         """When each variant, or the item in it, was published first."""

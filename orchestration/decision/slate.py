@@ -48,13 +48,17 @@ class Slate:
         self._kind = kind
         self._most = (_most(rule.category, size), _most(rule.brand, size))
         self._variants: set[str] = set()
+        self._items: set[str | None] = set()
         self._counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
 
     def room(self, variant: str | None) -> bool:
         """Whether this variant, or nothing, may stand beside what is shown."""
         if variant is None:
             return True
-        return variant not in self._variants and all(
+        _, item = name_parts(variant)
+        if variant in self._variants or (item is not None and item in self._items):
+            return False
+        return all(
             name is None or counts[name] < most
             for name, counts, most in zip(self._kind(variant), self._counts, self._most, strict=True)
         )
@@ -64,6 +68,7 @@ class Slate:
         if variant is None:
             return
         self._variants.add(variant)
+        self._items.add(name_parts(variant)[1])
         for name, counts in zip(self._kind(variant), self._counts, strict=True):
             if name is not None:
                 counts[name] += 1

@@ -194,7 +194,9 @@ class Online:
         so_far = await store.followed(conn)
         found: list[Lesson] = []
         for name in sorted(plan.rules):
-            begin = so_far.get(name, now - timedelta(days=self._settings.reward_days))
+            # Never from before what is counted: those lessons were let go, and would be learned a second time.
+            least = now - timedelta(days=self._settings.reward_days)
+            begin = max(so_far.get(name, least), least)
             rows = await lesson_store.since(conn, name, begin - _OVERLAP, _GREEDY, _MOST_FOLLOWED)
             if rows and rows[-1].at > begin:
                 await store.follow(conn, name, rows[-1].at)

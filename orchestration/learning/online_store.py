@@ -10,7 +10,7 @@ from typing import Any
 
 from kernel.db import Conn
 from kernel.ids import DecisionId, PersonId
-from orchestration.learning.lessons import Lesson, Sums
+from orchestration.learning.lessons import WEEK, Lesson, Sums
 
 _LESSON = "decision, placement, person, arm, at, epoch, reward, context"
 
@@ -198,8 +198,13 @@ async def content(conn: Conn, digest: str) -> bytes | None:
 
 
 async def let_go(conn: Conn, before: datetime) -> int:
-    """Remove lessons that cannot change any more; the sums keep what they taught."""
-    got = await conn.execute("DELETE FROM learning.lessons WHERE at < %s", (before,))
+    """Remove lessons that cannot change any more; the sums keep what they taught.
+
+    Whole epochs only, of which none is longer than a week: what a person said in one is averaged, so a part of it cannot be taken back alone.
+    """
+    got = await conn.execute(
+        "DELETE FROM learning.lessons WHERE at < %s AND epoch < %s", (before, int(before.timestamp()) - WEEK)
+    )
     return got.rowcount
 
 

@@ -229,12 +229,12 @@ def _unfit(row: Row, reward: Reward | None, as_of: datetime, feature_set: str) -
 
 
 def _example(one: Opened, reward: float) -> Example:
-    """Items come and go: what is learned is the template that said them, and its probability is that of all its items together."""
+    """What is learned is a variant, on whatever channel; of items, which come and go, the template that said them. Its probability is that of all its channels and items together."""
     assert one.row.person is not None
     arm, propensity = one.row.variant or NOTHING, one.row.propensity
-    if name_parts(arm)[1] is not None:
+    if one.row.variant is not None:
         arm = name_parts(arm)[0]
-        said = {each.id for each in one.inputs.arms if each.item is not None and each.family == arm}
+        said = {each.id for each in one.inputs.arms if name_parts(each.variant)[0] == arm}
         propensity = min(1.0, math.fsum(p for name, p in one.probabilities() if name in said))
     return Example(
         person=one.row.person,

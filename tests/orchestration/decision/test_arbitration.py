@@ -275,3 +275,14 @@ def test_switching_a_lever_is_another_catalogue():
     off = parse(MINIMAL + "arbitration: {levers: [{name: a, factor: 2, active: false}]}")
 
     assert on.digest != off.digest
+
+
+def test_one_item_in_two_templates_or_two_wordings_is_one_item_of_a_page():
+    """D48: what stands on its own on two pages does not stand twice where both placements meet."""
+    slate = Slate(4, None, lambda _: (None, None))
+    slate.add("card~s1~aaaaaaaaaa")
+    assert not slate.room("tile~s1~aaaaaaaaaa")
+    assert not slate.room("card~s1~bbbbbbbbbb")
+    assert slate.room("card~s2~aaaaaaaaaa")
+    assert slate.room("card")
+    assert slate.room(None)

@@ -9,6 +9,9 @@ from events.errors import BadMap
 from orchestration.decision import item_store
 from orchestration.decision.catalogue import NOTHING
 from orchestration.decision.feed import read_row
+from orchestration.decision.placing import Placing
+from orchestration.decision.request import OnPage
+from orchestration.decision.variants import name_parts
 from tests.orchestration.decision.items import CATALOGUE, MAP, ROWS, did, imported, opened, refresh, visitor
 
 pytestmark = pytest.mark.anyio
@@ -184,6 +187,31 @@ async def test_a_changed_price_is_published_anew_and_a_lost_stock_refused_at_onc
         "Red shoe for 19.00 EUR, {{ first_name }}",
         "Red shoe for 20.00 EUR, {{ first_name }}",
     ]
+
+
+async def test_what_stands_on_a_page_ends_with_its_stock_and_with_its_price(stocked, tmp_path):
+    """D48: a choice holds until its time to live is over, unless stock stops it; and an old price is no offer."""
+    await refresh(stocked)
+    person = stocked.made["bob"]
+    placing = Placing(
+        stocked.kernel, stocked.identity, stocked.consent, stocked.events, stocked.profiles, stocked.channels.pages,
+        stocked.decisions,
+    )  # fmt: skip
+
+    async def stands(one):
+        return await placing._bears(one, await placing._version(person), await stocked.decisions.shelf.current())
+
+    seen = await stocked.decide(person, "home", page=OnPage())
+    item = name_parts(seen.variant)[1]
+    assert item in {"s1", "s2"}
+    assert await stands(seen.standing)
+    price = next(row["price"] for row in ROWS if row["sku"] == item)
+    await imported(stocked, tmp_path, [{"sku": item, "price": "19.50"}], "dearer.jsonl")
+    assert not await stands(seen.standing)
+    await imported(stocked, tmp_path, [{"sku": item, "price": price}], "as_before.jsonl")
+    assert await stands(seen.standing)
+    await imported(stocked, tmp_path, [{"sku": item, "left": 0}], "sold.jsonl")
+    assert not await stands(seen.standing)
 
 
 async def test_a_decision_on_what_was_offered_before_is_made_afresh(stocked, tmp_path, monkeypatch):

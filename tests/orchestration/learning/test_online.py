@@ -1,6 +1,7 @@
 """Learning online on real stores: what happens teaches a placement's policy, once, and yesterday's decision replays."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -132,6 +133,25 @@ async def test_what_fails_half_way_is_learned_again_and_once(open_shop, monkeypa
 
 class PoweredOff(Exception):
     """The process is no more."""
+
+
+async def test_what_was_let_go_is_not_learned_a_second_time(open_shop):
+    """A campaign that ended long ago: its last decisions are no news, however often somebody looks."""
+    shop = open_shop
+    learners = await learning(shop, "thompson")
+    for turn in range(2):
+        made = await shop.decide(shop.made[f"p{turn}"], seed=f"{turn}")
+        await happens(shop, "Order Completed", f"p{turn}", decision_id=made.decision_id, order_id=f"{turn}")
+    assert await learners.learn() == 2
+    sums = "SELECT sum(n) AS n, sum(reward) AS reward FROM learning.tallies"
+    before = await shop.rows(sums)
+    # A week later part of what people said in that week may be beyond what is counted: they are let go together or not at all.
+    for days in (shop.learning.settings.reward_days + 1.5, 30, 30):
+        shop.clock.advance(timedelta(days=days))
+        learners._let_go_at = float("-inf")
+        assert await learners.learn() == 0
+        assert await shop.rows(sums) == before
+    assert await shop.rows("SELECT 1 FROM learning.lessons") == []
 
 
 async def shop_policy(shop, made):
