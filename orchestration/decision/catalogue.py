@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -18,7 +19,7 @@ from kernel.errors import Problem
 from kernel.yaml_text import read_yaml
 from orchestration.decision.arbitration import Activation, Arbitration, Diversity, Fatigue, Freshness, Lever
 from orchestration.decision.errors import CatalogueInvalid, UnknownPlacement
-from orchestration.decision.parts import Channel, Name, Names, Part, Seconds, Words, listed, nearest
+from orchestration.decision.parts import Amount, Channel, Name, Names, Part, Seconds, Words, listed, nearest
 from orchestration.decision.policies.rules import FIELDS, PolicyRule
 from orchestration.decision.sourcing import Audience, BundleRule, ItemRules, SourceRule
 from orchestration.decision.variants import Button, Content, SlotSource, Variant, name_parts
@@ -83,7 +84,7 @@ class Placement(Part):
         description="What was chosen here for somebody holds on every channel until its time to live is over, unless it may not be chosen any more.",
     )
     nothing_logged_as: Words = ()
-    nothing_value: float = Field(default=1.0, description="Worth of one unit of reward that comes without a message.")
+    nothing_value: Amount = Field(default=1.0, description="Worth of one unit of reward that comes without a message.")
     reward: str | None = Field(
         default=None, description="The outcome that this placement's ranker learns; none: the rewards table, summed."
     )
@@ -107,7 +108,7 @@ class Catalogue(Part):
     controller: str = Field(default="", description="Who decides, as named to people.")
     contents: tuple[Content, ...] = Field(min_length=1)
     placements: tuple[Placement, ...] = Field(min_length=1)
-    rewards: Mapping[str, float] = {}
+    rewards: Mapping[str, Amount] = {}
     audience: Audience = Audience()
     regions: Mapping[str, str] = Field(default={}, description="How a region is called in a section's title.")
     categories: Mapping[str, str] = Field(default={}, description="How a category is called in a section's title.")
@@ -170,6 +171,11 @@ class Catalogue(Part):
         return {
             one.id: one for content in self.contents for declared in content.variants for one in declared.permutations()
         }
+
+    @property
+    def names(self) -> list[str]:
+        """Every id of a variant that a part of the file may name."""
+        return list(self._families)
 
     def variants(self) -> Iterator[Variant]:
         """Every variant, in declared order: permutations instead of what makes them, templates as they are."""
@@ -245,12 +251,47 @@ def parse(text: str) -> Catalogue:
     if not isinstance(raw, dict):
         raise CatalogueInvalid(f"expected a mapping at the top of the catalogue, got {type(raw).__name__}")
     try:
-        return Catalogue.model_validate(raw)
+        made = Catalogue.model_validate(raw)
     except ValidationError as fault:
-        problems = [_problem(dict(one)) for one in fault.errors(include_url=False, include_input=False)]
-        shown = "; ".join(f"{one.pointer}: {one.reason}" for one in problems[:5])
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise CatalogueInvalid(f"expected a valid catalogue, got {shown}{more}", problems=problems) from None
+        raise _invalid([_problem(dict(one)) for one in fault.errors(include_url=False, include_input=False)]) from None
+    if problems := [*_idle_levers(made), *_unknown_zones(made)]:
+        raise _invalid(problems)
+    return made
+
+
+def _invalid(problems: list[Problem]) -> CatalogueInvalid:
+    shown = "; ".join(f"{one.pointer}: {one.reason}" for one in problems[:5])
+    more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+    return CatalogueInvalid(f"expected a valid catalogue, got {shown}{more}", problems=problems)
+
+
+# What is asked of a file that is to be published, and not of one that was published before it was asked.
+
+
+def _idle_levers(made: Catalogue) -> Iterator[Problem]:
+    """A lever of a name that nothing has would never do anything."""
+    places, variants = [one.name for one in made.placements], made.names
+    for at, lever in enumerate(made.arbitration.levers):
+        for part, known, names in (("placements", places, lever.placements), ("variants", variants, lever.variants)):
+            for name in names:
+                if name not in known:
+                    yield Problem(
+                        f"/arbitration/levers/{at}/{part}",
+                        f"expected a declared name, got '{name}'{nearest(name, known)}",
+                    )
+
+
+def _unknown_zones(made: Catalogue) -> Iterator[Problem]:
+    """A cap in a zone that this machine does not know would stop every decision of its placement."""
+    for at, place in enumerate(made.placements):
+        for which, cap in enumerate(place.caps):
+            try:
+                ZoneInfo(cap.zone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as Europe
+                yield Problem(
+                    f"/placements/{at}/caps/{which}/zone",
+                    f"expected a time zone such as Europe/Berlin, got '{cap.zone[:64]}'",
+                )
 
 
 _KNOWN = sorted({

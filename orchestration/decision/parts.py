@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -27,7 +27,12 @@ def listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Seconds = Annotated[int, BeforeValidator(_seconds), Field(gt=0)]
+_CENTURY: Final = 3_155_760_000
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(gt=0, le=_CENTURY)]
+_MOST: Final = 1e12
+"""More than anything is worth, and little enough that products with every lever stay finite."""
+Amount = Annotated[float, Field(ge=-_MOST, le=_MOST)]
+Cost = Annotated[float, Field(ge=0, le=_MOST)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
 Channel = Literal["web", "email", "push"]
 Names = Annotated[tuple[Name, ...], BeforeValidator(listed)]
@@ -37,7 +42,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
 class Part(BaseModel):
     """A frozen part of the file that knows its keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

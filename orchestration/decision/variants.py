@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from kernel.canonical import Json
-from orchestration.decision.parts import Channel, Name, Names, Part, Words
+from orchestration.decision.parts import Amount, Channel, Cost, Name, Names, Part, Words
 
 MOST_PERMUTATIONS: Final = 64
 """Of one variant: more arms than this learn too slowly to be worth telling apart."""
@@ -83,8 +83,8 @@ class Variant(Part):
     is_advertisement: bool = True
     on_behalf_of: str = ""
     paid_by: str = ""
-    value: float = Field(default=1.0, description="Worth of one unit of reward, in the placement's currency.")
-    cost: float = Field(default=0.0, ge=0, description="Cost of showing it once, in the same currency.")
+    value: Amount = Field(default=1.0, description="Worth of one unit of reward, in the placement's currency.")
+    cost: Cost = Field(default=0.0, description="Cost of showing it once, in the same currency.")
     tags: Names = ()
     personal: bool = True
     stock: int | None = Field(default=None, ge=0)

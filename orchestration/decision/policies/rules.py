@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, cast
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from kernel.canonical import Json, digest
-from orchestration.decision.parts import Part, Seconds, Words, nearest
+from orchestration.decision.parts import Amount, Part, Seconds, Words, nearest
 from orchestration.decision.policies.bounds import LinearBound, UpperBound
 from orchestration.decision.policies.greedy import By, Greedy
 from orchestration.decision.policies.learned import Learned
@@ -62,7 +62,9 @@ class DecreasingRule(_Rule):
 
     name: Literal["epsilon_decreasing"] = "epsilon_decreasing"
     by: By = "outcomes"
-    scale: float = Field(default=200.0, gt=0, description="Decisions an arm before exploration begins to fade.")
+    scale: float = Field(
+        default=200.0, gt=0, le=1e12, description="Decisions an arm before exploration begins to fade."
+    )
 
     def make(self, state: Learned) -> Policy:
         """The policy."""
@@ -86,7 +88,7 @@ class BoundRule(_Rule):
 
     name: Literal["ucb"] = "ucb"
     width: float = Field(
-        default=1.0, gt=0, description="How hopeful: standard errors, times a root of the logarithm of time."
+        default=1.0, gt=0, le=1e6, description="How hopeful: standard errors, times a root of the logarithm of time."
     )
 
     def make(self, state: Learned) -> Policy:
@@ -99,7 +101,7 @@ class LinearRule(_Rule):
 
     name: Literal["linucb"] = "linucb"
     features: Annotated[Words, Field(min_length=1, max_length=24)]
-    width: float = Field(default=0.5, gt=0, description="How hopeful: standard deviations of the estimate.")
+    width: float = Field(default=0.5, gt=0, le=1e6, description="How hopeful: standard deviations of the estimate.")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -119,8 +121,8 @@ class ThompsonRule(_Rule):
     name: Literal["thompson"] = "thompson"
     wins: float = Field(default=1.0, gt=0, le=1e6, description="Wins that an arm begins with.")
     losses: float = Field(default=1.0, gt=0, le=1e6, description="Losses that an arm begins with.")
-    low: float = Field(default=0.0, description="The reward that is a loss; less is a loss too.")
-    high: float = Field(default=1.0, description="The reward that is a win; more is a win too.")
+    low: Amount = Field(default=0.0, description="The reward that is a loss; less is a loss too.")
+    high: Amount = Field(default=1.0, description="The reward that is a win; more is a win too.")
 
     @model_validator(mode="after")
     def _apart(self) -> "ThompsonRule":
@@ -142,7 +144,7 @@ class SquareRule(_Rule):
 
     name: Literal["squarecb"] = "squarecb"
     by: By = "ranking"
-    gamma: float = Field(default=10.0, gt=0, description="How little is tried that falls behind by one unit.")
+    gamma: float = Field(default=10.0, gt=0, le=1e9, description="How little is tried that falls behind by one unit.")
     growth: float = Field(default=0.5, ge=0, le=1, description="Gamma grows with decisions to this power.")
 
     def make(self, state: Learned) -> Policy:

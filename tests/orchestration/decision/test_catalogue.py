@@ -65,6 +65,23 @@ def test_arms_are_variants_times_the_channels_both_allow():
         ("share: 0.1", "share: 1.5", "less than 1"),
         ('subject: "Ten percent", ', "", "expected a subject"),
         ("web: marketing.web", "push: marketing.push", "expected a purpose for channel web"),
+        ('subject: "Ten percent", ', 'subject: "Ten percent", value: .inf, ', "finite number"),
+        ('subject: "Ten percent", ', 'subject: "Ten percent", value: .nan, ', "finite number"),
+        ("cost: 0.5", "cost: 1.0e+300", "less than or equal to"),
+        ("window: 7d", "window: 99999999999w", "less than or equal to"),
+        ("window: 7d", "window: day, zone: Mars/Olympus", "/zone: expected a time zone such as Europe/Berlin"),
+        ("window: 7d", "window: day, zone: Europe", "/zone: expected a time zone such as Europe/Berlin"),
+        (
+            "rewards: {Order Completed: 1.0}",
+            "arbitration: {levers: [{name: a, factor: 2, variants: [cart_bb]}]}",
+            "did you mean 'cart_b'?",
+        ),
+        (
+            "rewards: {Order Completed: 1.0}",
+            "arbitration: {levers: [{name: a, factor: 2, placements: [abandoned]}]}",
+            "got 'abandoned'",
+        ),
+        ("rewards: {Order Completed: 1.0}", "arbitration: {fatigue: {cost: .inf}}", "finite number"),
     ],
 )
 def test_a_wrong_catalogue_names_the_place_and_the_remedy(old, new, words):

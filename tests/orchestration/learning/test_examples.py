@@ -31,7 +31,7 @@ def test_a_variant_on_two_channels_counts_with_the_probability_of_both():
     things = [arm(f"card~{item}~r", "web", 2 + place, family="card", item=item, epsilon=0.5) for place, item in enumerate("xy")]  # fmt: skip
     state = inputs([*both, *things, arm("b", "web", 4, epsilon=0.5)], nothing_value=0.0)
     made = [opened(state, f"{number}") for number in range(400)]
-    chance = {name: 0.0 for name in ("a", "b", "card", "nothing")}
+    chance = dict.fromkeys(("a", "b", "card", "nothing"), 0.0)
     for name, share in made[0].probabilities():
         chance[name.partition("@")[0].partition("~")[0]] += share
     examples = [_example(one, 0.0) for one in made]
