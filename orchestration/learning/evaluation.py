@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernel.canonical import Json
 from orchestration.learning.errors import PolicyUnusable
@@ -61,16 +62,19 @@ def weights(log: Log, policy: Floats) -> Floats:
     return policy[np.arange(len(log)), log.arm] / log.propensity
 
 
-def support(log: Log, policy: Floats, counts: Floats | None = None) -> Support:
+def support(
+    log: Log, policy: Floats, counts: Floats | None = None, rows: NDArray[np.bool_] | None = None
+) -> Support:  # fmt: skip
     """The figures behind a refusal. Only the shown arm's propensity is known, so overlap is min(1, mean weight).
 
-    `counts`: how much each row counts, of mean one; None: all alike.
+    `counts`: how much each row counts, of mean one; None: all alike. `rows`: those that are looked at; None: all.
     """
     weight = weights(log, policy) if counts is None else weights(log, policy) * counts
+    weight = weight if rows is None else weight[rows]
     total, squares = float(weight.sum()), float(np.square(weight).sum())
     if total <= 0:
-        return Support(len(log), 0.0, 0.0, 0.0)
-    return Support(len(log), total**2 / squares, float(weight.max()) / total, min(1.0, total / len(log)))
+        return Support(len(weight), 0.0, 0.0, 0.0)
+    return Support(len(weight), total**2 / squares, float(weight.max()) / total, min(1.0, total / len(weight)))
 
 
 def folds(count: int, parts: int, seed: int) -> Whole:

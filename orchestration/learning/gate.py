@@ -76,23 +76,30 @@ def answer(
     constant = np.eye(arms)[np.full(len(log), fixed)]
     refusal = next((why for one in made if (why := support(log, one.policy, counts).refusal)), None)
     return {
-        "vs_uniform": _versus(made, Other(uniform), refusal, counts),
-        "vs_best_fixed": _versus(made, Other(constant), refusal, counts),
+        "vs_uniform": _versus(log, made, Other(uniform), refusal, counts),
+        "vs_best_fixed": _versus(log, made, Other(constant), refusal, counts),
         "vs_current": None,
         "policy_value": _median([mean_of((one.policy * one.scores).sum(axis=1), counts) for one in made]).to_json(),
         "best_fixed": log.arms[fixed],
         "refused": refusal is not None,
         "reason": refusal,
-        **{name: _versus(made, other, refusal, counts) for name, other in others.items()},
+        **{name: _versus(log, made, other, refusal, counts) for name, other in others.items()},
     }
 
 
-def _versus(made: Sequence[Round], other: Other, refusal: str | None, counts: Floats | None) -> dict[str, Json]:
+def _versus(
+    log: Log, made: Sequence[Round], other: Other, refusal: str | None, counts: Floats | None
+) -> dict[str, Json]:  # fmt: skip
+    """The paired difference to another policy. What this log cannot say of the other one (it was hardly ever shown) is no reason to promote."""
+    refusal = refusal or support(log, other.policy, counts, other.rows).refusal
     rows = slice(None) if other.rows is None else other.rows
     gained = [((one.policy - other.policy) * one.scores).sum(axis=1)[rows] for one in made]
     found = _median([mean_of(one, None if counts is None else counts[rows]) for one in gained])
     good = refusal is None and found.low > 0
-    return {"decision": "promote" if good else "hold", "diff": found.value, "low": found.low, "high": found.high}
+    return {
+        "decision": "promote" if good else "hold", "diff": found.value, "low": found.low, "high": found.high,
+        **({"reason": refusal} if refusal is not None else {}),
+    }  # fmt: skip
 
 
 def _median(found: Sequence[Estimate]) -> Estimate:

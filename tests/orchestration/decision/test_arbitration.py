@@ -260,7 +260,10 @@ placements: [{name: home, purpose: marketing.web, channels: [web], variants: [v]
             "arbitration: {levers: [{name: a, factor: 2, variant: [v]}]}",
             "unknown key 'variant'; did you mean 'variants'?",
         ),
-        ("arbitration: {channel_costs: {email: -1}}", "costs of channels of at least 0"),
+        (
+            "arbitration: {channel_costs: {email: -1}}",
+            "channel_costs/email: Input should be greater than or equal to 0",
+        ),
         ("arbitration: {channel_costs: {pigeon: 1}}", "'web', 'email' or 'push'"),
         ("page: {category: 0}", "greater than 0"),
     ],

@@ -157,6 +157,21 @@ def test_the_gate_compares_with_the_policy_in_production():
     )
 
 
+def test_nothing_is_better_than_what_the_log_hardly_ever_showed():
+    """The declared rule was shown four times and bought nothing by chance: that is no evidence against it."""
+    rng = np.random.default_rng(0)
+    arm = np.where(rng.random(2000) < 0.002, 2, rng.integers(0, 2, 2000))
+    features = rng.random((2000, 2))
+    reward = (rng.random(2000) < np.array([0.1, 0.12, 0.3])[arm]).astype(np.float64)
+    log = Log(("none", "offer", "plain"), arm, reward, np.where(arm == 2, 0.002, 0.499), features, ("a", "b"))
+    rules, absent = np.zeros((2000, 3)), np.zeros((2000, 3))
+    rules[:, 2] = 1.0
+    found = gate(log, LearningSettings(repeats=2, trees=20), others={"vs_rules": rules, "vs_absent": absent})
+    assert found["vs_rules"]["low"] > 0
+    assert found["vs_rules"]["decision"] == found["vs_absent"]["decision"] == "hold"
+    assert "effective sample size" in found["vs_rules"]["reason"]
+
+
 @pytest.mark.shared
 def test_on_hillstrom_the_gate_beats_uniform_and_claims_nothing_over_the_best_fixed_arm():
     """decision.D31."""
