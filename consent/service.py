@@ -25,6 +25,7 @@ from consent.shredding import Shredder
 from consent.states import States
 from consent.told import Told
 from consent.views import Check, HistoryLine
+from identity.around import Around
 from identity.identifiers import Identifier
 from identity.past import PastMembership
 from identity.people import Membership
@@ -246,6 +247,12 @@ class Consent:
         """
         return await self._states.of_identifiers(conn, groups)
 
+    async def states_around(
+        self, conn: Conn, seen: Around, groups: Sequence[Sequence[Identifier]]
+    ) -> list[ConsentState]:
+        """The same for identifiers in clear, of what identity saw around them; for collection, which commits nothing that a version fences."""
+        return await self._states.around(conn, seen, [[seen.ids[i] for i in one if i in seen.ids] for one in groups])
+
     async def fence(self, conn: Conn, versions: Mapping[PersonId, int]) -> set[PersonId]:
         """Those whose consent moved since ``versions`` was read. The others cannot move until this transaction ends."""
         now = await store.share(conn, list(versions))
@@ -261,8 +268,8 @@ class Consent:
         direct = set(people)
         if not direct:
             return
-        members = await self._identity.members(conn, sorted(direct))
-        reached = direct | {other for held in members.values() for other in held.loose}
+        loosely = await self._identity.surroundings.loosely(conn, sorted(direct))
+        reached = direct.union(*loosely.values())
         await store.bump(conn, reached)
         self.forget(conn, reached)
         for told in self.on_touched:

@@ -4,13 +4,15 @@ Enters: people, or identifiers that came together. Leaves: a ``ConsentState`` fo
 a state is derived each time, from the acts on everything a person has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from consent import store
+from consent.acts import ActView
 from consent.gate import ConsentState
 from consent.in_force import Book
+from identity.around import Around
 from identity.past import PastMembership
 from identity.people import Membership
 from identity.service import Identity
@@ -44,21 +46,15 @@ class States:
         states = {}
         for person in people:
             version = versions.get(person)
-            own = frozenset(subjects.get(person, ()))
             loose = members[person].loose if person in members else ()
-            acts = [act for s in own for act in said.get(s, ())]
-            acts += [
-                replace(act, loose=True)
-                for s in {s for other in loose for s in subjects.get(other, ())} - own
-                for act in said.get(s, ())
-            ]
+            acts = _bearing(person, subjects, loose, said)
             erased = version.erased_at if version else None
             states[person] = ConsentState(
                 person=person,
                 version=version.version if version else 0,
-                acts=tuple(acts),
+                acts=acts,
                 rules=rules,
-                known=bool(own),
+                known=bool(subjects.get(person)),
                 erased_at=erased if known_at is None or (erased is not None and erased <= known_at) else None,
             )
         return states
@@ -77,19 +73,64 @@ class States:
         subjects = await self._identity.subjects(conn, everything)
         states = await self.of(conn, sorted({p for s in subjects.values() for p in s.people}))
         said = await store.views(conn, everything)
-        answers = []
-        for group in groups:
-            people = sorted({p for one in group if one in subjects for p in subjects[one].people})
-            own = {act.id: act for one in group for act in said.get(one, ())}
-            for person in people:
-                for act in states[person].acts:
-                    own.setdefault(act.id, act if len(people) == 1 else replace(act, loose=True))
-            answers.append(
-                ConsentState(
-                    person=people[0] if len(people) == 1 else None,
-                    version=states[people[0]].version if len(people) == 1 else 0,
-                    acts=tuple(own.values()),
-                    rules=self._book.mine.rules,
-                )
+        return [
+            self._grouped(
+                group,
+                sorted({p for one in group if one in subjects for p in subjects[one].people}),
+                said,
+                {person: state.acts for person, state in states.items()},
+                {person: state.version for person, state in states.items()},
             )
-        return answers
+            for group in groups
+        ]
+
+    async def around(self, conn: Conn, seen: Around, groups: Sequence[Sequence[IdentifierId]]) -> list[ConsentState]:
+        """The same of what was seen around these identifiers, in one question; no versions, so nothing may be fenced by it."""
+        everything = dict.fromkeys(one for group in groups for one in group)
+        said = await store.views(
+            conn, list(everything | dict.fromkeys(s for held in seen.subjects.values() for s in held))
+        )
+        acts = {
+            person: _bearing(person, seen.subjects, seen.loose.get(person, ()), said)
+            for person in {p for one in everything for p in seen.people.get(one, ())}
+        }
+        return [
+            self._grouped(group, sorted({p for one in group for p in seen.people.get(one, ())}), said, acts, {})
+            for group in groups
+        ]
+
+    def _grouped(
+        self,
+        group: Sequence[IdentifierId],
+        people: Sequence[PersonId],
+        said: Mapping[str, Sequence[ActView]],
+        acts: Mapping[PersonId, Sequence[ActView]],
+        versions: Mapping[PersonId, int],
+    ) -> ConsentState:
+        """Of identifiers that came together: what was said on them, and what binds whoever holds them."""
+        own = {act.id: act for one in group for act in said.get(one, ())}
+        for person in people:
+            for act in acts[person]:
+                own.setdefault(act.id, act if len(people) == 1 else replace(act, loose=True))
+        only = people[0] if len(people) == 1 else None
+        return ConsentState(
+            person=only,
+            version=versions.get(only, 0) if only is not None else 0,
+            acts=tuple(own.values()),
+            rules=self._book.mine.rules,
+        )
+
+
+def _bearing(
+    person: PersonId,
+    subjects: Mapping[PersonId, Sequence[str]],
+    loose: Iterable[PersonId],
+    said: Mapping[str, Sequence[ActView]],
+) -> tuple[ActView, ...]:
+    """Every act on what a person is known by, and on what those are known by who may be the same."""
+    own = frozenset(subjects.get(person, ()))
+    theirs = {s for other in loose for s in subjects.get(other, ())} - own
+    return (
+        *(act for s in own for act in said.get(s, ())),
+        *(replace(act, loose=True) for s in theirs for act in said.get(s, ())),
+    )

@@ -113,14 +113,10 @@ class Ingest:
     async def permitted(self, conn: Conn, subjects: Mapping[_Subject, None]) -> dict[_Subject, bool]:
         """The gate's answer for each subject and purpose, from what is known of the identifiers; stores nothing."""
         sets = list(dict.fromkeys(identifiers for _, identifiers in subjects))
-        known = await self._identity.known_identifiers(conn, list(dict.fromkeys(i for one in sets for i in one)))
-        groups = {one: tuple(known[i] for i in one if i in known) for one in sets}
-        asked = list(dict.fromkeys(groups.values()))
-        states = dict(zip(asked, await self._consent.states_of_identifiers(conn, asked), strict=True))
+        seen = await self._identity.surroundings.of(conn, [i for one in sets for i in one])
+        states = dict(zip(sets, await self._consent.states_around(conn, seen, sets), strict=True))
         at = self._clock.now()
-        return {
-            (purpose, one): gate.permission(states[groups[one]], purpose, None, at).granted for purpose, one in subjects
-        }
+        return {(purpose, one): gate.permission(states[one], purpose, None, at).granted for purpose, one in subjects}
 
     async def _apply_signals(self, conn: Conn, arrivals: Sequence[Arrival]) -> None:
         """``Sec-GPC: 1`` and consent strings bind the identifiers they came with before anything is asked about them (consent.C11, C12)."""

@@ -45,6 +45,7 @@ from kernel.ids import DecisionId, EventId, PersonId, RecordId
 from kernel.kernel import Kernel
 
 _MANY: Final = 2_000  # people at a time: bounded memory
+_FEW: Final = 50  # items of a group whose statements travel together; of more, COPY is quicker
 _BREATH: Final = 200  # items prepared before other tasks get a turn: about 10 ms
 
 _EVENTS = metrics.counter("candor_events_total", "Calls to collect, by what became of each.", ["outcome"])
@@ -89,6 +90,7 @@ class Events:
             self._flush,
             max_items=self.settings.commit_items,
             max_wait=self.settings.commit_wait_ms / 1_000,
+            pipelined=_few,
         )
 
     async def close(self) -> None:
@@ -370,6 +372,11 @@ class Events:
             async with self._kernel.db.transaction() as conn:
                 await store.ensure_days(conn, today, last)
             self._days_until = last
+
+
+def _few(requests: Sequence[_Request]) -> bool:
+    """Whether what is written is so little that most of the time goes into waiting for Postgres, statement by statement."""
+    return sum(len(request.items) for request in requests) <= _FEW
 
 
 def _answer(item: Arrival | Reject, outcomes: Iterator[Status]) -> ItemResult:

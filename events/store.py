@@ -13,6 +13,7 @@ from typing import Any, Final
 from events.log import Source
 from kernel import analyse as grown
 from kernel.db import Conn
+from kernel.filling import fill
 from kernel.ids import DecisionId, EventId, KeyId, RecordId
 
 _CHUNK: Final = 10_000  # rows in one statement: bounded memory on both sides
@@ -62,14 +63,12 @@ class Letter:
     letter_id: int = 0
 
 
-_COLUMNS: Final = (
-    "event_id, record_id, type, name, event_time, known_time, received_at, source, purpose, basis, message, decision_id,"
-    " machine, confidence, key_id, words"
-)
-_TYPES: Final = (
-    "text", "text", "text", "text", "timestamptz", "timestamptz", "timestamptz", "text", "text", "text", "bytea", "text",
-    "bool", "float4", "text", "bytea",
-)  # fmt: skip
+_TYPES: Final = {
+    "event_id": "text", "record_id": "text", "type": "text", "name": "text", "event_time": "timestamptz", "known_time": "timestamptz",
+    "received_at": "timestamptz", "source": "text", "purpose": "text", "basis": "text", "message": "bytea", "decision_id": "text",
+    "machine": "bool", "confidence": "float4", "key_id": "text", "words": "bytea",
+}  # fmt: skip
+_COLUMNS: Final = ", ".join(_TYPES)
 
 
 async def ensure_days(conn: Conn, first: date, last: date) -> None:
@@ -160,16 +159,16 @@ async def keep_subjects(conn: Conn, held: Mapping[bytes, Held]) -> None:
 
 async def insert_events(conn: Conn, rows: Sequence[EventRow]) -> None:
     """Write events."""
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy(f"COPY events.events ({_COLUMNS}) FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types(_TYPES)
-        for r in rows:
-            await copy.write_row((
+    await fill(
+        conn, "events.events", _TYPES,
+        (
+            (
                 r.event_id, r.record_id, r.type, r.name, r.event_time, r.known_time, r.received_at, r.source, r.purpose,
                 r.basis, r.message, r.decision_id, r.machine, r.confidence, r.key_id, r.words,
-            ))  # fmt: skip
+            )
+            for r in rows
+        ),
+    )  # fmt: skip
 
 
 async def events_of_records(

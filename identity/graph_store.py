@@ -16,6 +16,7 @@ from identity.people import Change, Contact
 from kernel import analyse as grown
 from kernel.canonical import Json
 from kernel.db import Conn
+from kernel.filling import fill
 from kernel.ids import GraphVersion, IdentifierId, KeyId, PersonId, RecordId
 
 _CHUNK: Final = 10_000
@@ -50,24 +51,14 @@ async def new_version(conn: Conn, number: GraphVersion, cause: str, facts: Mappi
 
 async def add_people(conn: Conn, people: Iterable[PersonId], number: GraphVersion, at: datetime) -> None:
     """New live people."""
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy("COPY identity.people (person_id, created_at, changed_in) FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types(["text", "timestamptz", "int8"])
-        for person in people:
-            await copy.write_row((person, at, number))
+    columns = {"person_id": "text", "created_at": "timestamptz", "changed_in": "int8"}
+    await fill(conn, "identity.people", columns, ((person, at, number) for person in people))
 
 
 async def add_members(conn: Conn, pairs: Iterable[tuple[RecordId, PersonId]], number: GraphVersion) -> None:
     """Open memberships from this version on."""
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy("COPY identity.members (record_id, person_id, valid_from) FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types(["text", "text", "int8"])
-        for record, person in pairs:
-            await copy.write_row((record, person, number))
+    columns = {"record_id": "text", "person_id": "text", "valid_from": "int8"}
+    await fill(conn, "identity.members", columns, ((record, person, number) for record, person in pairs))
 
 
 async def close_members(conn: Conn, records: Sequence[RecordId], number: GraphVersion) -> None:

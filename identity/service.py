@@ -16,6 +16,7 @@ from audit.service import Audit
 from audit.tags import Tag
 from identity import graph_store, holding, publishing, review_store, store, views
 from identity.aging import Aging
+from identity.around import Surroundings
 from identity.asking import Asking
 from identity.collecting import Collector
 from identity.counts import Counts
@@ -62,7 +63,7 @@ class Identity:
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
     changed; consent registers here, so that commits which rested on the old graph are fenced off.
     ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
-    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how. ``meeting``: who an unseen profile is. ``settler``: what came since the last run. ``ledger``: versions of the graph in the log.
+    ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how. ``meeting``: who an unseen profile is. ``settler``: what came since the last run. ``ledger``: versions of the graph in the log. ``surroundings``: who is around identifiers.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
     here, so that a contact which must stay silent is silent from its first moment.
     """
@@ -81,6 +82,7 @@ class Identity:
         self.linkage = LinkageFiles(kernel.settings.data_dir)
         self.counts = Counts(self.settings)
         self.past = Past(self.settings, self.known_identifiers)
+        self.surroundings = Surroundings(self._collector.index, self.settings)
         self.ledger = Ledger(kernel.db, audit)
         self._changed = self.ledger.then(self._tell)
         self.judging = Judging(kernel.clock, audit, self.settings, self._hot, self._changed)

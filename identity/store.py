@@ -13,6 +13,7 @@ from typing import Any, Final
 from identity.index import Index
 from identity.people import Carried
 from kernel.db import Conn
+from kernel.filling import fill
 from kernel.ids import IdentifierId, KeyId, PersonId, RecordId
 
 _GRAPH_LOCK: Final = (
@@ -164,7 +165,7 @@ async def find_identifiers(conn: Conn, wanted: Sequence[Index]) -> dict[Index, I
     found: dict[Index, IdentifierId] = {}
     for start in range(0, len(wanted), _CHUNK):
         part = wanted[start : start + _CHUNK]
-        for column, asked in _columns(part):
+        for column, asked in asked_of(part):
             rest = {key: one for key, one in asked.items() if one not in found}
             cursor = await conn.execute(
                 f"SELECT i.kind, i.{column} AS index, i.identifier_id FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
@@ -175,7 +176,7 @@ async def find_identifiers(conn: Conn, wanted: Sequence[Index]) -> dict[Index, I
     return found
 
 
-def _columns(wanted: Sequence[Index]) -> list[tuple[str, dict[tuple[str, bytes], Index]]]:
+def asked_of(wanted: Sequence[Index]) -> list[tuple[str, dict[tuple[str, bytes], Index]]]:
     """What to ask of each column, that of the current secret first; one, unless a rotation of the secret overlaps."""
     asked: dict[str, dict[tuple[str, bytes], Index]] = {}
     for one in wanted:
@@ -218,13 +219,7 @@ async def lock_identifiers(conn: Conn, ids: Sequence[IdentifierId]) -> None:
 
 async def link_identifiers(conn: Conn, pairs: Iterable[tuple[RecordId, IdentifierId]]) -> None:
     """Say which new record carries which identifier."""
-    async with (
-        conn.cursor() as cursor,
-        cursor.copy("COPY identity.record_identifiers (record_id, identifier_id) FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types(["text", "text"])
-        for pair in pairs:
-            await copy.write_row(pair)
+    await fill(conn, "identity.record_identifiers", {"record_id": "text", "identifier_id": "text"}, pairs)
 
 
 async def holders(conn: Conn, ids: Sequence[IdentifierId]) -> dict[IdentifierId, set[PersonId]]:
@@ -264,7 +259,7 @@ async def carried_by(conn: Conn, people: Sequence[PersonId], kinds: Sequence[str
 async def resolve(conn: Conn, wanted: Sequence[Index]) -> list[Hit]:
     """Who holds these identifiers: one row for each person that does, one without person when nobody does."""
     hits: list[Hit] = []
-    for column, asked in _columns(wanted):
+    for column, asked in asked_of(wanted):
         known = {hit.index for hit in hits}
         rest = {key: one for key, one in asked.items() if one not in known}
         if not rest:

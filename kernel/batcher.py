@@ -53,11 +53,17 @@ class GroupCommit(Generic[T, R]):
     """
 
     def __init__(
-        self, db: Database, flush: Flush[T, R], *, max_items: int = 64, max_wait: float = 0.0, pipelined: bool = False
-    ) -> None:  # fmt: skip
+        self,
+        db: Database,
+        flush: Flush[T, R],
+        *,
+        max_items: int = 64,
+        max_wait: float = 0.0,
+        pipelined: Callable[[list[T]], bool] | bool = False,
+    ) -> None:
         """``max_wait`` seconds are waited before a group begins, to let it fill, where the one before was a crowd; 0 relies on the load alone.
 
-        ``pipelined``: as for ``Database.transaction``.
+        ``pipelined``: as for ``Database.transaction``; asked of each group where it is a function.
         """
         self._pipelined = pipelined
         self._db = db
@@ -148,7 +154,8 @@ class GroupCommit(Generic[T, R]):
     async def _transact(self, items: list[T]) -> Sequence[R | Exception]:
         answers: Sequence[R | Exception] = ()
         try:
-            async with self._db.transaction(pipelined=self._pipelined) as conn:
+            pipelined = self._pipelined(items) if callable(self._pipelined) else self._pipelined
+            async with self._db.transaction(pipelined=pipelined) as conn:
                 answers = await self._flush(conn, items)
                 if len(answers) != len(items):
                     msg = f"expected {len(items)} answers from the flush, got {len(answers)}"

@@ -114,6 +114,45 @@ async def test_identifiers_of_a_known_person_carry_her_denials(house: House) -> 
     assert nobody.acts == ()
 
 
+async def test_what_one_look_sees_around_identifiers_binds_as_what_many_questions_find(house: House) -> None:
+    """Two customers of one phone who may be each other, a third refused by the guard, a crowd's device, a group, somebody unknown."""
+    ada, ada_record, ada_email = await house.person("ada@example.org", "1", customer_id="c1", phone="+12025550143")
+    ben, _, ben_email = await house.person("ben@example.org", "2", customer_id="c2", phone="+12025550143")
+    eve, eve_record, eve_email = await house.person("eve@example.org", "3", customer_id="c3", group_id="g1")
+    fay, fay_record, _ = await house.person("fay@example.org", "4", customer_id="c4", group_id="g1")
+    a, b = sorted((eve_record, ada_record))
+    async with house.kernel.db.transaction() as conn:
+        await conn.execute(
+            "INSERT INTO identity.ambiguous (record_a, record_b, weight, cause, version) VALUES (%s, %s, 1, 'names', 0)",
+            (a, b),
+        )
+    await house.record(
+        house.grant(ada_email), house.grant(ben_email, status="denied", notice=None), house.grant(eve_email, "analytics"),
+        house.grant(fay_record, status="denied", notice=None),
+    )  # fmt: skip
+    contacts = [
+        Identifier(kind, value)
+        for kind, value in (
+            ("email", "ada@example.org"), ("email", "ben@example.org"), ("email", "eve@example.org"), ("phone", "+12025550143"),
+            ("group_id", "g1"), ("customer_id", "c4"), ("email", "nobody@example.org"),
+        )
+    ]  # fmt: skip
+    groups = [(), *((one,) for one in contacts), tuple(contacts[:2]), tuple(contacts[2:5]), tuple(contacts)]
+    async with house.kernel.db.reading() as conn:
+        seen = await house.identity.surroundings.of(conn, contacts)
+        known = await house.identity.known_identifiers(conn, contacts)
+        many = await house.consent.states_of_identifiers(
+            conn, [[known[i] for i in one if i in known] for one in groups]
+        )
+        at_once = await house.consent.states_around(conn, seen, groups)
+        loose = await house.identity.surroundings.loosely(conn, [ada, ben, eve, fay])
+        members = await house.identity.members(conn, [ada, ben, eve, fay])
+    assert seen.ids == known
+    assert [(s.person, frozenset(s.acts)) for s in at_once] == [(s.person, frozenset(s.acts)) for s in many]
+    assert {person: frozenset(held.loose) for person, held in members.items() if held.loose} == loose
+    assert loose == {ada: {ben, eve}, ben: {ada}, eve: {ada}}
+
+
 async def test_nobody_known_gets_nothing(house: House) -> None:
     assert await house.may("per_01J0000000000000000000000A", "service") == "person.unknown"  # type: ignore[arg-type]
 
