@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from identity.blocking import Pairs, distinct, gathered, key, keys
+from identity.bounds import Bounds
 from identity.choosing import FEW, Part, among, choose, fair_sample, named, pairs_of, parts, tried
 from identity.cleaning import Cleaned, Codes, clean
 from identity.clusters import Clusters, Policy, guarded
@@ -89,16 +90,26 @@ class Prepared:
         return choose(self.parts, some, [chance[np.searchsorted(every, p)] for p in some], rows)
 
     def cluster(
-        self, edges: Edges, model: LinkageModel, policy: Policy | None = None, rulings: Rulings[int] | None = None
+        self,
+        edges: Edges,
+        model: LinkageModel,
+        policy: Policy | None = None,
+        rulings: Rulings[int] | None = None,
+        bounds: Bounds | None = None,
     ) -> Clusters:
-        """Guarded clusters of the edges; labels are ranks in record order. ``rulings``: what staff decided, by the table's rows."""
+        """Guarded clusters of the edges; labels are ranks in record order. ``rulings``, ``bounds``: what staff decided and what limits
+        count, by the table's rows.
+        """
         place = np.empty_like(self.order)
         place[self.order] = np.arange(len(self.order))
         left, right = place[edges.left], place[edges.right]
         ordered = Edges(np.minimum(left, right), np.maximum(left, right), edges.weight)
         extra = () if self.sources is None else _one_of_each(self.sources)
         decided = None if rulings is None else rulings.through(lambda row: int(place[row]))
-        found = guarded(ordered, gather(self.cleaned, model, extra), policy or Policy(), decided)
+        evidence = gather(self.cleaned, model, extra)
+        if bounds is not None:
+            evidence = replace(evidence, bounds=bounds.placed(place))
+        found = guarded(ordered, evidence, policy or Policy(), decided)
         person = np.empty_like(found.person)
         person[self.order] = found.person
         refused = tuple(

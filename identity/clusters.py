@@ -26,7 +26,7 @@ from identity.judgements import Rulings
 from identity.linkage import Edges
 
 Cause = Literal[
-    "unique_identifier", "first_name", "birth_date", "contact", "ambiguous", "cohesion", "size", "judgement"
+    "unique_identifier", "limit", "first_name", "birth_date", "contact", "ambiguous", "cohesion", "size", "judgement"
 ]
 Rows = NDArray[np.int64]
 SEEN_WHOLE = 24  # components of more records are walked without looking at all their pairs first
@@ -118,6 +118,7 @@ def _disputed(person: Rows, edges: Edges, evidence: Evidence, policy: Policy) ->
         wrong |= (codes[left] >= 0) & (codes[right] >= 0) & (codes[left] != codes[right])
     wrong |= _apart(evidence, left, right)
     bad[person[left[wrong]]] = True
+    bad |= evidence.bounds.crowded(person)
     # Groups of two or more against each other need four records; where every pair has a good weight no mean can be bad.
     dense = edges.weight >= max(policy.cohesion, policy.threshold if policy.tie < 0 else policy.cohesion)
     inner = dense & (person[edges.left] == person[edges.right])

@@ -6,10 +6,11 @@ the second batch sees the person that the first one made.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from identity import blocks_store, graph_store, judgement_store, store
+from identity import blocks_store, evidence_store, graph_store, joining_store, judgement_store, limits_store, store
+from identity.evidence_store import Refused
 from identity.first import First
 from identity.identifiers import Identifier
 from identity.index import Index, made
@@ -18,8 +19,9 @@ from identity.people import Carried, Holders
 from identity.records import NewRecord, Row, content, pack, row_name
 from identity.sealing import seal_body, seal_value
 from identity.settings import IdentitySettings
+from identity.undoing import CONTACT, OWNED
 from kernel.db import Conn
-from kernel.ids import IdentifierId, PersonId, RecordId, new_id
+from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId, new_id
 from kernel.kernel import Kernel
 
 IdentifiersStored = Callable[[Conn, Mapping[IdentifierId, Identifier]], Awaitable[None]]
@@ -28,10 +30,11 @@ CHUNK: Final = 5_000  # records at a time: their keys and those of their identif
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a batch: an id for each record handed in, and the people it may have touched."""
+    """What became of a batch: an id for each record handed in, the people it may have touched, records of which a link counts now, or no more."""
 
     ids: list[RecordId]
     touched: set[PersonId]
+    relinked: list[RecordId] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Collector:
             part = await self._chunk(conn, records[start : start + CHUNK])
             taken.ids.extend(part.ids)
             taken.touched.update(part.touched)
+            taken.relinked.extend(part.relinked)
         return taken
 
     async def identifiers(self, conn: Conn, wanted: Sequence[Identifier]) -> dict[Identifier, IdentifierId]:
@@ -108,6 +112,7 @@ class Collector:
         prepared = [self._prepare(r) for r in records]
         answers: dict[int, RecordId] = {}
         touched: set[PersonId] = set()
+        relinked: list[RecordId] = []
         while left := [place for place in range(len(records)) if place not in answers]:
             fresh = self._recognise(
                 prepared, left, await store.known_rows(conn, [prepared[p].row for p in left]), answers
@@ -116,8 +121,10 @@ class Collector:
                 written, ids = await self._write(conn, fresh)
                 for item in written:
                     answers.update(dict.fromkeys(item.places, item.id))
-                touched |= await self._join(conn, written, ids)
-        return Taken([answers[place] for place in range(len(records))], touched)
+                before, again = await self._join(conn, written, ids)
+                touched |= before
+                relinked += again
+        return Taken([answers[place] for place in range(len(records))], touched, relinked)
 
     def _prepare(self, record: NewRecord) -> _Prepared:
         body = pack(record)
@@ -199,21 +206,25 @@ class Collector:
             await blocks_store.arrived(conn, arrived)
         return written, ids
 
-    async def _join(self, conn: Conn, written: Sequence[_Fresh], ids: dict[Identifier, IdentifierId]) -> set[PersonId]:
-        """Give each new record its provisional person; the people that this touches, who were there before."""
+    async def _join(
+        self, conn: Conn, written: Sequence[_Fresh], ids: dict[Identifier, IdentifierId]
+    ) -> tuple[set[PersonId], list[RecordId]]:
+        """Give each new record its provisional person; the people that this touches, who were there before, and the records that a limit touches."""
         settings = self._settings
         carried = {
             f.id: [
-                Carried(ids[i], i.kind, f.prepared.record.source, f.prepared.row)
+                Carried(
+                    ids[i], i.kind, f.prepared.record.source, f.prepared.row, f.prepared.record.observed_at.timestamp()
+                )
                 for i in dict.fromkeys(f.prepared.record.identifiers)
             ]
             for f in written
         }
-        holders = Holders(owners=await store.holders(conn, list(ids.values())) if ids else {})
+        holders = Holders(owners=await joining_store.holders(conn, list(ids.values())) if ids else {})
         before = {p for people in holders.owners.values() if len(people) <= settings.loose_limit for p in people}
         before.update(f.previous for f in written if f.previous is not None)
-        exclusive = list({*settings.exclusive_kinds, "customer_id"})
-        for person, held in (await store.carried_by(conn, sorted(before), exclusive) if before else {}).items():
+        few = list({*settings.exclusive_kinds, "customer_id", *settings.limits})
+        for person, held in (await joining_store.carried_by(conn, sorted(before), few) if before else {}).items():
             holders.learn(person, held, settings)
         # A row that staff kept apart from somebody does not come to her by its next version.
         again = [f.prepared.row for f in written if f.previous is not None]
@@ -222,7 +233,8 @@ class Collector:
         chosen: list[tuple[RecordId, PersonId]] = []
         new: list[PersonId] = []
         doubted: dict[PersonId, float] = {}
-        first = First(conn, self.meeting if settings.first_answers else None, settings, exclusive)
+        doubts: list[tuple[RecordId, PersonId, Carried]] = []
+        first = First(conn, self.meeting if settings.first_answers else None, settings, few)
         rows = {f.id: _row(f) for f in written}
         await first.prepare([rows[f.id] for f in written if f.current])
         for f in written:
@@ -239,6 +251,7 @@ class Collector:
                 doubted[person] = min(doubted.get(person, 1.0), settings.contact_surety)
             holders.learn(person, carried[f.id], settings)
             chosen.append((f.id, person))
+            doubts += [(f.id, *refused) for refused in holders.refused if refused[0] != person]
         await graph_store.add_people(conn, new, number, self._clock.now())
         await graph_store.add_members(conn, chosen, number)
         before |= doubted.keys()
@@ -247,7 +260,22 @@ class Collector:
         for person, most in sorted(doubted.items()):
             await graph_store.lower_sure(conn, [person], most)
         await first.keep(number)
-        return before
+        await self._refused(conn, doubts, number)
+        crowded = sorted({person for _, person in chosen if holders.crowded(person, settings)})
+        return before, await limits_store.renew(conn, settings.limited, crowded)
+
+    async def _refused(
+        self, conn: Conn, doubts: Sequence[tuple[RecordId, PersonId, Carried]], number: GraphVersion
+    ) -> None:
+        """What a limit kept apart is for staff to look at, and an opt-out reaches across it."""
+        found = []
+        for record, person, item in doubts:
+            other = await joining_store.carrier(conn, person, item.id)
+            if other is not None:
+                weight = OWNED if item.kind in self._settings.joining_kinds else CONTACT
+                found.append(Refused(min(record, other), max(record, other), weight, "limit"))
+        if found:
+            await evidence_store.add_doubts(conn, found, number)
 
 
 def _row(fresh: _Fresh) -> Row:

@@ -98,6 +98,11 @@ async def renew_doubts(
         " WHERE w.since < %b ON CONFLICT DO NOTHING",
         (number, *columns, [before[pair] for pair in gone], number),
     )
+    await add_doubts(conn, refused, number)
+
+
+async def add_doubts(conn: Conn, refused: Sequence[Refused], number: GraphVersion) -> None:
+    """Refused pairs besides those that are there; a doubt that is there goes on."""
     await conn.execute(
         "INSERT INTO identity.ambiguous AS m (record_a, record_b, weight, cause, version, since)"
         " SELECT w.a, w.b, w.weight, w.cause, %b, %b FROM unnest(%b::text[], %b::text[], %b::float8[], %b::text[])"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 
+from identity.bounds import Bounds
 from identity.cleaning import Cleaned, Coded, Codes
 from identity.lexicon import akin
 from identity.training import LinkageModel
@@ -39,6 +40,7 @@ class Evidence:
     ] = ()  # by contact: which of its values people share who are clearly not one
     first_weight: float = -5.0  # log2 of how much rarer a contradiction is within one person than between two
     birth_weight: float = -5.0
+    bounds: Bounds = field(default_factory=Bounds)
     _known: dict[tuple[str, int, int], bool] = field(default_factory=dict)
 
     def codes(self, held: Coded) -> Codes:

@@ -7,7 +7,7 @@ Nothing is looked for while the live run's terms are not in memory: collection w
 
 from collections.abc import Container, Sequence
 
-from identity import blocks_store, evidence_store, store
+from identity import blocks_store, evidence_store, joining_store
 from identity.graph import probability
 from identity.meeting import ME, Meeting, Terms
 from identity.people import Carried, Edge, Holders
@@ -20,13 +20,11 @@ from kernel.ids import GraphVersion, PersonId, RecordId
 class First:
     """Of one batch of records."""
 
-    def __init__(
-        self, conn: Conn, meeting: Meeting | None, settings: IdentitySettings, exclusive: Sequence[str]
-    ) -> None:
+    def __init__(self, conn: Conn, meeting: Meeting | None, settings: IdentitySettings, kinds: Sequence[str]) -> None:
         self._conn = conn
         self._meeting = meeting
         self._settings = settings
-        self._exclusive = exclusive
+        self._kinds = kinds  # of which nobody has many
         self._terms: Terms | None = None
         self._keys: dict[RecordId, list[int]] = {}
         self._edges: list[Edge] = []
@@ -51,9 +49,11 @@ class First:
         found = await self._meeting.ask(self._conn, self._terms, (ME, *row[1:]), keys, quick=True)
         if found.person is None or found.person in barred:
             return None
-        for person, held in (await store.carried_by(self._conn, [found.person], list(self._exclusive))).items():
+        for person, held in (await joining_store.carried_by(self._conn, [found.person], self._kinds)).items():
             holders.learn(person, held, self._settings)
-        if holders.conflict(found.person, carried, self._settings):
+        if holders.conflict(found.person, carried, self._settings) or not holders.within(
+            found.person, carried, self._settings, None
+        ):
             return None
         self.sure = min(self._settings.contact_surety, probability(found.weight or 0.0))
         self._edges += [Edge(min(row[0], other), max(row[0], other), weight) for other, weight in found.edges]

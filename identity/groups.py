@@ -3,6 +3,7 @@
 Enters: the rows of disputed components, the edges among them, evidence and policy.  Leaves: a label a row and the refused bridges with their causes.  In order:
 
 - *unique_identifier*: two values of an identifier that one person has one of, however heavy the edge (I11).
+- *limit*: more values of a kind in a time than one person may have, where the edge rests on nothing more important than that kind (I12; limits.py).
 - *size*: the limit of the policy; the bridge is kept for review (I16).
 - *first_name*, *birth_date*: the groups contradict each other more often than the bridge itself shows.  A declared edge (`Policy.certain`) shows nothing, and no such edge joins two of different name and
   different birth (I17; the defect of GoldenMatch where exact keys went round negative evidence).
@@ -18,6 +19,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from identity.bounds import Bounded
 from identity.cleaning import Codes
 from identity.clusters import Cause, Policy, Rows
 from identity.facts import Evidence
@@ -79,6 +81,9 @@ class _Groups:
         self.contacts = [_singles(evidence.codes(c)[rows]) for c in evidence.contacts]
         self.common = [evidence.common(which).tolist() for which in range(len(evidence.contacts))]
         self.tallies = [*self.uniques, self.firsts, self.lasts, self.births, *self.contacts]
+        place = np.full(evidence.rows, -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        self.bounded = Bounded(evidence.bounds, place, len(rows))
         self.foes: dict[int, set[int]] = {}
         # Between two groups: summed weight, number of pairs, heaviest bridge.
         self.links: list[dict[int, tuple[float, int, float]]] = [{} for _ in self.parent]
@@ -124,15 +129,17 @@ class _Groups:
 
     def objection(self, a: int, b: int, left: int, right: int, weight: float) -> Cause | None:
         """Why two groups, bridged by the edge (left, right), may not become one."""
-        cause = self._hard(a, b) or self._contradiction(a, b, left, right, weight)
+        cause = self._hard(a, b, left, right, weight) or self._contradiction(a, b, left, right, weight)
         if cause is None and (self._torn(a, b, weight) or self._torn(b, a, weight)):
             return "ambiguous"
         # Judgements last: a doubt that the evidence raises stays a doubt, and an opt-out still reaches across it.
         return cause or self._thin(a, b) or ("judgement" if b in self.foes.get(a, ()) else None)
 
-    def _hard(self, a: int, b: int) -> Cause | None:
+    def _hard(self, a: int, b: int, left: int, right: int, weight: float) -> Cause | None:
         if self._two_fold(a, b):
             return "unique_identifier"
+        if self.bounded.exceeded(a, b, self.bounded.shared(left, right) if weight >= self.policy.certain else None):
+            return "limit"
         return "size" if self.size[a] + self.size[b] > self.policy.max_cluster else None
 
     def _contradiction(self, a: int, b: int, left: int, right: int, weight: float) -> Cause | None:
@@ -238,6 +245,7 @@ class _Groups:
             a, b = b, a
         self.parent[b] = a
         self.size[a] += self.size[b]
+        self.bounded.merge(a, b)
         for held in self.tallies:
             other = held[b]
             if other:

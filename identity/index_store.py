@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from identity.index import Index
-from identity.store import COLUMN, Hit, SealedIdentifier
+from identity.store import COLUMN, COUNTS, Hit, SealedIdentifier
 from kernel.db import Conn
 from kernel.ids import IdentifierId
 
@@ -58,7 +58,7 @@ async def held_page(conn: Conn, after: str, limit: int, *, even: bool) -> list[H
         "SELECT i.kind, i.index, i.identifier_id, m.person_id, max(m.record_id) AS record_id FROM"
         f" (SELECT kind, {column} AS index, identifier_id FROM identity.identifiers WHERE identifier_id > %b AND {column} IS NOT NULL"
         "  ORDER BY identifier_id LIMIT %b) AS i"
-        " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
+        f" LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id AND {COUNTS}"
         " LEFT JOIN identity.members m ON m.record_id = ri.record_id"
         " GROUP BY i.kind, i.index, i.identifier_id, m.person_id ORDER BY i.identifier_id, m.person_id",
         (after, limit),

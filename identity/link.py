@@ -7,7 +7,7 @@ the number of threads can change the outcome (spec identity I18).
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ import pyarrow as pa
 
 from identity import files
 from identity.batch import Progress, prepare, silent
+from identity.bounds import Bounds
 from identity.cleaning import Codes
 from identity.clusters import Clusters, Policy
 from identity.judgements import Rulings
-from identity.kinds import Kinds, Overrides, infer
+from identity.kinds import KINDS, Kinds, Overrides, infer
 from identity.labels import read_labels
+from identity.limits import Limit, Limits
 from identity.linkage import Edges
 from identity.training import LinkageModel
 from kernel.errors import InvalidInput
@@ -36,6 +38,7 @@ class LinkOptions:
     model: LinkageModel | None = None
     policy: Policy = field(default_factory=Policy)
     seed: int = 0
+    limits: Mapping[str, int] = field(default_factory=dict)  # kind -> most values of one person
     labels: Path | None = None  # what somebody said of pairs of records
 
 
@@ -99,6 +102,7 @@ def link_files(paths: Sequence[Path], options: LinkOptions | None = None, progre
         progress=progress,
         notes=notes,
         rulings=told,
+        limits=limited(wishes.limits),
     )
     width = len(str(table.num_rows))
     people = pa.array([f"p{n:0{width}d}" for n in clusters.person.tolist()])
@@ -116,6 +120,7 @@ def run(
     progress: Progress = silent,
     notes: list[str] | None = None,
     rulings: Rulings[int] | None = None,
+    limits: Limits | None = None,
 ) -> tuple[Clusters, Edges, LinkageModel]:
     """Link a table in memory.  Row numbers in the result and in ``rulings`` are the table's; labels are ranks in record order."""
     prepared = prepare(table, kinds, sources=sources, notes=notes)
@@ -127,9 +132,22 @@ def run(
         )
     edges = prepared.edges(model)
     progress(f"{len(edges.weight)} edges")
-    found = prepared.cluster(edges, model, policy, rulings)
+    bounds = Bounds.of_table(limits, prepared.cleaned).placed(prepared.order) if limits else None
+    found = prepared.cluster(edges, model, policy, rulings, bounds)
     progress(f"{len(found.sizes)} people, {len(found.ambiguous)} bridges refused")
     return found, edges, model
+
+
+def limited(most: Mapping[str, int]) -> Limits | None:
+    """Limits of a table, whose rows have no moments: so many values of a kind, ever."""
+    for kind, count in most.items():
+        if kind not in KINDS or count < 1:
+            raise InvalidInput(
+                f"limit of {kind!r}: expected a kind and a whole number from 1, got {count}",
+                remedy=f"Write for example email=5; kinds: {', '.join(KINDS)}.",
+                code="identity.bad_limit",
+            )
+    return Limits({kind: Limit(most=count) for kind, count in most.items()}, {}) if most else None
 
 
 def load_model(path: Path) -> LinkageModel:

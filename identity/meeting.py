@@ -8,11 +8,11 @@ settling or run judges on everything.
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
-from identity import blocks_store, evidence_store, graph_store, parameters_store, run_store, store
+from identity import blocks_store, evidence_store, graph_store, limits_store, parameters_store, run_store, store
 from identity.block_choice import Choice
 from identity.errors import LinkageNotReady
 from identity.evidence_store import Refused
@@ -22,12 +22,14 @@ from identity.people import Edge, Resolution
 from identity.records import Row, TraitValue, unpack
 from identity.runs import Runs
 from identity.sealing import open_records
+from identity.settings import IdentitySettings
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import PersonId, RecordId
 from kernel.kernel import Kernel
 
 if TYPE_CHECKING:  # the linkage engine brings Arrow and DuckDB, which have no place on the API's start path
+    from identity.bounds import Bounds
     from identity.cleaning import Cleaned
     from identity.judgements import Rulings
     from identity.parameters import Bearers, Hashed, Parameters
@@ -104,8 +106,9 @@ class Terms:
 class Meeting:
     """Stands at ``Identity.meeting``. ``resolve``: who holds identifiers."""
 
-    def __init__(self, kernel: Kernel, runs: Runs, resolve: Resolve) -> None:
+    def __init__(self, kernel: Kernel, runs: Runs, resolve: Resolve, settings: Callable[[], IdentitySettings]) -> None:
         self._kernel = kernel
+        self._settings = settings
         self._runs = runs
         self.hashed = runs.hashed
         self._resolve = resolve
@@ -210,6 +213,15 @@ class Meeting:
         known = await parameters_store.bearers(conn, terms.model, wanted(raw, self.hashed))
         return without_junk(raw, known, self.hashed), known
 
+    async def bounds(self, conn: Conn, rows: Sequence[Row]) -> "Bounds":
+        """What these records hold of limited kinds; whoever is no record says it now."""
+        from identity.bounds import Bounds
+
+        settings = self._settings()
+        asked = [row[0] for row in rows if row[0] != ME] if settings.limits else []
+        seen = {ME: self._kernel.clock.now(), **await limits_store.observed(conn, asked)}
+        return Bounds.of_records(settings.limited, settings.joining_kinds, rows, seen)
+
     async def _judged(
         self,
         conn: Conn,
@@ -226,7 +238,9 @@ class Meeting:
         cleaned, known = await self.read(conn, terms, [me, *rows])
         edges, _ = await evidence_store.evidence(conn, [row[0] for row in rows])
         mine = [Edge(ME, row[0], of_me[row[0]]) for row in rows if row[0] in of_me]
-        label, _ = clustered(terms, cleaned, [ME, *(row[0] for row in rows)], [*mine, *edges], known, self.hashed)
+        bounds = await self.bounds(conn, [me, *rows])
+        names = [ME, *(row[0] for row in rows)]
+        label, _ = clustered(terms, cleaned, names, [*mine, *edges], known, self.hashed, bounds)
         return {held[record] for record, group in label.items() if record != ME and group == label[ME]}
 
 
@@ -237,6 +251,7 @@ def clustered(
     edges: Sequence[Edge],
     known: "Bearers",
     hashed: "Hashed",
+    bounds: "Bounds",
     rulings: "Rulings[int] | None" = None,
 ) -> tuple[dict[RecordId, int], list[Refused]]:
     """The group of each record by the batch's own guard, and the bridges it refused; `records` are the rows of `cleaned`, ascending."""
@@ -258,9 +273,8 @@ def clustered(
         np.array([b for _, b in ordered], np.int64),
         np.array([pairs[pair] for pair in ordered], np.float64),
     )
-    found = guarded(
-        listed, evidence(cleaned, terms.told.model, known, hashed), Policy(threshold=terms.told.threshold), rulings
-    )
+    against = replace(evidence(cleaned, terms.told.model, known, hashed), bounds=bounds)
+    found = guarded(listed, against, Policy(threshold=terms.told.threshold), rulings)
     refused = {
         (records[min(r.left, r.right)], records[max(r.left, r.right)]): (r.weight, str(r.cause))
         for r in found.ambiguous

@@ -101,14 +101,20 @@ class Carried:
     kind: str
     source: str
     row: bytes
+    at: float = 0.0  # when the record was observed, in seconds
 
 
 @dataclass(slots=True)
 class Holders:
-    """Who holds which identifier, as known to one batch: read once from the store, kept up while the batch joins."""
+    """Who holds which identifier, as known to one batch: read once from the store, kept up while the batch joins.
+
+    ``refused``: whom the last record that asked may not join because of a limit, with the identifier that led to her.
+    """
 
     owners: dict[IdentifierId, set[PersonId]] = field(default_factory=dict)
     exclusive: dict[PersonId, set[tuple[str, str, IdentifierId, bytes]]] = field(default_factory=dict)
+    limited: dict[PersonId, set[tuple[str, float, IdentifierId, bytes]]] = field(default_factory=dict)
+    refused: list[tuple[PersonId, Carried]] = field(default_factory=list)
 
     def learn(self, person: PersonId, carried: Iterable[Carried], settings: IdentitySettings) -> None:
         """Note that the person holds these identifiers."""
@@ -116,6 +122,8 @@ class Holders:
             self.owners.setdefault(item.id, set()).add(person)
             if (scope := _scope(item, settings)) is not None:
                 self.exclusive.setdefault(person, set()).add((item.kind, scope, item.id, item.row))
+            if item.kind in settings.limits:
+                self.limited.setdefault(person, set()).add((item.kind, item.at, item.id, item.row))
 
     def choose(
         self,
@@ -128,22 +136,41 @@ class Holders:
 
         Order: the person of the row's earlier version; whoever owns a joining identifier (the strongest kind first, the
         oldest person first); the only holder of a contact. A candidate with another value of an exclusive kind is out, and so
-        is one of whom staff said that the row is not hers (``barred``).
+        is one of whom staff said that the row is not hers (``barred``), and one who would exceed a limit (``limits``).
         """
+        self.refused = []
         if previous is not None and not self.conflict(previous, carried, settings):
             return previous, False
         for kind in settings.joining_kinds:
-            found = {p for item in carried if item.kind == kind for p in self.owners.get(item.id, ())}
-            for person in sorted(found):
+            found = {p: item for item in carried if item.kind == kind for p in self.owners.get(item.id, ())}
+            for person, item in sorted(found.items()):
                 if person not in barred and not self.conflict(person, carried, settings):
-                    return person, False
+                    if self.within(person, carried, settings, kind):
+                        return person, False
+                    self.refused.append((person, item))
         for kind in settings.contact_kinds:
             for item in carried:
                 holders = self.owners.get(item.id, set()) if item.kind == kind else set()
                 only = next(iter(holders)) if len(holders) == 1 else None
                 if only is not None and only not in barred and not self.conflict(only, carried, settings):
-                    return only, True
+                    if self.within(only, carried, settings, kind):
+                        return only, True
+                    self.refused.append((only, item))
         return None, False
+
+    def within(self, person: PersonId, carried: Sequence[Carried], settings: IdentitySettings, by: str | None) -> bool:
+        """Whether the record may join by an identifier of this kind (None: by likeness) as far as limits go."""
+        rows = {item.row for item in carried}  # the row's own earlier version does not count beside its new one
+        mine = [(kind, (at, i)) for kind, at, i, row in self.limited.get(person, ()) if row not in rows]
+        if not mine:
+            return True
+        theirs = [(item.kind, (item.at, item.id)) for item in carried]
+        return settings.limited.refuse(_by_kind(mine), _by_kind(theirs), by) is None
+
+    def crowded(self, person: PersonId, settings: IdentitySettings) -> bool:
+        """Whether the person may have links beyond a limit."""
+        held = _by_kind((kind, (at, i)) for kind, at, i, _ in self.limited.get(person, ()))
+        return any(len({i for _, i in values}) > settings.limits[kind].most for kind, values in held.items())
 
     def conflict(self, person: PersonId, carried: Iterable[Carried], settings: IdentitySettings) -> bool:
         """Whether the person, as far as she is known here, holds another value of an exclusive kind."""
@@ -157,6 +184,13 @@ class Holders:
             if others and item.id not in others:
                 return True
         return False
+
+
+def _by_kind(held: Iterable[tuple[str, tuple[float, str]]]) -> dict[str, list[tuple[float, str]]]:
+    found: dict[str, list[tuple[float, str]]] = {}
+    for kind, value in held:
+        found.setdefault(kind, []).append(value)
+    return found
 
 
 def _scope(item: Carried, settings: IdentitySettings) -> str | None:

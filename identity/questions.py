@@ -28,7 +28,7 @@ FEW: Final = 20  # examples of either side, below which the turn is half-way to 
 CROWD: Final = 20  # larger people are rare: clusters.Policy.crowd, and the odds that each doubling costs
 CROWDING: Final = 3.0
 JOINED: Final = 2.0  # the guard looked at more than the mean before it joined two halves
-OBJECTION: Final = {"birth_date": -6.0, "first_name": -1.0, "unique_identifier": -10.0}
+OBJECTION: Final = {"birth_date": -6.0, "first_name": -1.0, "unique_identifier": -10.0, "limit": -3.0}
 
 
 @dataclass(frozen=True, slots=True)

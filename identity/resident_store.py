@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from identity.resident import KEY_BYTES, Words, ids_of, words_of
-from identity.store import COLUMN
+from identity.store import COLUMN, COUNTS
 from kernel.db import Conn
 
 _HEAD: Final = 19  # bytes before the first row of a binary COPY
@@ -50,7 +50,7 @@ async def held(conn: Conn, after: str, last: str, *, even: bool) -> tuple[Words,
             " FROM identity.identifiers i"
             " JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
             " JOIN identity.members m ON m.record_id = ri.record_id"
-            f" WHERE i.identifier_id > %s AND i.identifier_id <= %s AND i.{column} IS NOT NULL"
+            f" WHERE i.identifier_id > %s AND i.identifier_id <= %s AND i.{column} IS NOT NULL AND {COUNTS}"
             " GROUP BY i.identifier_id, m.person_id) TO STDOUT (FORMAT BINARY)",
             (after, last),
         ) as copy,

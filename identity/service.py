@@ -27,6 +27,7 @@ from identity.index import Index
 from identity.indexing import Indexing
 from identity.judging import Judging
 from identity.ledger import Ledger
+from identity.limiting import Limiting
 from identity.linkage_files import LinkageFiles
 from identity.meeting import Meeting
 from identity.past import Past
@@ -84,11 +85,12 @@ class Identity:
         self.past = Past(self.settings, self.known_identifiers)
         self.surroundings = Surroundings(self._collector.index, self.settings)
         self.ledger = Ledger(kernel.db, audit)
-        self._changed = self.ledger.then(self._tell)
+        self.limiting = Limiting(lambda: self.settings, self._hot)
+        self._changed = self.ledger.then(self.limiting.then(self._tell))
         self.judging = Judging(kernel.clock, audit, self.settings, self._hot, self._changed)
         self.runs = Runs(kernel, audit, self.settings, self.publish)
         self.reasons = Reasons(kernel, self.settings, self.runs.hashed)
-        self.meeting = Meeting(kernel, self.runs, self.resolve)
+        self.meeting = Meeting(kernel, self.runs, self.resolve, lambda: self.settings)
         self._collector.meeting = self.meeting
         self.settler = Settler(
             kernel, audit, lambda: self.settings, self.meeting, self.judging, self._hot, self.linkage, self._changed
@@ -111,6 +113,7 @@ class Identity:
         indexes = [self._collector.index(i) for i in dict.fromkeys(i for r in records for i in r.identifiers)]
         if indexes:
             after_commit(conn, partial(self._hot.forget, indexes))
+        await self.limiting.forget(conn, taken.relinked)
         if len(records) >= _BULK:
             after_commit(conn, self.analyse)
         return taken.ids

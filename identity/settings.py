@@ -1,9 +1,12 @@
 """Identity's section of the settings tree."""
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
 
+from identity.limits import Limit, Limits
 from kernel.settings import Section
 
 
@@ -39,9 +42,23 @@ class IdentitySettings(Section):
     resolve_priority: Annotated[
         tuple[str, ...],
         Field(
-            description="The order in which identifier kinds decide who a subject is.",
+            description="The order in which identifier kinds decide who a subject is, and which of them is left out first where a limit would be exceeded "
+            "(the last; kinds that are not named come after, by name).",
         ),
     ] = ("login_id", "customer_id", "national_id", "email", "phone", "device_id", "anonymous_id")
+    limits: Annotated[
+        Mapping[str, Limit],
+        Field(
+            description="Of these kinds a person has at most so many values in a time. A match that would bring more rests on too little and is refused (cause "
+            "'limit', for review), unless it rests on a more important kind: then the values beyond the limit lead nobody to the person.",
+        ),
+    ] = {
+        # Wide enough for anybody's own and for typing errors; a kiosk or a call centre is through with them in an hour.
+        "email": Limit(most=8, within="year"),
+        "phone": Limit(most=8, within="year"),
+        "device_id": Limit(most=50, within="month"),
+        "anonymous_id": Limit(most=50, within="month"),
+    }
     contact_surety: Annotated[
         float,
         Field(
@@ -118,3 +135,8 @@ class IdentitySettings(Section):
             "would be led to somebody else by the id they had.",
         ),
     ] = 0.01
+
+    @cached_property
+    def limited(self) -> Limits:
+        """The limits with the order of importance."""
+        return Limits(self.limits, {kind: place for place, kind in enumerate(self.resolve_priority)})

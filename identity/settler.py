@@ -168,6 +168,7 @@ class Settler:
             rulings = await self._judging.rulings(conn, local)
             rows_ = [opened[r] for r in local]
             cleaned, known = await self._meeting.read(conn, terms, rows_)
+            bounds = await self._meeting.bounds(conn, rows_)
         inside = set(local)
         fresh = {(e.a, e.b): e.weight for e in weighed if e.a in inside and e.b in inside}
         kept = {(e.a, e.b): e.weight for e in stored if e.a in inside and e.b in inside}
@@ -177,7 +178,7 @@ class Settler:
         every = {(e.a, e.b): e.weight for e in rest} | fresh | kept | {(e.a, e.b): e.weight for e in certain}
         edges = [Edge(a, b, w) for (a, b), w in sorted(every.items())]
         labels, refused = await asyncio.to_thread(
-            clustered, terms, cleaned, local, edges, known, self._meeting.hashed, rulings
+            clustered, terms, cleaned, local, edges, known, self._meeting.hashed, bounds, rulings
         )
         held = [e for e in edges if e.weight >= 0.0]  # as a run keeps them
         part = Part(

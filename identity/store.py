@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from identity.index import Index
-from identity.people import Carried
 from kernel.db import Conn
 from kernel.filling import fill
 from kernel.ids import IdentifierId, KeyId, PersonId, RecordId
@@ -23,6 +22,8 @@ _CHUNK: Final = 10_000  # rows in one statement: bounded memory on both sides
 
 
 COLUMN: Final = {False: "index", True: "index_even"}
+# Of record_identifiers ri: the link leads to the record's person; one beyond a limit does not (limits_store.py).
+COUNTS: Final = "NOT EXISTS (SELECT FROM identity.demoted d WHERE d.identifier_id = ri.identifier_id AND d.record_id = ri.record_id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,40 +223,6 @@ async def link_identifiers(conn: Conn, pairs: Iterable[tuple[RecordId, Identifie
     await fill(conn, "identity.record_identifiers", {"record_id": "text", "identifier_id": "text"}, pairs)
 
 
-async def holders(conn: Conn, ids: Sequence[IdentifierId]) -> dict[IdentifierId, set[PersonId]]:
-    """The live people whose records (any version) carry these identifiers."""
-    found: dict[IdentifierId, set[PersonId]] = {}
-    cursor = await conn.execute(
-        # Lateral: one index probe an identifier, whatever Postgres believes of freshly loaded tables.
-        "SELECT w.id, h.person_id FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
-        "  SELECT DISTINCT m.person_id FROM identity.record_identifiers ri"
-        "  JOIN identity.members m ON m.record_id = ri.record_id"
-        "  WHERE ri.identifier_id = w.id) AS h",
-        (list(ids),),
-    )
-    async for r in cursor:
-        found.setdefault(r["id"], set()).add(r["person_id"])
-    return found
-
-
-async def carried_by(conn: Conn, people: Sequence[PersonId], kinds: Sequence[str]) -> dict[PersonId, list[Carried]]:
-    """Identifiers of these kinds on the current records of these people."""
-    found: dict[PersonId, list[Carried]] = {}
-    cursor = await conn.execute(
-        "SELECT m.person_id, i.identifier_id, i.kind, r.source, r.row_index FROM identity.members m"
-        " JOIN identity.records r ON r.record_id = m.record_id AND r.current"
-        " JOIN identity.record_identifiers ri ON ri.record_id = m.record_id"
-        " JOIN identity.identifiers i ON i.identifier_id = ri.identifier_id"
-        " WHERE m.person_id = ANY(%b) AND i.kind = ANY(%b)",
-        (list(people), list(kinds)),
-    )
-    async for r in cursor:
-        found.setdefault(r["person_id"], []).append(
-            Carried(r["identifier_id"], r["kind"], r["source"], bytes(r["row_index"]))
-        )
-    return found
-
-
 async def resolve(conn: Conn, wanted: Sequence[Index]) -> list[Hit]:
     """Who holds these identifiers: one row for each person that does, one without person when nobody does."""
     hits: list[Hit] = []
@@ -268,7 +235,7 @@ async def resolve(conn: Conn, wanted: Sequence[Index]) -> list[Hit]:
             f"SELECT i.kind, i.{column} AS index, i.identifier_id, m.person_id, max(m.record_id) AS record_id"
             " FROM unnest(%b::text[], %b::bytea[]) AS w(kind, index)"
             f" JOIN identity.identifiers i ON i.kind = w.kind AND i.{column} = w.index"
-            " LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id"
+            f" LEFT JOIN identity.record_identifiers ri ON ri.identifier_id = i.identifier_id AND {COUNTS}"
             " LEFT JOIN identity.members m ON m.record_id = ri.record_id"
             f" GROUP BY i.kind, i.{column}, i.identifier_id, m.person_id ORDER BY i.identifier_id, m.person_id",
             ([k for k, _ in rest], [x for _, x in rest]),

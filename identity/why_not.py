@@ -42,6 +42,10 @@ class Cause(StrEnum):
         "unique_identifier",
         "Together they would hold two values of an identifier of which nobody has two.",
     )
+    LIMIT = (
+        "limit",
+        "Together they would have more values of an identifier than its limit allows, and nothing more important ties them.",
+    )
     FIRST_NAME = "first_name", "Their groups have clearly different first names."
     BIRTH_DATE = "birth_date", "Their groups have clearly different birth dates."
     CONTACT = "contact", "Their groups have the same name and household but different contacts: namesakes."
@@ -109,6 +113,7 @@ _REFUSALS: Mapping[str, Cause] = {
     one.value: one
     for one in (
         Cause.UNIQUE_IDENTIFIER,
+        Cause.LIMIT,
         Cause.FIRST_NAME,
         Cause.BIRTH_DATE,
         Cause.CONTACT,
@@ -128,6 +133,8 @@ def judge(pair: Pair) -> Cause:
         return Cause.NOT_JOINED
     if pair.judged_apart:
         return Cause.JUDGEMENT
+    if pair.refused and pair.refused.cause == Cause.LIMIT.value and not (pair.run and pair.in_run):
+        return Cause.LIMIT  # found when the later one came
     if not pair.run:
         return Cause.NO_RUN
     if not pair.in_run:

@@ -117,7 +117,8 @@ async def identity_graph(house: "House") -> Facts:
     found = await asyncio.to_thread(house.identity.linkage.read_edges, ids)
     async with house.kernel.db.reading() as conn:
         decided = await house.identity.judging.rulings(conn, ids)
-    clusters = await asyncio.to_thread(prepared.cluster, found, model, None, decided)
+        bounds = await house.identity.limiting.bounds(conn, ids)
+    clusters = await asyncio.to_thread(prepared.cluster, found, model, None, decided, bounds)
     told = await asyncio.to_thread(parameters, prepared.cleaned, walking.kinds, model)
     runs = house.identity.runs
     written = await asyncio.to_thread(runs.write, prepared, told, found, clusters, walking.read_at)

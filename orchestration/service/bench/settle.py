@@ -184,7 +184,9 @@ async def _agree(house: House, owners: Mapping[RecordId, str]) -> float:
     walking = await linkage.walked(house)
     model = await asyncio.to_thread(house.identity.linkage.read_model)
     edges = linkage.joined(await asyncio.to_thread(walking.prepared.edges, model), walking.certain)
-    clusters = await asyncio.to_thread(walking.prepared.cluster, edges, model)
+    async with house.kernel.db.reading() as conn:
+        bounds = await house.identity.limiting.bounds(conn, walking.ids)
+    clusters = await asyncio.to_thread(walking.prepared.cluster, edges, model, None, None, bounds)
     mine = np.unique([owners[record] for record in walking.ids], return_inverse=True)[1]
     theirs = np.unique(clusters.person, return_inverse=True)[1]
     _, both, count = np.unique(mine.astype(np.int64) * len(mine) + theirs, return_inverse=True, return_counts=True)

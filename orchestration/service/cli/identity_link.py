@@ -29,6 +29,10 @@ def link(
     shared: Annotated[
         Columns, typer.Option("--shared", help="Column that several people may share: weak evidence.")
     ] = None,
+    limit: Annotated[
+        Columns,
+        typer.Option("--limit", help="KIND=N: one person has N different values of a kind at most, as email=5."),
+    ] = None,
     one_to_one: Annotated[bool, typer.Option("--one-to-one", help="Every file holds a person once at most.")] = False,
     add: Annotated[
         list[Path] | None,
@@ -61,6 +65,7 @@ def link(
         overrides=Overrides(record_id, ignore or (), dict(_pair(m) for m in mapped or ()), unique or (), shared or ()),
         one_to_one=one_to_one,
         model=load_model(model) if model else None,
+        limits=dict(_count(one) for one in limit or ()),
         labels=labels,
     )
     result = link_more(files, add, options, progress=_tell) if add else link_files(files, options, progress=_tell)
@@ -104,6 +109,17 @@ def _pair(text: str) -> tuple[str, str]:
             code="identity.bad_map",
         )
     return column, kind
+
+
+def _count(text: str) -> tuple[str, int]:
+    kind, _, most = text.rpartition("=")
+    if not kind or not most.isdecimal():
+        raise InvalidInput(
+            f"--limit: expected KIND=N, got {text!r}",
+            remedy="Write for example --limit email=5.",
+            code="identity.bad_limit",
+        )
+    return kind, int(most)
 
 
 def _tell(line: str) -> None:

@@ -187,6 +187,7 @@ KINDS: Final = {
 
 CAUSES: Final = {
     "unique_identifier": "both hold a number of their own that only one person can have",
+    "limit": "together they would have more addresses, numbers or devices than one person has",
     "first_name": "the first names clearly differ",
     "birth_date": "the birth dates clearly differ",
     "contact": "same name, but everything they are reached by differs: perhaps a namesake of one household",
