@@ -229,13 +229,13 @@ class Profiles:
 
     async def warm_with(
         self, person: PersonId, purpose: str, keys: Sequence[str]
-    ) -> tuple[HotProfile | None, list[bytes | None]]:
-        """Her good profile, if the cache has one, and in the same round trip what it has under these keys, which are the caller's."""
+    ) -> tuple[HotProfile | None, bool, list[bytes | None]]:
+        """Her good profile, if the cache has one; whether it has one that does not hold now; and in the same round trip what it has under these keys, which are the caller's."""
         now = self._kernel.clock.now()
         words, *values = await self._hot.read_with(person, purpose, keys)
         held = unpack(words) if words is not None else None
         good = held is not None and held.good(now, self.features.digest, self._consent.rules.digest)
-        return held if good else None, values
+        return held if good else None, words is not None and not good, values
 
     async def keep_warm(self, people: Sequence[PersonId], purpose: str) -> int:
         """Make those hot profiles anew that are not there or not of now; how many are there afterwards. Cheaper than reading them."""

@@ -1,6 +1,6 @@
 """What can go wrong while deciding. A "no" is not here: it is a rejection or a withheld decision, with its reason."""
 
-from kernel.errors import Conflict, InvalidInput, NotFound, NotPermitted
+from kernel.errors import Conflict, InvalidInput, NotFound, NotPermitted, Unavailable
 
 
 class CatalogueInvalid(InvalidInput):
@@ -71,3 +71,10 @@ class AlreadyDecided(Conflict):
 
     code = "already_decided"
     remedy = "Read the decision with that id: it is the answer."
+
+
+class ModelFailed(Unavailable):
+    """A model raised while it scored, or gave another number of scores. The decision goes on by rules, and its record says so."""
+
+    code = "model_failed"
+    remedy = "Take the model back (candor learn rollback PLACEMENT) or train again (candor learn train PLACEMENT); the log names it."

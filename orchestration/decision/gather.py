@@ -39,6 +39,7 @@ from orchestration.decision.request import DecisionRequest
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Shelf, Shelved
 from orchestration.decision.variants import name_parts
+from orchestration.decision.warm import Warm
 from orchestration.decision.weighing import balance, signals, usable
 from profiles.hot import HotProfile
 from profiles.service import Profiles
@@ -65,14 +66,6 @@ class Gathered:
     def catalogue(self) -> Catalogue:
         """The catalogue that ruled when it was gathered."""
         return self.shelved.catalogue
-
-
-@dataclass(frozen=True, slots=True)
-class Warm:
-    """What the hot store had of a person in one look: her profile, and what channels remember of her."""
-
-    hot: HotProfile | None
-    advice: bytes | None
 
 
 class Gatherer:
@@ -110,8 +103,8 @@ class Gatherer:
         return await self.person(request), None
 
     async def _warm(self, person: PersonId, placement: Placement) -> Warm:
-        hot, (advice,) = await self._profiles.warm_with(person, placement.personalize_under, [key_of(person)])
-        return Warm(hot, advice or b"")  # nothing there is an answer too
+        hot, stale, (advice,) = await self._profiles.warm_with(person, placement.personalize_under, [key_of(person)])
+        return Warm(hot, advice or b"", stale)  # nothing there is an answer too
 
     async def person(self, request: DecisionRequest, *, fresh: bool = False) -> PersonId:
         """Who the request is about; `fresh`: by Postgres alone.
@@ -234,6 +227,7 @@ class Gatherer:
             declined=declined(found, hot.declined, shelved.catalogue.family),
             market=market,
             policy=chosen.form,
+            without=warm.without(available=self._kernel.cache.available),
             balance=balance(
                 shelved, placement, found, at=at, context=request.context, recent=advice.recent, found=told,
                 holds=await self._held(person, placement, at),

@@ -144,7 +144,9 @@ class Inputs:
 
     `policy` is the rule that the placement names, as recorded, with the digest of the state it acted on; None: greedy by the ranking.
 
-    What is newer than the first records (`declined`, `market`, `policy`, `versions.items`, fields of arms from `family` on) is written only where it says something: a record from
+    `without` names what the decision did without and asked Postgres for instead: the hot store was down, or its profile did not hold any more.
+
+    What is newer than the first records (`declined`, `market`, `policy`, `without`, `versions.items`, fields of arms from `family` on) is written only where it says something: a record from
     before has the bytes and the digest it always had.
     """
 
@@ -179,6 +181,7 @@ class Inputs:
     market: Market = _ANYWHERE
     policy: Mapping[str, Json] | None = None
     balance: Balance | None = None
+    without: tuple[str, ...] = ()
 
     def permit(self, arm: Arm) -> Permit:
         """The gate's answer for this arm; silence is no."""
@@ -232,6 +235,7 @@ class Inputs:
             **({"market": _said(self.market, _ANYWHERE, Market.__slots__)} if self.market != _ANYWHERE else {}),
             **({"policy": dict(self.policy)} if self.policy is not None else {}),
             **({"balance": self.balance.to_json()} if self.balance is not None else {}),
+            **({"without": list(self.without)} if self.without else {}),
         }  # fmt: skip
 
     @cached_property
@@ -326,6 +330,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         market=_read_market(part.inner("market")) if "market" in form else _ANYWHERE,
         policy=cast("Mapping[str, Json] | None", form.get("policy")),
         balance=read_balance(part.inner("balance").form) if "balance" in form else None,
+        without=part.names("without"),
     )  # fmt: skip
 
 

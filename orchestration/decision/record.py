@@ -50,6 +50,7 @@ class Record:
             "policy": made.policy,
             "ranked_by": made.ranked_by,
             "fallback": made.fallback,
+            **({"without": list(state.without)} if state.without else {}),
             "explored": made.explored,
             "holdout": None if state.holdout is None else {"name": state.holdout.name, "member": state.holdout.member},
             "candidates": _candidates(made.judged),

@@ -5,7 +5,7 @@ on evidence; a staff member may let it grow against it, with a reason. One exper
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -157,30 +157,36 @@ class Experiments:
 
     # steps
 
-    async def start(self, declared: Declared, *, actor: str) -> Step:
-        """Start what is declared, at its first share.
+    async def start(self, declared: Declared, *, actor: str, facts: Mapping[str, Json] | None = None) -> Step:
+        """Start what is declared, at its first share. `facts`: evidence of its own, kept with the step.
 
         Raises:
             UnknownPlacement, UnknownMetric, UnknownModel, ModelBroken: it names what is not there. ExperimentInvalid: a variant that the placement does not offer.
             ExperimentTaken: the name was used, or another one runs at the placement.
         """
-        await self._check(declared)
-        now = self._kernel.clock.now()
+        await self.check(declared)
         async with self._kernel.db.transaction() as conn:
-            await store.lock(conn)
-            busy = [kept.name for kept, _ in await store.standing(conn) if kept.placement == declared.placement]
-            if busy:
-                raise ExperimentTaken(f"expected no other experiment at '{declared.placement}', got {busy[0]} running")
-            kept = Kept(
-                name=declared.name, placement=declared.placement, kind=declared.kind, document=declared.document(),
-                digest=declared.digest, started_at=now, actor=actor,
-            )  # fmt: skip
-            if not await store.add(conn, kept):
-                raise ExperimentTaken(f"expected a new name, got '{declared.name}', which was used")
-            facts: dict[str, Json] = {"declaration": declared.digest, "primary": declared.primary}
-            return await self.move(conn, declared, "running", declared.share, "started", facts, actor=actor)
+            return await self.begin(conn, declared, actor=actor, facts=facts)
 
-    async def _check(self, declared: Declared) -> None:
+    async def begin(
+        self, conn: Conn, declared: Declared, *, actor: str, facts: Mapping[str, Json] | None = None
+    ) -> Step:
+        """Start what was checked, in the caller's transaction. `ExperimentTaken`."""
+        await store.lock(conn)
+        busy = [kept.name for kept, _ in await store.standing(conn) if kept.placement == declared.placement]
+        if busy:
+            raise ExperimentTaken(f"expected no other experiment at '{declared.placement}', got {busy[0]} running")
+        kept = Kept(
+            name=declared.name, placement=declared.placement, kind=declared.kind, document=declared.document(),
+            digest=declared.digest, started_at=self._kernel.clock.now(), actor=actor,
+        )  # fmt: skip
+        if not await store.add(conn, kept):
+            raise ExperimentTaken(f"expected a new name, got '{declared.name}', which was used")
+        told: dict[str, Json] = {"declaration": declared.digest, "primary": declared.primary, **(facts or {})}
+        return await self.move(conn, declared, "running", declared.share, "started", told, actor=actor)
+
+    async def check(self, declared: Declared) -> None:
+        """Whether everything that is named is there. Raises as `start` does."""
         self._shelf.forget()
         catalogue = (await self._shelf.current()).catalogue
         placement = catalogue.placement(declared.placement)
@@ -234,8 +240,11 @@ class Experiments:
             )  # fmt: skip
         return Moved(step, None, report)
 
-    async def stop(self, name: str, *, actor: str, reason: str = "stopped", state: str = "stopped", facts: Mapping[str, Json] | None = None) -> Step:  # fmt: skip
-        """End it: from the commit on nobody is treated by it any more.
+    async def stop(
+        self, name: str, *, actor: str, reason: str = "stopped", state: str = "stopped", facts: Mapping[str, Json] | None = None,
+        also: Callable[[Conn], Awaitable[None]] | None = None,
+    ) -> Step:  # fmt: skip
+        """End it: from the commit on nobody is treated by it any more. `also`: what is done in the same commit.
 
         Raises:
             UnknownExperiment. ExperimentOver: it is over.
@@ -245,6 +254,8 @@ class Experiments:
             standing = await self._standing(conn, name)
             if standing.last.state not in store.RUNNING:
                 raise ExperimentOver(f"expected an experiment that runs, got {standing.last.state}")
+            if also is not None:
+                await also(conn)
             return await self.move(conn, standing.declared, state, 0.0, reason, facts or {}, actor=actor)
 
     async def move(

@@ -24,6 +24,7 @@ from orchestration.learning.ranker import train
 from orchestration.learning.ranks import ordering
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.training import TrainingSet
+from orchestration.learning.tuning import tuned
 from orchestration.learning.weights import both, inverse, recent
 
 COMPARISONS = ("vs_rules", "vs_uniform", "vs_best_fixed", "vs_current")
@@ -79,6 +80,7 @@ def fitted(
     log = examples.log
     refuse(log, settings)
     reward, weight, examination = seen_alike(examples, settings)
+    settings, compared = tuned(shown_rows(log), reward, settings, weight)
     model, content = train(
         shown_rows(log), reward, feature_names=columns(log.feature_names, log.arms),
         feature_set=examples.feature_set, settings=settings, weight=weight,
@@ -86,6 +88,7 @@ def fitted(
         scored=lambda said: moments(said, examples.times, settings.feature_days),
     )  # fmt: skip
     judged = judge(examples, catalogue, catalogue.placement(examples.placement), current, settings)
+    judged["tuning"] = compared
     if examination is not None:
         judged["positions"] = examination.to_json()
     judged["importance"] = dict(importance(model))

@@ -10,26 +10,31 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import httpx
 
 from kernel.canonical import Json
+from kernel.db import Conn
 from kernel.errors import CandorError
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 from orchestration.learning.errors import ExperimentOver
 from orchestration.learning.experiments import Experiments, Standing
 from orchestration.learning.judging import Report, may_go_on
+from orchestration.learning.ramping import ACTOR
 from orchestration.learning.sequential import ALPHA, Group, look
 from orchestration.learning.settings import LearningSettings
 
-ACTOR: Final = "system:rollout"
-ROLLED_OUT: Final = "rolled out and watched"
+WATCHED: Final = "watched without a breach"
 _SHARE_OF_TIME: Final = 0.2  # a round may take this much of the watcher's time; a longer one makes it wait longer
 _ALERT_SECONDS: Final = 5.0
 
 _log = get_logger("learning.rollout")
+
+
+Rule = Callable[[Conn, str, str, Mapping[str, Json]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,9 @@ class Round:
 
 
 class Rollouts:
-    """Stands at `Learning.rollouts`. `rule`: lets a model rule a placement for good."""
+    """Stands at `Learning.rollouts`. `rule`: lets a model rule a placement for good, in the transaction that ends its watch, on this evidence."""
 
-    def __init__(self, kernel: Kernel, experiments: Experiments, settings: LearningSettings, rule: Callable[[str, str], Awaitable[None]]) -> None:  # fmt: skip
+    def __init__(self, kernel: Kernel, experiments: Experiments, settings: LearningSettings, rule: Rule) -> None:
         self._kernel = kernel
         self._experiments = experiments
         self._settings = settings
@@ -96,17 +101,25 @@ class Rollouts:
         declared, last = standing.declared, standing.last
         if (worse := breach(standing, report)) is not None:
             return await self._back(standing, worse, report.evidence())
+        if (silent := await self._silent(standing, report)) is not None:
+            return silent
         if self._kernel.clock.now() - last.at < timedelta(hours=self._settings.watch_hours):
             return Round(declared.name, None, last.share, "watched")
-        await self._experiments.stop(declared.name, actor=ACTOR, reason="watched without a breach", state="done", facts=report.evidence())  # fmt: skip
-        if (digest := declared.treatment.ranker) is not None:
-            await self._rule(declared.placement, digest)
-        return Round(declared.name, "done", 1.0, "watched without a breach")
+        if report.people.get(declared.treatment.name, 0) < declared.least_people:  # whoever saw nobody has not watched
+            return Round(declared.name, None, last.share, "watched: too_few_people")
+        facts, digest = report.evidence(), declared.treatment.ranker
+        also = partial(self._ruled, declared.placement, digest, facts) if digest is not None else None
+        await self._experiments.stop(declared.name, actor=ACTOR, reason=WATCHED, state="done", facts=facts, also=also)
+        return Round(declared.name, "done", 1.0, WATCHED)
+
+    async def _ruled(self, placement: str, digest: str, facts: Mapping[str, Json], conn: Conn) -> None:
+        await self._rule(conn, placement, digest, facts)
 
     async def _silent(self, standing: Standing, report: Report) -> Round | None:
         """Nothing is heard of many people: nobody knows what happens, so nothing goes on, and after a while it goes back."""
         declared = standing.declared
-        enough = min(report.people.get(arm.name, 0) for arm in declared.arms) >= declared.least_people
+        watched = [declared.treatment] if standing.last.state == "watched" else declared.arms
+        enough = min(report.people.get(arm.name, 0) for arm in watched) >= declared.least_people
         heard = any((one.treated or one.control) and one.metric.kind != "absent" for one in report.readings)
         if not enough or heard:
             return None

@@ -35,9 +35,10 @@ from orchestration.learning.gbm import GbmModel
 from orchestration.learning.keeping import Keeping
 from orchestration.learning.logging_rows import DecisionRows
 from orchestration.learning.online import Online
+from orchestration.learning.ramping import Ramping
 from orchestration.learning.registry import Registry
 from orchestration.learning.rewards_store import RewardRun
-from orchestration.learning.rollout import ACTOR, ROLLED_OUT, Rollouts
+from orchestration.learning.rollout import Rollouts
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.store import Kept, ModelRow, Promotion
 from orchestration.learning.training import Assembler, TrainingSet
@@ -56,6 +57,8 @@ class Trained:
     training_set: str
     evaluation: Mapping[str, Json]
     promoted: bool
+    outcome: str
+    """What became of it: promoted, ramp (a rollout began), shadow (it did not leave it), busy (an experiment runs here), held."""
 
 
 class Learning:
@@ -75,7 +78,8 @@ class Learning:
         self._registry = Registry(kernel)
         self._shelf = Shelf(kernel, audit, DecisionSettings(), profiles.interest_code)
         self.experiments = Experiments(kernel, audit, identity, events, self._shelf, self._registry, self.settings)
-        self.rollouts = Rollouts(kernel, self.experiments, self.settings, self._rolled_out)
+        self.ramping = Ramping(self, audit, policy=policy)
+        self.rollouts = Rollouts(kernel, self.experiments, self.settings, self.ramping.rolled_out)
         self._features = profiles.features
         self.sealer = Sealer(kernel, identity)
         self._assembler = Assembler(identity, consent, events, profiles, self.sealer)
@@ -175,7 +179,7 @@ class Learning:
     async def train(
         self, placement: str, *, actor: str = "system", promote: bool = True, made: TrainingSet | None = None
     ) -> Trained:
-        """Train on every example, judge by cross-fitting, register; promote when the gate says so.
+        """Train on every example, judge by cross-fitting, register; promote when the gate says so: the first model at once, later ones by a rollout.
 
         Raises:
             TooLittleToLearn: fewer than `settings.least_rows` examples, one arm, or one reward.
@@ -184,16 +188,21 @@ class Learning:
         good = promote and found.evaluation["decision"] == "promote"
         async with self.kernel.db.transaction() as conn:
             await self.register(conn, found, actor=actor)
-            if good:
-                await self.rule(conn, found, actor=actor, reason=BETTER)
-            else:
+            if not good:
                 await self.hold(
                     conn, found, actor=actor, reason="gate: hold" if promote else "nobody asked for it to rule"
                 )
+        outcome = await self.release(found, actor=actor) if good else "held"
         return Trained(
             digest=found.digest, placement=placement, rows=found.rows, training_set=found.training_set,
-            evaluation=found.evaluation, promoted=good,
+            evaluation=found.evaluation, promoted=outcome == "promoted", outcome=outcome,
         )  # fmt: skip
+
+    async def release(self, row: ModelRow, *, actor: str, reason: str = BETTER) -> str:
+        """Let a registered model that the gate promotes go its way: at once, or from the shadow into a rollout."""
+        way = await self.ramping.prepare(row)
+        async with self.kernel.db.transaction() as conn:
+            return await self.ramping.go(conn, row, way, actor=actor, reason=reason)
 
     async def fit(self, placement: str, made: TrainingSet | None = None) -> ModelRow:
         """Train and judge; the model's file is kept, nothing is registered yet. Raises as `train` does."""
@@ -226,10 +235,13 @@ class Learning:
         refs = {"model": row.digest, "placement": row.placement}
         await self._audit.append(conn, [NewEntry(Tag.MODEL_TRAINED, refs, facts, actor=actor)])
 
-    async def hold(self, conn: Conn, row: ModelRow, *, actor: str, reason: str) -> None:
+    async def hold(
+        self, conn: Conn, row: ModelRow, *, actor: str, reason: str, facts: Mapping[str, Json] | None = None
+    ) -> None:
         """Note that a registered model does not rule, and why."""
         refs = {"model": row.digest, "placement": row.placement}
-        await self._audit.append(conn, [NewEntry(Tag.MODEL_HELD, refs, {"reason": reason}, actor=actor)])
+        told: dict[str, Json] = {**(facts or {}), "reason": reason}
+        await self._audit.append(conn, [NewEntry(Tag.MODEL_HELD, refs, told, actor=actor)])
 
     async def ruling(self, conn: Conn) -> Mapping[str, str | None]:
         """The digest that rules each placement that ever had one; None: the rules."""
@@ -267,31 +279,17 @@ class Learning:
         async with self.kernel.db.transaction() as conn:
             return await self.rule(conn, row, actor=actor, reason=reason)
 
-    async def _rolled_out(self, placement: str, digest: str) -> None:
-        async with self.kernel.db.transaction() as conn:
-            row = await store.model(conn, digest)
-            ruling = (await store.active(conn)).get(placement)
-            if row is not None and ruling != digest:
-                await self.rule(conn, row, actor=ACTOR, reason=ROLLED_OUT)
-            elif row is None and ruling is not None:  # the rules won
-                await self._to_rules(conn, placement, ruling)
-
-    async def _to_rules(self, conn: Conn, placement: str, ruling: str) -> None:
-        at = self.kernel.clock.now()
-        await store.promote(conn, Promotion(placement=placement, digest=None, actor=ACTOR, reason=ROLLED_OUT, at=at))
-        refs = {"placement": placement, "model": ruling}
-        facts: dict[str, Json] = {"back_to": "rules", "reason": ROLLED_OUT}
-        await self._audit.append(conn, [NewEntry(Tag.MODEL_ROLLED_BACK, refs, facts, actor=ACTOR)])
-        after_commit(conn, self._news)
-
     async def rollback(self, placement: str, *, actor: str, reason: str = "rollback") -> Promotion:
-        """Let what ruled before rule again: the model before this one, or the rules.
+        """Let what ruled before rule again: a rollout that runs goes back; where none runs, the model before this one rules, or the rules.
 
         Raises:
             NothingToRollBack: no model ever ruled here, or the rules rule already.
         """
         async with self.kernel.db.transaction() as conn:
             past = await store.promotions(conn, placement)
+            if await self.ramping.back(conn, placement, actor=actor, reason=reason) is not None:
+                rules = past[0].digest if past else None
+                return Promotion(placement=placement, digest=rules, actor=actor, reason=reason, at=self.kernel.clock.now())  # fmt: skip
             if not past or past[0].digest is None:
                 raise NothingToRollBack(f"expected a model that rules '{placement[:64]}', got none")
             before = next((one.digest for one in past if one.digest != past[0].digest), None)
@@ -300,7 +298,7 @@ class Learning:
             refs = {"placement": placement, "model": past[0].digest}
             facts: dict[str, Json] = {"back_to": before or "rules", "reason": reason}
             await self._audit.append(conn, [NewEntry(Tag.MODEL_ROLLED_BACK, refs, facts, actor=actor)])
-            after_commit(conn, self._news)
+            after_commit(conn, self.news)
         return back
 
     async def status(self) -> list[dict[str, Json]]:
@@ -315,18 +313,22 @@ class Learning:
             for one in models
         ]  # fmt: skip
 
-    async def rule(self, conn: Conn, row: ModelRow, *, actor: str, reason: str) -> Promotion:
+    async def rule(
+        self, conn: Conn, row: ModelRow, *, actor: str, reason: str, facts: Mapping[str, Json] | None = None
+    ) -> Promotion:
         """From the caller's commit on this model rules; whether it may is asked before."""
         made = Promotion(
             placement=row.placement, digest=row.digest, actor=actor, reason=reason, at=self.kernel.clock.now()
         )
         await store.promote(conn, made)
         refs = {"model": row.digest, "placement": row.placement}
-        await self._audit.append(conn, [NewEntry(Tag.MODEL_PROMOTED, refs, {"reason": reason}, actor=actor)])
-        after_commit(conn, self._news)
+        told: dict[str, Json] = {**(facts or {}), "reason": reason}
+        await self._audit.append(conn, [NewEntry(Tag.MODEL_PROMOTED, refs, told, actor=actor)])
+        after_commit(conn, self.news)
         return made
 
-    async def _news(self) -> None:
+    async def news(self) -> None:
+        """What rules has changed: look again at the next decision."""
         self._registry.forget()
 
     # holder of personal data

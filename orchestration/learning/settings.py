@@ -50,6 +50,43 @@ class LearningSettings(Section):
         description="A feature or score whose mean moved by this many standard deviations is told of.",
     )
 
+    promotion: Literal["ramp", "direct"] = Field(
+        default="ramp",
+        description="How a model that the gate promotes comes to rule: in the shadow first and then to a growing share of people, or at once.",
+    )
+    first_model: Literal["direct", "ramp"] = Field(
+        default="direct",
+        description="The same for the first model that ever rules a placement, which has the declared rules alone to replace.",
+    )
+    shadow_days: float = Field(
+        default=7.0, gt=0, description="A new model decides the decisions of so many days again before anybody sees it."
+    )
+    shadow_most: int = Field(default=2000, ge=1, description="At most so many of them, the newest.")
+    shadow_ms: float = Field(
+        default=20.0,
+        gt=0,
+        description="Processor time of a decision in the shadow, milliseconds; a slower model is not let out.",
+    )
+    ramp_metric: str = Field(default="conversion", description="The one metric that a model's rollout is judged by.")
+    ramp_share: float = Field(default=0.01, gt=0, le=1, description="Share of people at the first step of a rollout.")
+    ramp_planned: int = Field(
+        default=20_000, ge=100, le=100_000_000, description="People in each arm when a rollout is as large as meant."
+    )
+    ramp_people: int = Field(
+        default=200, ge=20, description="People in each arm of a rollout before it goes a step further."
+    )
+    ramp_margin: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Before a step further a new model must be shown to lose less than this share of the metric.",
+    )
+    alternative_leaves: tuple[int, ...] = Field(
+        default=(3, 15),
+        max_length=5,
+        description="Other sizes of a tree that a training compares; one is used only where it foretells unseen rewards better by interval.",
+    )
+
     online_seconds: float = Field(
         default=0.2, gt=0, le=60, description="Learners look for news this often; so do processes that decide."
     )

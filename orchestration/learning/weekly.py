@@ -1,7 +1,7 @@
-"""The weekly job: collect and debias, count rewards, train, beat the current model by interval, register, promote, report (decision.D39, D46).
+"""The weekly job: collect and debias, count rewards, train, beat the current model by interval, register, go into the shadow, begin a rollout, report (decision.D39, D46).
 
 Enters: the learning room, once a week or whenever somebody asks. Leaves: one `Week` a placement. Killed at any moment it goes on where it stood: the steps are deterministic
-up to the registered model, and a promotion commits together with the note that it was made. A week that is done is not done again.
+up to the registered model, and a promotion or a rollout's first step commits together with the note that it was made. A week that is done is not done again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,12 @@ from kernel.db import Conn
 from orchestration.learning import rewards_store
 from orchestration.learning.errors import LeakFound, TooLittleToLearn
 from orchestration.learning.figures import SCORE
+from orchestration.learning.ramping import gate_evidence
 from orchestration.learning.rewards_store import RewardRun, WeeklyRow
 from orchestration.learning.service import BETTER, Learning
 from orchestration.learning.store import ModelRow, model
 
-Outcome = Literal["promoted", "held", "overtaken", "too_little", "leak"]
+Outcome = Literal["promoted", "ramp", "shadow", "busy", "held", "overtaken", "too_little", "leak"]
 _HELD: Final = "weekly job: not better than every comparison by interval"
 
 
@@ -105,27 +106,38 @@ class _Job:
         return await self._finish(at, kept)
 
     async def _finish(self, at: WeeklyRow, row: ModelRow) -> Week:
-        """Promote or hold, in one commit with the note of it."""
+        """Promote, begin a rollout or hold, in one commit with the note of it."""
+        good = row.evaluation.get("decision") == "promote"
+        way = await self._learning.ramping.prepare(row) if good else None
         async with self._kernel.db.transaction() as conn:
             now = await rewards_store.begin_week(conn, at.placement, at.week, self._kernel.clock.now())
             if now.stage == "done":  # another process was quicker
                 return await self._told(now, row, fresh=False)
             outcome = await self._verdict(conn, now, row)
-            if outcome == "promoted":
-                await self._learning.rule(conn, row, actor=self._actor, reason=f"weekly job, {BETTER}")
+            if outcome is None and way is not None:
+                outcome = await self._learning.ramping.go(
+                    conn, row, way, actor=self._actor, reason=f"weekly job, {BETTER}"
+                )
             else:
-                await self._learning.hold(conn, row, actor=self._actor, reason=_HELD)
-            await self._move(conn, now, "done", row, outcome=outcome)
+                await self._learning.hold(conn, row, actor=self._actor, reason=_HELD, facts=gate_evidence(row))
+            facts: dict[str, Json] = {"shadow": way.shadowed.to_json()} if way and way.shadowed else {}
+            if way is not None and way.declared is not None:
+                facts["rollout"] = way.declared.name if outcome == "ramp" else None
+                facts["not_out"] = (
+                    way.held if outcome == "shadow" else await self._learning.ramping.busy(conn, at.placement)
+                )
+            await self._move(conn, now, "done", row, outcome=outcome, facts=facts)
         return await self._report(at, fresh=True)
 
-    async def _verdict(self, conn: Conn, at: WeeklyRow, row: ModelRow) -> Outcome:
+    async def _verdict(self, conn: Conn, at: WeeklyRow, row: ModelRow) -> Outcome | None:
+        """Why it stays where it is, or None: it goes its way."""
         if row.evaluation.get("decision") != "promote":
             return "held"
         ruling = (await self._learning.ruling(conn)).get(at.placement)
         if ruling == row.digest:  # the same bytes rule already
             return "held"
         # Judged against a model that rules no longer: its evidence is about another comparison.
-        return "promoted" if ruling == at.facts.get("against") else "overtaken"
+        return None if ruling == at.facts.get("against") else "overtaken"
 
     async def _done(self, at: WeeklyRow, row: ModelRow | None, outcome: Outcome, facts: Mapping[str, Json], version: int) -> Week:  # fmt: skip
         async with self._kernel.db.transaction() as conn:
@@ -153,7 +165,7 @@ class _Job:
         return Week(
             placement=at.placement, week=at.week, outcome=at.outcome or "", model=at.model, rewards_version=at.version,
             rows=rows if isinstance(rows, int) else 0, evaluation=row.evaluation if row is not None else {},
-            alarms=(*aged, *refused(at), *drifted(row, self._learning.settings.drift_alarm), *weak(row)), fresh=fresh,
+            alarms=(*aged, *refused(at), *kept_in(at), *drifted(row, self._learning.settings.drift_alarm), *weak(row)), fresh=fresh,
         )  # fmt: skip
 
 
@@ -176,6 +188,17 @@ def weak(row: ModelRow | None) -> list[str]:
         for one in told
         if one["weak"]
     ]
+
+
+def kept_in(at: WeeklyRow) -> list[str]:
+    """That a better model is not let out, and why."""
+    if at.outcome == "shadow":
+        return [f"a better model does not leave the shadow: {at.facts.get('not_out')}"]
+    if at.outcome == "busy":
+        return [
+            f"a better model waits: {at.facts.get('not_out')} runs here; stop it, or let the model rule by candor learn promote"
+        ]
+    return []
 
 
 def refused(at: WeeklyRow) -> list[str]:

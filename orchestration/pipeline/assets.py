@@ -107,7 +107,7 @@ def training_set(house: HouseResource) -> dg.MaterializeResult[None]:
 
 @dg.asset(group_name="learning", kinds={"lightgbm"}, deps=[training_set])
 def ranker(house: HouseResource, config: Calendar) -> dg.MaterializeResult[None]:
-    """The ranker of each placement, promoted when the evidence says so; in the weekly job once a week, whatever happens to the process."""
+    """The ranker of each placement; a better one goes into a rollout, the first of a placement rules; in the weekly job once a week, whatever happens to the process."""
     step = learning.weekly_learning if config.weekly else learning.ranker
     return shown(house.run(step), house.run(pictures.of_rankers, quiet=True))
 

@@ -34,7 +34,7 @@ learn = dg.define_asset_job(
     "weekly_learning",
     selection=dg.AssetSelection.assets(assets.features, *assets.LEARNED, assets.decision_store),
     config={"ops": {"ranker": {"config": {"weekly": True}}}},
-    description="Collect and debias, count rewards, features and normalisation anew, train with the same settings; rules only if it beats the current model.",
+    description="Collect and debias, count rewards, features and normalisation anew, train with the same settings; what beats the current model goes into a rollout.",
 )
 fresh = dg.define_asset_job(
     "fresh_profiles",

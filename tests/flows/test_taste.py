@@ -153,7 +153,9 @@ class Shop:
 
 @pytest.fixture
 async def shop(kernel):
-    house = build(Settings(kernel=kernel.settings, learning={"repeats": 2, "least_rows": 200}), kernel)
+    house = build(
+        Settings(kernel=kernel.settings, learning={"repeats": 2, "least_rows": 200, "promotion": "direct"}), kernel
+    )
     found = Shop(house, make(PEOPLE, 5, kernel.clock.now()))
     await found.open()
     yield found

@@ -39,7 +39,7 @@ async def training_set(house: "House") -> Facts:
 
 
 async def ranker(house: "House") -> Facts:
-    """Train a ranker a placement; it rules when it beats uniform, and the model that rules now, by intervals."""
+    """Train a ranker a placement; one that beats uniform and the model that rules now by intervals goes into a rollout, the first of a placement rules at once."""
     facts: dict[str, Fact] = {}
     for placement in await placements(house):
         try:
@@ -50,6 +50,7 @@ async def ranker(house: "House") -> Facts:
         facts |= {
             key(placement, "model"): made.digest,
             key(placement, "promoted"): made.promoted,
+            key(placement, "outcome"): made.outcome,
             key(placement, "rows"): made.rows,
         }
     return facts

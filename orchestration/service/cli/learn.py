@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from orchestration.wiring import House
 
 Placement = Annotated[str, typer.Argument(help="A placement of the catalogue.")]
+_OUTCOMES = {
+    "promoted": "yes",
+    "ramp": "no, a rollout began: candor experiment status",
+    "shadow": "no, it did not leave the shadow: candor audit tail",
+    "busy": "no, another experiment runs here: candor experiment status",
+    "held": "no, the gate holds",
+}
 LogFile = Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet with one decision a row.")]
 
 
@@ -49,7 +56,7 @@ def train(placement: Placement, as_json: Json = False) -> None:
         [
             ("model", made.digest),
             ("decisions", f"{made.rows:,}"),
-            ("rules now", "yes" if made.promoted else "no, the gate holds"),
+            ("rules now", _OUTCOMES[made.outcome]),
         ],
     )
     _judgement(made.evaluation)

@@ -1,6 +1,5 @@
 """`candor learn rewards|weekly`: what decisions earned, and the job that learns from it."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -93,7 +92,7 @@ def weekly(
     again: Annotated[bool, typer.Option("--again", help="Also where this week's job is done.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Count rewards, train, and let a model rule that beats the current one.
+    """Count rewards, train, and begin the rollout of a model that beats the current one; the first model rules at once.
 
     What the schedule does once a week. Killed half-way, it goes on where it stood; a week that is done is told, not done again.
     """
@@ -139,6 +138,7 @@ def shadow(
             ("decisions", f"{found.decisions:,}, the ruling model's bytes again for {found.served_same:,}"),
             ("would differ", f"{found.disagreed:,}"),
             ("time a decision", f"{found.milliseconds:.2f} ms"),
+            ("could not rank", f"{found.done_without:,}" + (f"; not to be decided again any more {found.skipped:,}" if found.skipped else "")),
             ("gain a decision", f"{gain.value:+.4f}, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}" if gain else f"not said: {found.to_json()['reason']}"),
         ],
     )  # fmt: skip
@@ -146,18 +146,4 @@ def shadow(
 
 
 async def _shadow(house: "House", placement: str, model: str, days: float) -> "Shadowed":
-    from orchestration.decision.policies.finding import Policies
-    from orchestration.learning.errors import NoRewardsYet
-    from orchestration.learning.shadow import shadow as cast
-
-    learning = house.learning
-    since = house.kernel.clock.now() - timedelta(days=days)
-    async with house.kernel.db.reading() as conn:
-        try:
-            rewards = await learning.rewards.of(conn, await learning.rewards.newest(conn), placement)
-        except NoRewardsYet:  # choices can be compared all the same
-            rewards = {}
-        policies = Policies(learning.learners, house.settings.decision.policy)
-        return await cast(
-            conn, learning.sealer, learning, policies, placement=placement, digest=model, since=since, rewards=rewards
-        )
+    return await house.learning.ramping.shadow(placement, model, days=days)

@@ -7,7 +7,7 @@ import pytest
 
 from orchestration.decision.engine import decide, total
 from orchestration.decision.record import Record
-from orchestration.decision.steady import SLOW, Steady
+from orchestration.decision.steady import FAILED, SLOW, Steady
 from tests.orchestration.decision.support import Linear, arm, inputs
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +68,34 @@ async def test_one_that_turns_slow_is_noticed_at_its_first_slow_answer(state):
 
     assert (await steady.decide(state, "t", model))[1].ranked_by == "ranker"  # late, and as exact as any
     assert (await steady.decide(state, "u", model))[1].fallback == SLOW
+
+
+class Bursting(Linear):
+    """Raises from the first time, or from the nth on."""
+
+    def __init__(self, soundly=0):
+        super().__init__(["variant=a", "variant=b"], [0.1, 0.9])
+        self.soundly = soundly
+
+    def score(self, rows):
+        self.soundly -= 1
+        if self.soundly < 0:
+            raise ZeroDivisionError
+        return super().score(rows)
+
+
+class Mute(Linear):
+    """Gives one score too few."""
+
+    def score(self, rows):
+        return super().score(rows)[:-1]
+
+
+@pytest.mark.parametrize("model", [Bursting(), Bursting(2), Mute(["variant=a", "variant=b"], [0.1, 0.9])])
+async def test_one_that_raises_is_done_without_by_name_before_and_after_its_proof(state, model):
+    steady = Steady(1.0)
+    for seed in ("s", "t"):
+        used, made = await steady.decide(state, seed, model)
+        assert (made.ranked_by, made.fallback, used.versions.model) == ("rules", FAILED, None)
+        assert math.isclose(total(made), 1.0, abs_tol=1e-12)
+        assert made == decide(used, seed)

@@ -40,7 +40,8 @@ def says(monkeypatch):
 async def test_a_rollout_grows_on_evidence_is_watched_for_two_days_and_rules(shop, says):
     ruled = []
 
-    async def rule(placement, digest):
+    async def rule(conn, placement, digest, facts):
+        assert facts["threshold"] is not None
         ruled.append((placement, digest))
 
     experiments = shop.learning.experiments
