@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from consent.errors import ActIncomplete
 from consent.precedence import Rules
-from consent.purposes import RESERVED
+from consent.purposes import PAUSE, is_reserved
 from kernel.ids import ActId, IdentifierId, RecordId, is_id
 
 # Clocks of two machines differ by less; a later time of giving is refused for a grant, or it would outrank a
@@ -164,12 +164,14 @@ def check(act: NewAct, *, rules: Rules, controller: str, now: datetime) -> NewAc
     for name in ("basis", "jurisdiction", "mechanism", "actor", "variant"):
         if not getattr(act, name):
             raise ActIncomplete(f"expected {name}, got nothing")
-    purpose = None if act.purpose in RESERVED else rules.purposes.expect(act.purpose)
+    purpose = None if is_reserved(act.purpose) else rules.purposes.expect(act.purpose)
     if purpose is not None and act.channel is not None and act.channel not in purpose.channels:
         raise ActIncomplete(f"expected a channel of '{purpose.key}' {list(purpose.channels)}, got another")
     for moment in (act.given_at, act.expires_at):
         if moment is not None and moment.utcoffset() is None:
             raise ActIncomplete("expected aware times, got one without a zone")
+    if act.purpose == PAUSE and act.status != Status.GRANTED and act.expires_at is None:
+        raise ActIncomplete("expected expires_at with a pause, got one without an end")
     categories = act.categories or (purpose.categories if purpose else (act.purpose,))
     granted = act.status == Status.GRANTED
     return replace(
@@ -178,7 +180,7 @@ def check(act: NewAct, *, rules: Rules, controller: str, now: datetime) -> NewAc
         controller=act.controller or controller,
         verified=_verified(act, rules, now) and not pending(act, rules) if granted else act.verified,
         given_at=min(act.given_at, now),
-        expires_at=act.expires_at if granted else None,  # a no does not run out
+        expires_at=act.expires_at if granted or act.purpose == PAUSE else None,  # no other no runs out
         confirmation=act.confirmation if granted else None,
     )
 

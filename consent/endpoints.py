@@ -5,7 +5,6 @@ for good and bad tokens, 503 when we fail so that the mail client tries again) a
 ``request.app.state.house``: ``consent``, ``rights``, ``identity``, ``kernel``.
 """
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Final
 
@@ -27,6 +26,7 @@ from consent import (
 from consent.acts import Confirmation, Status
 from consent.errors import ActIncomplete, UnknownPurpose, UnknownSubject
 from consent.gate import table
+from consent.offered import AT_ONCE
 from consent.page import Page
 from consent.pages_endpoints import House, form_of, same_origin
 from consent.rendering import STYLESHEET
@@ -114,8 +114,8 @@ async def show_preferences(request: Request, token: str) -> HTMLResponse:
         page = await house.preferences.page(conn, identifier, pages.say)
     if page is None:
         return house.message("gone", 404)
-    if said.claims.get("history") is False:  # a link that may have been passed on: choices, not what was said before
-        page = replace(page, history=None, details=())
+    if _passed_on(said):
+        page = page.passed_on()
     word = _saved(request.query_params.get("saved", ""), request.query_params.get("by", ""), pages.say, page)
     receipt = f"{request.url.path}/receipt?lang={pages.say.language}"
     return house.html(pages.render("preferences.html", page=page, saved=word, receipt=receipt))
@@ -133,17 +133,22 @@ async def save_preferences(request: Request, token: str) -> Response:
         return house.message("gone", 404)
     identifier = IdentifierId(said.subject)
     await house.honour_signal(identifier)
-    right = form.get("request")
+    right, passed_on = form.get("request"), _passed_on(said)
     if isinstance(right, str) and right:
+        if passed_on and right not in AT_ONCE:
+            return house.back()
         wrong, better = form.get("detail"), form.get("better")
         told = (wrong, better) if isinstance(wrong, str) and isinstance(better, str) else None
         return house.back(**await page_rights.ask(house, identifier, right, told))
-    if form.get("again"):
+    if form.get("again") and not passed_on:
         async with house.kernel.db.transaction() as conn:
             sent = await house.consent.confirmations.again(conn, identifier)
         return house.back(saved="m" if sent else "l")
     everything, sent_by = form.get("all"), said.claims.get("sent")
     answers = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    if passed_on:  # whoever holds it turns things off, and nothing on
+        answers = {name: value for name, value in answers.items() if value == Status.DENIED}
+        everything = everything if everything == Status.DENIED else None
     async with house.kernel.db.transaction() as conn:
         pages = await house.pages_for(conn, identifier)
         await house.preferences.save(
@@ -155,6 +160,11 @@ async def save_preferences(request: Request, token: str) -> Response:
             sent_by=sent_by if isinstance(sent_by, str) else None,
         )
     return house.back(saved="1")
+
+
+def _passed_on(said: Token) -> bool:
+    """Whether the link was made on a page that may have been passed on, and was not sent to the contact."""
+    return said.claims.get("history") is False
 
 
 def _saved(what: str, by: str, say: Words, page: Page) -> str:

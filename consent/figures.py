@@ -12,7 +12,7 @@ _acts = metrics.counter("candor_consent_acts_total", "Consent acts that were rec
 
 def count(conn: Conn, rows: Sequence[ActRow]) -> None:
     """Count these when the transaction commits."""
-    counts = Counter((row.act.purpose, str(row.act.status)) for row in rows)
+    counts = Counter((row.act.purpose.partition(":")[0], str(row.act.status)) for row in rows)
 
     async def add() -> None:
         for (purpose, status), number in counts.items():

@@ -19,7 +19,7 @@ from typing import Final
 
 from consent.acts import IMPORT, ActView, Status
 from consent.precedence import UNVERIFIED, Ground, Rules
-from consent.purposes import DEFAULT, EVERYTHING, RESERVED, Basis, Purpose
+from consent.purposes import DEFAULT, EVERYTHING, PAUSE, RESERVED, USE, Basis, Purpose
 from consent.reasons import Reason
 from kernel.ids import ActId, PersonId
 
@@ -155,6 +155,25 @@ def standing(acts: Iterable[ActView], rules: Rules, purpose: str, channel: str |
     return [a for a in said if a.status != Status.GRANTED and not _lifted(a, grants, rules)]
 
 
+def pauses(acts: Iterable[ActView], rules: Rules, at: datetime) -> list[ActView]:
+    """Pauses that go on: not over, and not ended by her."""
+    held = [a for a in acts if a.purpose == PAUSE]
+    return [
+        a
+        for a in held
+        if a.status != Status.GRANTED and not _over(a, at) and a in standing(held, rules, PAUSE, a.channel, at)
+    ]
+
+
+def unused(state: ConsentState, at: datetime) -> frozenset[str]:
+    """Kinds of information that are not used to choose for this person, because she said so."""
+    return frozenset(
+        key.removeprefix(USE)
+        for key, acts in state.by_purpose.items()
+        if key.startswith(USE) and standing(acts, state.rules, key, None, at)
+    )
+
+
 def outlived(
     acts: Iterable[ActView],
     rules: Rules,
@@ -207,7 +226,7 @@ def _judge_one(
         return _unspoken(bases)
     grants = [a for a in said if a.status == Status.GRANTED and _valid(a, rules, at)]
 
-    denials = [a for a in said if a.status != Status.GRANTED and not _lifted(a, grants, rules)]
+    denials = [a for a in said if a.status != Status.GRANTED and not _over(a, at) and not _lifted(a, grants, rules)]
     if bases <= _UNSTOPPABLE:
         denials = [a for a in denials if a.purpose == EVERYTHING]
     if denials:
@@ -234,6 +253,11 @@ def _valid(act: ActView, rules: Rules, at: datetime) -> bool:
     if act.mechanism != IMPORT or rules.purposes.confirmed_on(act.purpose, act.channel, act.listed):
         return False
     return rules.precedence.pack(act.jurisdiction).allows(UNVERIFIED)
+
+
+def _over(denial: ActView, at: datetime) -> bool:
+    """Whether a pause has ended by itself; no other no does."""
+    return denial.purpose == PAUSE and denial.expires_at is not None and denial.expires_at <= at
 
 
 def _lifted(denial: ActView, grants: Iterable[ActView], rules: Rules) -> bool:

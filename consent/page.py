@@ -15,9 +15,9 @@ from consent import gate
 from consent.acts import ActView, Confirmation, NewAct, Notice, Status, pending
 from consent.confirming_store import Invitation
 from consent.gate import Answer, ConsentState, Permission
-from consent.offered import Offer, offers
+from consent.offered import AT_ONCE, Offer, offers
 from consent.precedence import Rules
-from consent.purposes import RESERVED, SALE_SHARE, Purpose
+from consent.purposes import PAUSE, SALE_SHARE, USE, Purpose, is_reserved
 from consent.reasons import Reason
 from consent.service import Consent
 from consent.views import HistoryLine
@@ -52,6 +52,7 @@ class Row:
     since: datetime | None
     fixed: bool
     waiting: bool = False  # her yes was asked for by mail and is not confirmed yet
+    wish: bool = False  # what she said on a why page: it stands as it is, or a yes ends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,15 @@ class Page:
     waiting: Invitation | None = None  # the newest question that was mailed and is open
     offers: Sequence[Offer] = ()  # rights that she may use
     details: Sequence[str] = ()  # names of what her own rows say of her, which she may correct
+    shared: bool = False  # the link may have been passed on: what can be turned off, and nothing else
+
+    def passed_on(self) -> "Page":
+        """The page behind a link that may have been passed on: whoever holds it can turn things off, turns nothing on and reads nothing of before."""
+        rows = [row if row.answer == Answer.GRANTED else replace(row, fixed=True, waiting=False) for row in self.rows]
+        return replace(
+            self, rows=rows, history=None, details=(), waiting=None, shared=True,
+            offers=[one for one in self.offers if one.right in AT_ONCE],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,7 @@ class Preferences:
         if speaker is None:
             return None
         at, rules = self._clock.now(), self._consent.rules
-        shown = _rows(speaker, rules, say, at)
+        shown = [*_rows(speaker, rules, say, at), *_wishes(speaker, rules, say, at)]
         history = await self._consent.history_of(conn, speaker.subjects)
         asked = await self._consent.confirmations.waiting(conn, [identifier])
         meant = {line.act.id for line in history if line.pending} & {act for one in asked for act in one.acts}
@@ -154,12 +164,13 @@ class Preferences:
         speaker = await self._speaker(conn, identifier)
         if speaker is None:
             return []
-        at, acts, ranks = self._clock.now(), [], self._consent.rules.precedence
-        for row in _rows(speaker, self._consent.rules, say, at):
+        at, acts, rules = self._clock.now(), [], self._consent.rules
+        ranks = rules.precedence
+        for row in [*_rows(speaker, rules, say, at), *_wishes(speaker, rules, say, at)]:
             word = everything or answers.get(row.field)
-            if row.fixed or word not in {Status.GRANTED, Status.DENIED}:
+            if row.fixed or word not in {Status.GRANTED, Status.DENIED} or (row.wish and word == Status.DENIED):
                 continue
-            standing = gate.standing(speaker.said, self._consent.rules, row.purpose, row.channel, at)
+            standing = gate.standing(speaker.said, rules, row.purpose, row.channel, at)
             hers = any(a.subject == identifier and ranks.spares(a.mechanism, MECHANISM, again=False) for a in standing)
             if word == Status.DENIED and not hers:
                 denial = self._consent.denial(identifier, row.purpose, row.channel, mechanism=MECHANISM, actor="person")
@@ -220,7 +231,7 @@ class Preferences:
         words = f"{row.title} {row.label}\n{row.description}\n{asked_by}"
         version = f"preferences-{self._consent.rules.purposes.version}"
         return await self._consent.publish_notice(
-            conn, words, version=version, language=say.language, listed=[row.purpose]
+            conn, words, version=version, language=say.language, listed=() if row.wish else [row.purpose]
         )
 
     async def _speaker(self, conn: Conn, identifier: IdentifierId) -> _Speaker | None:
@@ -257,13 +268,35 @@ def _rows(speaker: _Speaker, rules: Rules, say: Words, at: datetime) -> list[Row
         if purpose.takes_choice() and not tree.children(purpose.key):
             asked.update(dict.fromkeys((purpose.key, channel) for channel in purpose.channels or (None,)))
     for act in speaker.said:
-        if act.purpose in tree.by_key and act.purpose not in RESERVED:
+        if act.purpose in tree.by_key and not is_reserved(act.purpose):
             key = (act.purpose, tree.channel_of(act.purpose, act.channel))
             if key not in asked and gate.standing(speaker.said, rules, act.purpose, act.channel, at):
                 asked[key] = None
     places = {key: place for place, key in reversed(list(enumerate(purpose for purpose, _ in asked)))}
     wide_first = sorted(asked, key=lambda one: (places[one[0]], one[1] is not None))
     return [_row(speaker, rules, say, tree.expect(purpose), channel, at) for purpose, channel in wide_first]
+
+
+def _wishes(speaker: _Speaker, rules: Rules, say: Words, at: datetime) -> list[Row]:
+    """What she asked for on a why page and what still holds: kinds of information that are left out, channels that are quiet."""
+    found: dict[str, Row] = {}
+    for act in gate.pauses(speaker.said, rules, at):
+        on = act.channel or "everywhere"
+        title = say("wish.pause", channel=say.of("channel", on))
+        text = say("wish.pause_text", day=say.day(act.expires_at)) if act.expires_at is not None else ""
+        found[f"{PAUSE}|{act.channel or ''}"] = _wish(act, title, text)
+    for act in speaker.said:
+        if act.purpose.startswith(USE) and act in gate.standing(speaker.said, rules, act.purpose, None, at):
+            title = say("wish.use", kind=say.of("kind", act.purpose.removeprefix(USE)))
+            found[f"{act.purpose}|"] = _wish(act, title, say("wish.use_text"))
+    return [replace(row, field=field) for field, row in found.items()]
+
+
+def _wish(act: ActView, title: str, text: str) -> Row:
+    return Row(
+        field="", purpose=act.purpose, channel=act.channel, title=title, label="", description=text, answer=Answer.DENIED.value,
+        why="", since=act.given_at, fixed=False, wish=True,
+    )  # fmt: skip
 
 
 def _waits(row: Row, keys: Collection[tuple[str, str | None]]) -> bool:
@@ -273,6 +306,9 @@ def _waits(row: Row, keys: Collection[tuple[str, str | None]]) -> bool:
 
 def _row(speaker: _Speaker, rules: Rules, say: Words, purpose: Purpose, channel: str | None, at: datetime) -> Row:
     answer = gate.permission(speaker.state, purpose.key, channel, at)
+    paused = answer.reason == Reason.PAUSED
+    if paused:  # the row tells what holds once the pause is over: saving the page must not turn a pause into a no
+        answer = gate.permission(_without_pauses(speaker.state), purpose.key, channel, at)
     standing = gate.standing(speaker.said, rules, purpose.key, channel, at)
     since = next((a.given_at for a in speaker.state.acts if a.id == answer.act), None)
     title, description = purpose.told(say.language)
@@ -285,10 +321,16 @@ def _row(speaker: _Speaker, rules: Rules, say: Words, purpose: Purpose, channel:
         label=say.of("channel", channel or "everywhere") if len(purpose.channels) > 1 else "",
         description=description,
         answer=holds,
-        why=_why(answer, say, elsewhere=answer.answer is Answer.DENIED and not standing),
+        why=say.reason(Reason.PAUSED)
+        if paused
+        else _why(answer, say, elsewhere=answer.answer is Answer.DENIED and not standing),
         since=since,
         fixed=answer.reason in _FIXED,
     )
+
+
+def _without_pauses(state: ConsentState) -> ConsentState:
+    return replace(state, acts=tuple(act for act in state.acts if act.purpose != PAUSE))
 
 
 def _why(answer: Permission, say: Words, *, elsewhere: bool) -> str:

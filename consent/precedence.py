@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consent.errors import PurposesInvalid
 from consent.lifecycle import Right
-from consent.purposes import DEFAULT, EVERYTHING, SALE_SHARE, Basis, Purpose, PurposeTree, read
+from consent.purposes import DEFAULT, EVERYTHING, PAUSE, SALE_SHARE, Basis, Purpose, PurposeTree, read
 from consent.reasons import Reason
 
 SHIPPED: Final = Path(__file__).parent / "data" / "precedence.yaml"
@@ -143,7 +143,9 @@ class Rules:
     def _reach(self, key: str) -> tuple[str, ...]:
         line = self.purposes.lineage(key)
         shared = (SALE_SHARE,) if any(self.purposes.by_key[one].sale_share for one in line) else ()
-        return (*line, EVERYTHING, *shared)
+        asked = self.purposes.by_key[key]
+        quiet = (PAUSE,) if asked.channels and asked.takes_choice() else ()
+        return (*line, EVERYTHING, *shared, *quiet)
 
     @cached_property
     def _grounds(self) -> dict[frozenset[str], Mapping[str, Ground]]:

@@ -6,6 +6,7 @@ those of GDPR Art. 6(1), exactly one per purpose and jurisdiction. A legitimate 
 test does not load.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,12 +23,20 @@ from kernel.yaml_text import read_yaml
 SHIPPED: Final = Path(__file__).parent / "data" / "purposes.yaml"
 DEFAULT: Final = "default"
 
-# Two words stand where a purpose stands, in acts that bind more than one purpose.
+# These words stand where a purpose stands, in acts that bind more than one purpose, or none.
 EVERYTHING: Final = "*"  # erasure and restriction: every purpose there is
 SALE_SHARE: Final = "sale_share"  # an opt-out of sale and sharing: every purpose flagged sale_share
-RESERVED: Final = frozenset({EVERYTHING, SALE_SHARE})
+PAUSE: Final = "pause"  # a channel is quiet for a time: every purpose on it that takes a choice
+USE: Final = "use:"  # before a kind of information (profiles.kinds): it is not used to choose for her
+RESERVED: Final = frozenset({EVERYTHING, SALE_SHARE, PAUSE})
+_KIND: Final = re.compile(r"use:[a-z][a-z0-9_]{0,63}")
 
 TRACKING: Final = "tracking"  # the shipped purpose that opens and clicks of a message are seen under
+
+
+def is_reserved(key: str) -> bool:
+    """Whether this is a word that acts may be about and no declared purpose may be called: it stands for many purposes, or for none."""
+    return key in RESERVED or _KIND.fullmatch(key) is not None
 
 
 class Basis(StrEnum):
@@ -199,7 +208,7 @@ def build(
 
 def _check(purpose: Purpose, by_key: Mapping[str, Purpose]) -> None:
     key = purpose.key
-    if key in RESERVED:
+    if is_reserved(key):
         raise PurposesInvalid(f"expected a key that is not reserved, got '{key}'")
     if DEFAULT not in purpose.basis:
         raise PurposesInvalid(f"expected a default basis for '{key}', got only {sorted(purpose.basis)}")

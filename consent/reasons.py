@@ -28,6 +28,7 @@ class Reason(StrEnum):
     OBJECTION = "basis.objection"
     SIGNAL = "signal.denied"
     UNDECODABLE = "signal.undecodable"
+    PAUSED = "pause.channel"
     CHANNEL_NOT_GOVERNED = "channel.not_governed"
     # undetermined
     MISSING = "consent.missing"
@@ -57,6 +58,7 @@ TEXTS: Final[dict[Reason, str]] = {
     Reason.OBJECTION: "You objected.",
     Reason.SIGNAL: "The choices you made in a consent window did not include this.",
     Reason.UNDECODABLE: "We were sent a choice that cannot be read, and take it as a no.",
+    Reason.PAUSED: "You asked for a break on this channel, and it is not over.",
     Reason.CHANNEL_NOT_GOVERNED: "This purpose does not cover that channel.",
     Reason.MISSING: "You have not agreed to this.",
     Reason.EXPIRED: "Your agreement has run out.",

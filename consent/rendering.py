@@ -11,7 +11,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from consent.acts import Status
-from consent.purposes import PurposeTree
+from consent.purposes import PAUSE, PurposeTree
 from consent.views import HistoryLine
 from consent.wording import LANGUAGES, Words, words
 
@@ -65,6 +65,7 @@ class Pages:
     def _said(self, line: HistoryLine) -> str:
         known = self._purposes.get(line.act.purpose)
         subject, _ = self.say.purpose(self._purposes, line.act.purpose)
-        channel = line.act.channel if known and len(known.channels) > 1 else None
+        told = line.act.purpose == PAUSE or (known is not None and len(known.channels) > 1)
+        channel = line.act.channel if told else None
         on = f" ({self.say.of('channel', channel)})" if channel else ""
         return f"{self.say(_STATUS[line.act.status])} — {subject}{on}"

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final
 
 from consent import reasons
-from consent.purposes import EVERYTHING, SALE_SHARE, PurposeTree
+from consent.purposes import EVERYTHING, PAUSE, SALE_SHARE, USE, PurposeTree
 from kernel.wording import Sentences, language_of, read_words
 
 LANGUAGES: Final = ("en", "de")
@@ -42,6 +42,10 @@ class Words(Sentences):
         """Title and description of a purpose; of the two words that stand for many, and of one that is declared no more."""
         if key in {EVERYTHING, SALE_SHARE}:
             return self(f"many.{'everything' if key == EVERYTHING else key}"), ""
+        if key == PAUSE:
+            return self("many.pause"), ""
+        if key.startswith(USE):
+            return self("many.use", kind=self.of("kind", key.removeprefix(USE))), ""
         found = tree.get(key)
         return (key, "") if found is None else found.told(self.language)
 

@@ -62,6 +62,14 @@ def rule_of(feature: str) -> ConceptRule | None:
     return next((rule for rule in rules() if any(fnmatchcase(feature, pattern) for pattern in rule.features)), None)
 
 
+def kind_of(feature: str) -> str | None:
+    """The kind of information that a column about a person is, as she can tell us to leave it out; None for what is about the message or the moment."""
+    rule = rule_of(feature)
+    if rule is None:
+        return OTHER
+    return rule.concept if rule.about == "person" else None
+
+
 def group(features: Sequence[FeatureValue], contributions: Sequence[float]) -> list[Concept]:
     """Concepts by strength (absolute contribution), ties by name. Their contributions sum to those of the features."""
     members: dict[tuple[str, About, Control], list[tuple[FeatureValue, float]]] = {}

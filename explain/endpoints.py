@@ -14,9 +14,12 @@ from audit.access.principal import Principal
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
+from consent.pages_endpoints import form_of
 from consent.service import Consent
 from explain import rendering
-from explain.service import WHY, Explain, Feedback
+from explain.feedback import LONGEST, Feedback, Said
+from explain.service import WHY, Explain
+from explain.wording import words
 from kernel import metrics
 from kernel.errors import CandorError, IntegrityError, NotFound, Unavailable
 from kernel.kernel import Kernel
@@ -49,10 +52,10 @@ class _House:
         self.sender = cast("Consent", house.consent).settings.controller
         self.language = rendering.language(request.headers.get("accept-language", ""))
 
-    def page(self, title: str, text: str, status: int, *, back: str = "") -> HTMLResponse:
+    def page(self, title: str, text: str, status: int, *, back: str = "", **slots: str) -> HTMLResponse:
         """A page with one thing to say, in the reader's language."""
-        words = rendering.message(title, text, locale=self.language, sender=self.sender, back=back)
-        return HTMLResponse(words, status_code=status, headers=_HEADERS)
+        page = rendering.message(title, text, locale=self.language, sender=self.sender, back=back, **slots)
+        return HTMLResponse(page, status_code=status, headers=_HEADERS)
 
     def excuse(self, what: str, status: int) -> HTMLResponse:
         """A page that says why there is none."""
@@ -88,6 +91,30 @@ async def not_me(request: Request, token: str) -> HTMLResponse:
     return await _say(request, token, Feedback.NOT_ME)
 
 
+@router.post("/why/{token}/stop-using", response_class=HTMLResponse)
+async def stop_using(request: Request, token: str) -> HTMLResponse:
+    """A kind of information is not used any more to choose for this person."""
+    return await _say(request, token, Feedback.STOP_USING)
+
+
+@router.post("/why/{token}/correct", response_class=HTMLResponse)
+async def correct(request: Request, token: str) -> HTMLResponse:
+    """Something we have is wrong: asks for her words first, then hands them to staff."""
+    return await _say(request, token, Feedback.CORRECT, asks=True)
+
+
+@router.post("/why/{token}/pause", response_class=HTMLResponse)
+async def pause(request: Request, token: str) -> HTMLResponse:
+    """Nothing more on this channel for thirty days."""
+    return await _say(request, token, Feedback.PAUSE)
+
+
+@router.post("/why/{token}/opt-out", response_class=HTMLResponse)
+async def opt_out(request: Request, token: str) -> HTMLResponse:
+    """A purpose ends for the contact that the message went to: asks first."""
+    return await _say(request, token, Feedback.OPT_OUT, asks=True)
+
+
 @router.get("/v1/decisions/{decision_id}/why")
 async def why_decision(
     request: Request,
@@ -112,20 +139,36 @@ async def why_decision(
     return about | house.explain.auditor_view(explanation).as_json()
 
 
-async def _say(request: Request, token: str, kind: Feedback) -> HTMLResponse:
+async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = False) -> HTMLResponse:
     house = _House(request)
     if not same_origin(request.headers, request.url.scheme, house.kernel.settings.base_url):
         return house.excuse("refused", 403)
-    said = house.kernel.tokens.inspect(token, WHY)
-    if isinstance(said, Fault):
-        return _closed(house, said)
+    token_said = house.kernel.tokens.inspect(token, WHY)
+    if isinstance(token_said, Fault):
+        return _closed(house, token_said)
+    form = await form_of(request) if request.headers.get("content-type") else None
+    about, told = (str(form.get(name) or "").strip() if form is not None else "" for name in ("about", "words"))
+    word = Said(kind, about, told[:LONGEST])
+    path = f"/why/{token}"
     try:
-        await house.explain.feedback(said.subject, kind)
+        explanation = await house.explain.explain(token_said.subject)
+        if explanation.content is not None:
+            house.language = words(explanation.content.facts.locale).language
+        offer = house.explain.offer(explanation, word)
+        unsaid = kind is Feedback.CORRECT and not word.words
+        if offer is not None and asks and (unsaid or form is None or form.get("sure") != "yes"):
+            longest = LONGEST if kind is Feedback.CORRECT else 0
+            page = rendering.ask(offer, path=path, locale=house.language, sender=house.sender, longest=longest)
+            return HTMLResponse(page, headers=_HEADERS)
+        await house.explain.feedback(token_said.subject, word)
     except CandorError as fault:
         return _excused(house, fault)
+    if offer is None and explanation.content is not None:
+        return house.page("done.not_done_title", "done.not_done", 200, back=path)
     # A promise is made only where somebody acts on it.
-    text = "noted" if kind is Feedback.NOT_INTERESTED and not house.explain.on_feedback else str(kind)
-    return house.page(f"done.{kind}_title", f"done.{text}", 200, back=f"/why/{token}")
+    text = "noted" if kind is not Feedback.NOT_ME and not house.explain.on_feedback else str(kind)
+    slots = {"about": offer.hint} if offer is not None else {"about": ""}
+    return house.page(f"done.{kind}_title", f"done.{text}", 200, back=path, **slots)
 
 
 def _closed(house: _House, fault: Fault) -> HTMLResponse:

@@ -160,11 +160,12 @@ class DecisionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer of a re-run decision: what would be chosen, and where."""
+    """The answer of a re-run decision: what would be chosen, and where; `after`: by when, if the change is that time goes by."""
 
     choice: str
     channel: str | None
     probability: float
+    after: datetime | None = None
 
 
 class DecisionSource(Protocol):
@@ -186,8 +187,10 @@ class ModelSource(Protocol):
 class Decide(Protocol):
     """Re-runs a decision with one change. Writes nothing, sends nothing.
 
-    `change` keys: `withdraw` ("purpose" or "purpose|channel"), `without` (names of features, taken as absent). The same seed,
-    models and versions as the decision, so that only the change differs.
+    `change` keys, one at a time: `withdraw` ("purpose" or "purpose|channel"), `without` (names of features, taken as absent), `unused` (a kind of
+    information left out as the consent filter leaves it out), `declined` (a content that does not interest her), `pause` (a channel), `grant`
+    ("purpose|channel"), `uncapped` (true: once the caps have room). The same seed, models and versions as the decision, so that only the change differs.
+    Where the record cannot tell, the answer is what was chosen.
     """
 
     async def again(self, decision_id: DecisionId, change: Mapping[str, Json]) -> Verdict:

@@ -20,6 +20,7 @@ from explain import trial_store as store
 from explain.attribution import TOLERANCE
 from explain.explanation import Content, Explanation
 from explain.facts import Decide, DecisionFacts, DecisionSource, ModelSource
+from explain.levers import change_of
 from explain.neutral import expected
 from explain.reasons import NEGLIGIBLE, Procedure
 from explain.settings import ExplainSettings
@@ -159,12 +160,7 @@ class Falsifier:
             )  # fmt: skip
         if decide is not None:
             for lever in content.levers:
-                change = {"withdraw": lever.subject} if lever.kind == "withdraw" else {"without": _features(content, lever.subject)}  # fmt: skip
-                verdict = await decide.again(content.facts.decision_id, change)
+                verdict = await decide.again(content.facts.decision_id, change_of(lever))
                 flips = verdict.choice != facts.choice and verdict.choice == lever.choice
                 made = replace(made, levers=made.levers + 1, flat=made.flat + (not flips))
         return made
-
-
-def _features(content: Content, concept: str) -> list[Json]:
-    return [name for one in content.concepts if one.key == concept for name in one.features]

@@ -7,19 +7,25 @@ the facts do not hold (X56). DSA Article 26's field names are kept: is_advertise
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from explain import offers
 from explain.concepts import UNNAMED, Concept, Control
 from explain.facts import Advertisement, DecisionFacts, Stage
 from explain.levers import Lever
+from explain.offers import Offer
 from explain.wording import Words, words
 from kernel.canonical import Json
 
 MOST_PARAMETERS: Final = 5  # E1
 NEGLIGIBLE: Final = 1e-9  # below this a contribution is rounding, not a reason
-_OWN_WORDS: Final[Mapping[str, str]] = {"not_interested": "not_interested"}
-"""Reasons of the publication stage that are told in words of their own, with the key of those words."""
+_OWN_WORDS: Final[Mapping[Stage, Mapping[str, str]]] = {
+    Stage.PUBLICATION: {"not_interested": "not_interested"}, Stage.CONSENT: {"pause.channel": "paused"},
+}  # fmt: skip
+"""Reasons of a stage that are told in words of their own, with the key of those words."""
+_STAGES_IN_WORDS: Final = frozenset(stage.value for stage in _OWN_WORDS)
 _CONTENTION: Final = "contention"  # decision's reason for giving up on a state that would not hold still
 
 
@@ -79,12 +85,13 @@ class Parameter:
     control: Control
     control_url: str
     key: str
+    controls: tuple[Offer, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         """By the field names of DSA Article 26."""
         return {
             "name": self.name, "value_class": self.value_class, "contribution": self.contribution, "source": self.source,
-            "purpose": self.purpose, "control_url": self.control_url,
+            "purpose": self.purpose, "control_url": self.control_url, "controls": [one.kind.value for one in self.controls],
         }  # fmt: skip
 
 
@@ -92,7 +99,7 @@ class Parameter:
 class PersonView:
     """What a person may read through a link: kinds of information only, no values, ids or scores.
 
-    `chosen`: there was a message. `unweighed`: nothing that is known of the person had a part in it.
+    `pulls`: beside each lever the control that pulls it, where one stands on the page. `controls`: those of the whole choice. `chosen`: there was a message. `unweighed`: nothing that is known of the person had a part in it.
     """
 
     locale: str
@@ -108,6 +115,8 @@ class PersonView:
     main_parameters: tuple[Parameter, ...]
     rules: tuple[str, ...] = ()
     levers: tuple[str, ...] = field(default=())
+    pulls: tuple[Offer | None, ...] = field(default=())
+    controls: tuple[Offer, ...] = ()
     preferences_url: str = ""
     chosen: bool = False
     unweighed: bool = False
@@ -124,7 +133,8 @@ class PersonView:
             "lead": self.lead, "headline": self.headline, "is_advertisement": self.is_advertisement,
             "on_behalf_of": self.on_behalf_of, "paid_by": self.paid_by, "permission": self.permission,
             "main_parameters": [one.as_json() for one in self.main_parameters], "rules": list(self.rules),
-            "levers": list(self.levers), "preferences_url": self.preferences_url,
+            "levers": list(self.levers), "controls": [one.kind.value for one in self.controls],
+            "preferences_url": self.preferences_url,
         }  # fmt: skip
 
 
@@ -190,6 +200,8 @@ def person_view(
         main_parameters=parameters,
         rules=tuple(say(rule) for rule in rules),
         levers=tuple(_lever(lever, facts, say) for lever in levers),
+        pulls=tuple(offers.pull(lever, say) for lever in levers),
+        controls=offers.controls(facts, say),
         preferences_url=controls.preferences,
         chosen=not facts.nothing_chosen,
         unweighed=ruled in {Procedure.RULES, Procedure.FALLBACK, Procedure.OUTCOMES} and not facts.segments,
@@ -210,7 +222,7 @@ def _headline(facts: DecisionFacts, ruled: Procedure, concepts: Sequence[Concept
         return f"nothing_{ruled}"
     if ruled is Procedure.RULES and facts.segments:
         return "rules_group"
-    if ruled is Procedure.PUBLICATION and len(words_ := _unpublished(facts)) == 1:
+    if ruled.value in _STAGES_IN_WORDS and len(words_ := _in_words(facts, Stage(ruled.value))) == 1:
         return words_[0]
     if ruled is not Procedure.MODEL:
         return ruled
@@ -252,6 +264,7 @@ def _parameters(
                 control=control,
                 control_url=controls.url(control),
                 key=concept.key,
+                controls=offers.beside(concept, facts, say),
             )
         )
     return tuple(found)
@@ -266,21 +279,20 @@ def _permission(facts: DecisionFacts, say: Words) -> str:
     return say("permission.other", purpose=purpose, basis=say.of("basis", facts.permission.basis or "other"))
 
 
-def _unpublished(facts: DecisionFacts) -> list[str]:
-    """Why contents were lost to the publication stage, as keys of words, each once: hers first, the general one last."""
-    lost = {
-        _OWN_WORDS.get(one.reason or "", "publication") for one in facts.candidates if one.stage is Stage.PUBLICATION
-    }
-    return [key for key in (*dict.fromkeys(_OWN_WORDS.values()), "publication") if key in lost]
+def _in_words(facts: DecisionFacts, stage: Stage) -> list[str]:
+    """Why contents were lost to a stage, as keys of words, each once: hers first, the general one last."""
+    own = _OWN_WORDS.get(stage, {})
+    lost = {own.get(one.reason or "", str(stage)) for one in facts.candidates if one.stage is stage}
+    return [key for key in (*dict.fromkeys(own.values()), str(stage)) if key in lost]
 
 
 def _others_ruled(facts: DecisionFacts, ruled: Procedure) -> list[str]:
     """What took other messages out, in the order of asking; what the headline says is not said twice."""
     found: list[str] = []
     for stage in _other_stages(facts, ruled):
-        found += _unpublished(facts) if stage is Stage.PUBLICATION else [stage]
-    if ruled is Procedure.PUBLICATION and len(said := _unpublished(facts)) > 1:
-        found += [one for one in said if one != Procedure.PUBLICATION]
+        found += _in_words(facts, stage)
+    if ruled.value in _STAGES_IN_WORDS and len(said := _in_words(facts, Stage(ruled.value))) > 1:
+        found += [one for one in said if one != ruled]
     return found
 
 
@@ -295,10 +307,23 @@ def _other_stages(facts: DecisionFacts, ruled: Procedure) -> list[Stage]:
 def _lever(lever: Lever, facts: DecisionFacts, say: Words) -> str:
     if lever.channel is None:
         outcome = say("levers.nothing")
+    elif facts.nothing_chosen:
+        outcome = say("levers.a_message", channel=say.of("channel", lever.channel))
     elif lever.channel != facts.channel:
-        outcome = say("levers.other_channel", channel=say(f"channel.{lever.channel}"))
+        outcome = say("levers.other_channel", channel=say.of("channel", lever.channel))
     else:
         outcome = say("levers.other_message")
-    if lever.kind == "withdraw":
-        return say("levers.withdraw", purpose=say.of("purpose", lever.subject), outcome=outcome)
-    return say("levers.without", concept=say(f"concepts.{lever.subject}"), outcome=outcome)
+    match lever.kind:
+        case "withdraw":
+            return say("levers.withdraw", purpose=say.of("purpose", lever.subject), outcome=outcome)
+        case "without":
+            return say("levers.without", concept=say(f"concepts.{lever.subject}"), outcome=outcome)
+        case "decline":
+            return say("levers.decline", outcome=outcome)
+        case "pause":
+            return say("levers.pause", channel=say.of("channel", lever.subject), outcome=outcome)
+        case "wait":
+            return say("levers.wait", date=say.date(datetime.fromisoformat(lever.subject)), outcome=outcome)
+        case "grant":
+            purpose = lever.subject.partition("|")[0]
+            return say("levers.grant", purpose=say.of("purpose", purpose), outcome=outcome)

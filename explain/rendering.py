@@ -9,6 +9,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from consent.wording import preferred
+from explain.offers import Offer
 from explain.reasons import PersonView
 from explain.wording import LOCALES, words
 
@@ -24,10 +25,19 @@ def why(view: PersonView, *, path: str, sender: str) -> str:
     return _ENV.get_template(template).render(view=view, path=path, sender=sender, say=words(view.locale))
 
 
-def message(title: str, text: str, *, locale: str, sender: str, back: str = "") -> str:
-    """A calm page with one thing to say: keys of the wording, never a value of a record."""
+def message(title: str, text: str, *, locale: str, sender: str, back: str = "", **slots: str) -> str:
+    """A calm page with one thing to say: keys of the wording, never a value of a record. `slots`: words of ours that fill the text."""
     say = words(locale)
-    return _ENV.get_template("message.html").render(title=say(title), text=say(text), back=back, sender=sender, say=say)
+    page = _ENV.get_template("message.html")
+    return page.render(title=say(title), text=say(text, **slots), back=back, sender=sender, say=say)
+
+
+def ask(offer: Offer, *, path: str, locale: str, sender: str, longest: int = 0) -> str:
+    """A page that asks before it acts; with `longest`, for words of her own of that length."""
+    return _ENV.get_template("ask.html").render(
+        kind=str(offer.kind), subject=offer.subject, about=offer.hint, action=f"{path}/{offer.path}", back=path, longest=longest,
+        sender=sender, say=words(locale),
+    )  # fmt: skip
 
 
 def language(accepted: str) -> str:

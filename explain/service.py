@@ -6,11 +6,10 @@ score that was used, or tell apart what consent withheld from what was never kno
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -19,13 +18,17 @@ from audit.entries import NewEntry
 from audit.errors import SubjectKeyGone
 from audit.service import Audit
 from audit.tags import Tag
-from explain import levers, reasons, store, views
+from explain import levers, promises_store, reasons, store, views
 from explain.attribution import TOLERANCE, Attribution, attribute, prepare
 from explain.errors import Altered, NotWired, Unfaithful, WrongRow
 from explain.explanation import Content, Explanation, compose, read, write
 from explain.facts import REDACTED, Decide, DecisionFacts, DecisionSource, ModelSource
 from explain.falsifying import Falsifier
+from explain.feedback import Feedback, Said
+from explain.hearing import Hearing
 from explain.keeping import Keeping
+from explain.offers import Offer
+from explain.promises import Honesty, Promises
 from explain.reasons import Controls, PersonView
 from explain.settings import ExplainSettings
 from explain.tallies import Tallies
@@ -43,17 +46,6 @@ PREFERENCES: Final = "preferences"
 _TABLE: Final = "explain.explanations"
 _FEED: Final = 1000  # places of the log read at a time
 _log = get_logger("explain")
-
-
-class Feedback(StrEnum):
-    """What a person may say of a decision without logging in."""
-
-    NOT_INTERESTED = "not_interested"
-    NOT_ME = "not_me"
-
-
-_TAGS: Final = {Feedback.NOT_INTERESTED: Tag.FEEDBACK_GIVEN, Feedback.NOT_ME: Tag.IDENTITY_QUESTIONED}
-OnFeedback = Callable[[Conn, DecisionFacts, Feedback], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +94,9 @@ class Explain:
         self._decisions: DecisionSource | None = None
         self._models: ModelSource | None = None
         self._decide: Decide | None = None
-        # Called in the transaction that keeps what a person said; orchestration hooks in here.
-        self.on_feedback: list[OnFeedback] = []
+        self.promises = Promises(kernel.db)
+        self.hearing = Hearing(kernel, audit, self.promises)
+        self.on_feedback = self.hearing.on_feedback
 
     def register(self, decisions: DecisionSource, models: ModelSource, decide: Decide | None = None) -> None:
         """The rooms above that decide, score and decide again; wiring calls this once."""
@@ -181,6 +174,7 @@ class Explain:
             fresh = await store.insert(conn, [one.row(now) for one in made])
             await self._audit.append(conn, [one.entry() for one in made if one.decision_id in fresh])
             await self.tallies.note(conn, [one.content for one in made if one.decision_id in fresh])
+            await self.promises.shown(conn, [one.content for one in made if one.decision_id in fresh])
             await store.done(conn, [one.decision_id for one in made])
         kept: list[Explanation] = []
         for one in made:
@@ -310,24 +304,41 @@ class Explain:
 
     # what people say
 
-    async def feedback(self, decision_id: str, kind: Feedback) -> bool:
-        """Keep what a person said of a decision and tell those who hooked in; False when it was said before, or nobody is left to act for."""
-        explanation = await self.explain(decision_id)
-        if explanation.content is None:
+    async def feedback(self, decision_id: str, said: Feedback | Said) -> bool:
+        """Keep what a person said of a decision and let those act who hooked in; False when it was said before, is not offered, or nobody is left to
+        act for. What she may take back elsewhere acts each time she says it.
+        """
+        content = (await self.explain(decision_id)).content
+        if content is None:
             return False
-        facts = explanation.content.facts
-        chosen = None if facts.nothing_chosen or facts.chosen is None else facts.chosen.content
-        entry = NewEntry(
-            _TAGS[kind], {"decision": facts.decision_id}, {"said": str(kind)}, key_id=facts.key_id, actor="person"
-        )
-        async with self._kernel.db.transaction() as conn:
-            at = self._kernel.clock.now()
-            if not await store.add_feedback(conn, decision_id, kind, person=facts.person, content=chosen, at=at):
-                return False
-            await self._audit.append(conn, [entry])
-            for hook in self.on_feedback:
-                await hook(conn, facts, kind)
-        return True
+        return await self.hearing.hear(content, said if isinstance(said, Said) else Said(said), self._decide)
+
+    async def recheck_levers(self, limit: int) -> int:
+        """Pull the levers of the newest explanations once more, which nobody did since they were made; how many levers."""
+        pulled = 0
+        for decision_id in await self.promises.unchecked(limit) if self._decide is not None else ():
+            found = await self._stored(decision_id)
+            if found is not None and found.content is not None and self._decide is not None:
+                pulled += await self.promises.recheck(self._decide, found.content)
+        return pulled
+
+    @staticmethod
+    def offer(explanation: Explanation, said: Said) -> Offer | None:
+        """The control that a word means, as the page shows it; None where the page has none such."""
+        content = explanation.content
+        if content is None:
+            return None
+        view = reasons.person_view(content.facts, content.concepts, content.levers, content.facts.locale, Controls())
+        shown = [
+            *view.controls,
+            *(one for p in view.main_parameters for one in p.controls),
+            *(one for one in view.pulls if one),
+        ]
+        return next((one for one in shown if (one.kind, one.subject) == (said.kind, said.subject)), None)
+
+    async def honesty(self) -> Honesty:
+        """How many levers are shown, flip, are used, and change what comes next as promised."""
+        return await self.promises.honesty()
 
     async def not_interested(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, frozenset[str]]:
         """Contents (the catalogue's variant ids) that people said do not interest them; people without any are absent."""
@@ -344,14 +355,24 @@ class Explain:
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
         """Why each decision about the person was made, in plain words."""
-        opened = [await self._open(row) for row in await store.of_person(conn, person, await self._keys(conn, person))]
+        keys = await self._keys(conn, person)
+        opened = [await self._open(row) for row in await store.of_person(conn, person, keys)]
+        pressed = await self.promises.pressed(conn, person, keys)
         return [
-            {"decision": one.decision_id, "why": self.person_view(one).as_json()} for one in opened if not one.redacted
+            {
+                "decision": one.decision_id,
+                "why": self.person_view(one).as_json(),
+                "said": pressed.get(one.decision_id, []),
+            }
+            for one in opened
+            if not one.redacted
         ]
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Take the person off their explanations; digests stay, as the log names them."""
-        return await store.redact(conn, person, await self._keys(conn, person), self._kernel.clock.now())
+        keys = await self._keys(conn, person)
+        gone = await promises_store.forget(conn, person, keys)
+        return gone + await store.redact(conn, person, keys, self._kernel.clock.now())
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
         """Explanations that were made about these people."""

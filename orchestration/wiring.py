@@ -22,17 +22,19 @@ from consent.service import Consent
 from events.handlers import handlers
 from events.importer import Importer
 from events.service import Events
+from explain.concepts import kind_of
 from explain.service import Explain
 from identity.service import Identity
 from kernel.clock import Clock
 from kernel.engines import Engines
 from kernel.kernel import Kernel, open_kernel
-from orchestration.decision.feedback import acting
+from orchestration.decision.feedback import acting, correcting
 from orchestration.decision.placing import Placing
 from orchestration.decision.service import Decisions
 from orchestration.learning.service import Learning
 from orchestration.settings import Settings
 from orchestration.triggers.service import Triggers
+from profiles.kinds import kinds_of
 from profiles.service import Profiles
 
 ROOMS = (
@@ -134,6 +136,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     consent.on_touched.append(channels.pages.touched)
     consent.confirmations.post = channels.confirming.post
     identity.on_people_changed.append(channels.people_changed)
+    profiles.features.kinds = kinds_of(profiles.features.names, kind_of)
     profiles.unreachable = channels.push.subscriptions.unreachable
     explain = Explain(kernel, audit, settings.explain, identity)
     learning = Learning(
@@ -145,12 +148,13 @@ def build(settings: Settings, kernel: Kernel) -> House:
     triggers = Triggers(kernel, audit, identity, consent, events, profiles, decisions, channels, settings.triggers)
     events.on_happened.append(triggers.happened)
     explain.register(decisions, learning, decisions)
-    explain.on_feedback.append(acting(identity, consent))
+    explain.on_feedback.append(acting(identity, consent, kernel.clock))
     profiles.declined = explain.not_interested
     rights = Rights(kernel, audit, identity, consent)
     for holder in (identity, consent, events, profiles, channels, explain, learning, decisions, triggers):
         rights.register(holder)
     rights.all_registered()
+    explain.hearing.on_correction = correcting(identity, rights, kernel.db)
     rights.correcting.dependants.append(channels)
     for provider in channels.providers():
         rights.processors.register(provider)

@@ -8,7 +8,7 @@ purpose (it declared the purpose itself or one above it). A trait that the setti
 from collections.abc import Iterable
 from datetime import datetime
 
-from consent.gate import Answer, ConsentState, Permission, permission
+from consent.gate import Answer, ConsentState, Permission, permission, unused
 from profiles.profile import _SEAL, UnifiedProfile
 from profiles.raw import RawProfile
 
@@ -49,6 +49,7 @@ def see(
         graph_version=raw.graph_version,
         consent_version=state.version,
         seal=_SEAL,
+        unused=unused(state, at) | unused(state, known) if state.by_purpose else frozenset(),
     )
 
 

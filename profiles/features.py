@@ -66,6 +66,7 @@ class FeatureSet:
         self.declared = declared.faded(0.9)
         self.digest = self.declared.digest
         self.names = tuple(column for f in declared.features for column in f.columns)
+        self.kinds: Mapping[str, str] = {}  # of columns; the room that names kinds is higher up, so wiring hooks it in
         self._codes = {
             f.name: {value.strip().lower(): float(place) for place, value in enumerate(f.values)}
             for f in declared.features
@@ -109,7 +110,15 @@ class FeatureSet:
             place += len(values)
             if origin is not None:
                 origins.extend(replace(origin, feature=name) for name in feature.columns)
+        if profile.unused:
+            origins = self._leave_out(row, origins, profile.unused)
         return Evaluated(row, tuple(origins), self._segments(row), odd)
+
+    def _leave_out(self, row: NDArray[np.float64], origins: list[Origin], unused: frozenset[str]) -> list[Origin]:
+        """Take the columns of these kinds out of the row, as if nothing were known; the origins that are left."""
+        gone = {name for name in self.names if self.kinds.get(name) in unused}
+        row[[place for place, name in enumerate(self.names) if name in gone]] = np.nan
+        return [origin for origin in origins if origin.feature not in gone]
 
     def _values(
         self, feature: Feature, profile: UnifiedProfile, at: datetime, odd: Counter[str]

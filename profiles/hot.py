@@ -153,6 +153,7 @@ def version_of(profile: UnifiedProfile, feature_set: str) -> int:
         feature_set,
         *sorted({t.record_id for t in profile.traits.values()}),
         *sorted(e.event_id for e in profile.events),
+        *sorted(f"-{kind}" for kind in profile.unused),
     ]
     return int.from_bytes(hashlib.sha256("\n".join(parts).encode()).digest()[:_VERSION_BYTES])
 

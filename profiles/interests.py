@@ -21,6 +21,7 @@ from events.log import Event
 from kernel.canonical import Json
 from kernel.yaml_text import read_yaml
 from profiles.behaviour import number
+from profiles.kinds import DEEDS, TASTE
 from profiles.profile import UnifiedProfile
 
 SHIPPED: Final = Path(__file__).parent / "data" / "interests.yaml"
@@ -85,10 +86,12 @@ def rules(file: Path = SHIPPED) -> Rules:
 
 
 def deeds(profile: UnifiedProfile, declared: Rules) -> list[Deed]:
-    """What she did with items, categories and contents, the newest first; machines did nothing."""
+    """What she did with items, categories and contents, the newest first; machines did nothing, and what she wants left out is left out."""
+    if TASTE in profile.unused:
+        return []
     told = [e for name in declared.events for e in profile.by_name.get(name, ()) if not e.machine]
     told.sort(key=lambda e: (e.event_time, e.event_id), reverse=True)
-    return [deed for event in told for deed in _deeds(event, declared)]
+    return [deed for event in told for deed in _deeds(event, declared) if DEEDS[deed.kind] not in profile.unused]
 
 
 def weigh(

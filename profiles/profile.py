@@ -20,7 +20,9 @@ _SEAL: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class UnifiedProfile:
-    """``known_at``: nothing recorded after it is in here. ``permission``: the gate's answer that let this be seen."""
+    """``known_at``: nothing recorded after it is in here. ``permission``: the gate's answer that let this be seen. ``unused``: kinds of information
+    that she wants left out when we choose for her.
+    """
 
     person: PersonId
     purpose: str
@@ -33,6 +35,7 @@ class UnifiedProfile:
     graph_version: GraphVersion
     consent_version: int
     seal: InitVar[object]
+    unused: frozenset[str] = frozenset()
     by_name: Mapping[str, tuple[Event, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self, seal: object) -> None:

@@ -50,6 +50,7 @@ from orchestration.decision.inputs import Inputs
 from orchestration.decision.keeping import Keeping
 from orchestration.decision.models import Models
 from orchestration.decision.outbound import Outbound
+from orchestration.decision.pulling import Pulling
 from orchestration.decision.record import Record
 from orchestration.decision.request import Decision, DecisionRequest, Replay
 from orchestration.decision.sealed import Opened, Sealer
@@ -86,6 +87,7 @@ class Decisions:
         self._steady = Steady(self.settings.model_ms / 1000)
         self._sealer = Sealer(kernel, identity)
         self.counterfactual = Counterfactual(self._sealer, models, profiles, self._gatherer.policies)
+        self._pulling = Pulling(self._sealer, self.shelf, consent, self.counterfactual.segments_of, self._again)
         self._committer = Committer(kernel, audit, consent, channels, self.settings)
 
     # deciding
@@ -310,10 +312,7 @@ class Decisions:
 
     async def again(self, decision_id: str, change: Mapping[str, Json]) -> Verdict:
         """The decision under one change (protocol `explain.facts.Decide`). Writes nothing, sends nothing."""
-        opened = await self._sealer.open_lately(decision_id)
-        changed = facts.closed(opened.inputs, change, self.counterfactual.segments_of(opened.inputs))
-        made = (await self._again(opened, changed)).outcome
-        return Verdict(choice=made.choice, channel=made.arm.channel if made.arm else None, probability=made.propensity)
+        return await self._pulling.pull(decision_id, change)
 
     async def _again(self, opened: Opened, inputs: Inputs) -> Record:
         seed = opened.seed

@@ -179,8 +179,8 @@ class Decisions:
     async def again(self, decision_id, change):
         made = self.held[decision_id]
         same = Verdict(choice=made.choice, channel=made.channel, probability=made.propensity)
-        key = str(change.get("withdraw") or "+".join(change["without"]))
-        return self.flips.get(key, same)
+        (subject,) = change.values()
+        return self.flips.get("wait" if subject is True else str(subject), same)
 
 
 @dataclass

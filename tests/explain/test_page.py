@@ -54,7 +54,9 @@ async def test_the_page_says_who_why_and_how_to_change_it(room: Room, client: ht
     told = [one["data-parameter"] for one in page.all("li") if "data-parameter" in one]
     assert 1 <= len(told) <= 5
     forms = page.all("form")
-    assert [one["action"] for one in forms] == [f"/why/{token}/not-interested", f"/why/{token}/not-me"]
+    foot = ("not-interested", "pause", "opt-out", "not-me")
+    assert [one["action"].rsplit("/", 1)[1] for one in forms][-4:] == list(foot)
+    assert {one["action"].rsplit("/", 1)[1] for one in forms} == {*foot, "stop-using", "correct"}
     assert {one["method"] for one in forms} == {"post"}
     links = [one["href"] for one in page.all("a")]
     ids = {one.get("id") for _, one in page.tags}
@@ -144,7 +146,7 @@ async def test_what_rules_gates_and_groups_decided_is_said_and_nothing_else(
     assert ("What we know about you was not weighed" in page.text) is (make is ruled_by_rules)
     assert ("This is advertising." in page.text) is (make is ruled_by_rules)
     assert ("paid for it" in page.text) is (make is ruled_by_rules)
-    assert len(page.all("form")) == (2 if make is ruled_by_rules else 1)
+    assert len(page.all("form")) == (4 if make is ruled_by_rules else 1)
     assert not [one for one in page.all("li") if "data-parameter" in one]
 
 
@@ -175,8 +177,8 @@ async def test_not_interested_and_not_me_are_answered_calmly_and_kept_once(
     assert "We wrote this down" in (await client.post(f"{url}/not-interested")).text  # nobody acts on it: no promise
     heard = []
 
-    async def hook(conn, about, kind):
-        heard.append(kind)
+    async def hook(conn, about, said):
+        heard.append(said.kind)
 
     room.explain.on_feedback.append(hook)
     again = await client.post(f"{url}/not-interested")

@@ -200,14 +200,15 @@ async def test_only_levers_that_flip_are_shown() -> None:
     assert await levers.find(made, content.concepts, source, 3) == []
     source.flips = {
         "marketing.email": Verdict(choice=NOTHING, channel=None, probability=1.0),
-        "spend_180d": Verdict(choice="plain@email", channel="email", probability=0.9),
+        "spending": Verdict(choice="plain@email", channel="email", probability=0.9),
     }
     found = await levers.find(made, content.concepts, source, 3)
-    assert [(one.kind, one.subject) for one in found] == [("withdraw", "marketing.email"), ("without", "spending")]
+    assert [(one.kind, one.subject) for one in found] == [("without", "spending"), ("withdraw", "marketing.email")]
     assert view(made, found=tuple(found)).levers == (
-        "If you take back “offers by email”, you would get: nothing.",
         "If we left out “how much you spent with us”, you would get: another message.",
+        "If you take back “offers by email”, you would get: nothing.",
     )
+    assert [one.kind for one in view(made, found=tuple(found)).pulls] == ["stop_using", "opt_out"]
     # What rests on a contract cannot be taken back, so it is not offered.
     bound = replace(made, permission=PermissionFact(answer="granted", reason="basis", basis="contract"))
     assert [one.kind for one in await levers.find(bound, content.concepts, source, 3)] == ["without"]

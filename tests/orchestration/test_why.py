@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from explain import endpoints
 from explain.facts import NOTHING
+from explain.levers import change_of
 from explain.service import Explain
 from tests.orchestration.learning.test_service import past
 
@@ -72,9 +73,9 @@ async def test_every_lever_shown_flips_when_it_is_pulled(shop, explain) -> None:
         if made.outcome.choice == NOTHING:
             assert content.levers == ()
             continue
-        assert [lever.subject for lever in content.levers][:1] == ["marketing.email"]
+        assert [lever.kind for lever in content.levers] == ["decline", "withdraw"]
         for lever in content.levers:
-            verdict = await shop.decisions.again(made.decision_id, {"withdraw": lever.subject})
+            verdict = await shop.decisions.again(made.decision_id, change_of(lever))
             assert verdict.choice == lever.choice != made.outcome.choice
 
 
@@ -99,10 +100,11 @@ async def test_a_model_s_choice_adds_up_and_its_strongest_reason_is_the_one_told
         assert view.main_parameters[0].key == strongest.key
         assert "age" not in {one.name for one in view.main_parameters}
         for lever in content.levers:
-            change = {"withdraw": lever.subject}
-            if lever.kind == "without":
-                change = {"without": next(list(one.features) for one in content.concepts if one.key == lever.subject)}
-            assert (await shop.decisions.again(made.decision_id, change)).choice == lever.choice != made.outcome.choice
+            assert (
+                (await shop.decisions.again(made.decision_id, change_of(lever))).choice
+                == lever.choice
+                != made.outcome.choice
+            )
     assert ruled
 
 

@@ -107,6 +107,7 @@ REASONS: Final = {
     "consent.unverified": "an agreement came in without notice, time or way: not relied on",
     "consent.parent_only": "agreed to something wider whose notice did not name this",
     "signal.denied": "a consent window's choices leave it out",
+    "pause.channel": "asked for a break on this channel, which is not over",
     "signal.undecodable": "a signal that cannot be read counts as a no",
     "channel.not_governed": "the purpose does not cover this channel",
     "purpose.unknown": "nobody declared this purpose",

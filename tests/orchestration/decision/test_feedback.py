@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 def explain(shop) -> Explain:
     made = Explain(shop.kernel, shop.audit, identity=shop.identity)
     made.register(shop.decisions, shop.learning, shop.decisions)
-    made.on_feedback.append(acting(shop.identity, shop.consent))
+    made.on_feedback.append(acting(shop.identity, shop.consent, shop.clock))
     shop.profiles.declined = made.not_interested
     return made
 

@@ -67,6 +67,10 @@ PUBLIC = {
     "GET /why/{token}": "the token is the right",
     "POST /why/{token}/not-interested": "the token is the right",
     "POST /why/{token}/not-me": "the token is the right",
+    "POST /why/{token}/stop-using": "the token is the right",
+    "POST /why/{token}/correct": "the token is the right",
+    "POST /why/{token}/pause": "the token is the right",
+    "POST /why/{token}/opt-out": "the token is the right",
 }
 ORIGIN = "https://shop.example"
 EVERY = doors(create_app(SimpleNamespace()))

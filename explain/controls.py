@@ -1,0 +1,43 @@
+"""Which controls a page about a decision has: what it has not is not done, whatever a form says.
+
+Enters: an explanation. Leaves: yes or no for each word that a person may say. Pure.
+"""
+
+from collections.abc import Mapping
+
+from explain.concepts import UNNAMED, Concept
+from explain.explanation import Content
+from explain.feedback import LEVER, LONGEST, Feedback, Said
+from explain.levers import PERSONALIZE, Lever, revocable
+
+
+def named(content: Content) -> Mapping[str, Concept]:
+    """The kinds of information about her that the explanation names: what may be left out or corrected."""
+    return {one.key: one for one in content.concepts if one.about == "person" and one.key != UNNAMED and one.provenance}
+
+
+def offered(content: Content, said: Said) -> bool:
+    """Whether a page about this decision has that control: what it has not is not done."""
+    facts = content.facts
+    match said.kind:
+        case Feedback.NOT_ME:
+            return True
+        case Feedback.NOT_INTERESTED:
+            return not facts.nothing_chosen and facts.chosen is not None
+        case Feedback.STOP_USING:
+            return said.subject in named(content)
+        case Feedback.CORRECT:
+            return said.subject in named(content) and 0 < len(said.words.strip()) <= LONGEST
+        case Feedback.PAUSE:
+            return revocable(facts) and said.subject == facts.channel
+        case Feedback.OPT_OUT:
+            return said.subject == PERSONALIZE or (revocable(facts) and said.subject == facts.purpose)
+
+
+def lever_of(content: Content, said: Said) -> Lever | None:
+    """The lever of this explanation that a control pulls."""
+    subject = said.subject
+    if said.kind is Feedback.NOT_INTERESTED:
+        subject = content.facts.chosen.content if content.facts.chosen is not None else ""
+    wanted = (LEVER.get(said.kind), subject)
+    return next((one for one in content.levers if (one.kind, one.subject) == wanted), None)
