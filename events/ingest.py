@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
@@ -27,16 +27,22 @@ from identity.records import NewRecord
 from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
-from kernel.ids import KeyId, RecordId
+from kernel.ids import KeyId, PersonId, RecordId
 from kernel.kernel import Kernel
 from kernel.vault import SubjectKey
 
 _Subject = tuple[str, tuple[Identifier, ...]]  # purpose, identifiers that came together
-EventsStored = Callable[[Conn, Sequence[RecordId]], Awaitable[None]]
 Happened = Callable[[Conn, Sequence[tuple[RecordId, Arrival]]], Awaitable[None]]
 Noted = Callable[[Conn, Sequence[NewEvent]], Awaitable[None]]
 _DEVICES: Final = frozenset({"anonymous_id", "device_id"})
 GPC_VALUE: Final = b"1"  # the only value of Sec-GPC that is a signal
+
+
+class EventsStored(Protocol):
+    """What is told of records that got new events; ``people``: whose they are, where that is known already."""
+
+    async def __call__(self, conn: Conn, records: Sequence[RecordId], people: Sequence[PersonId] | None = None) -> None:
+        """In the transaction that stores them."""
 
 
 class Ingest:
@@ -61,20 +67,17 @@ class Ingest:
         subjects: list[_Subject] = [(a.source.purpose, a.identifiers) for a in arrivals]
         allowed = await self.permitted(conn, dict.fromkeys(subjects))
         passed = [p for p, a in enumerate(arrivals) if not a.refused and allowed[subjects[p]]]
-        fresh = await store.claim_messages(
-            conn, [(arrivals[p].source.name, arrivals[p].message, arrivals[p].event_id) for p in passed]
+        names = {p: b"" if arrivals[p].told else self._subject_hash(arrivals[p]) for p in passed}
+        fresh, known = await store.claim_and_hold(
+            conn,
+            [(arrivals[p].source.name, arrivals[p].message, arrivals[p].event_id) for p in passed],
+            [name for name in names.values() if name],
         )
         for place in passed:
             outcomes[place] = "accepted" if arrivals[place].event_id in fresh else "duplicate"
-        accepted = [a for a, outcome in zip(arrivals, outcomes, strict=True) if outcome == "accepted"]
-        if accepted:
-            held, keys = await self._subjects(conn, accepted)
-            await store.insert_events(conn, [_row(a, h, keys[h.key_id]) for a, h in zip(accepted, held, strict=True)])
-            records = list(dict.fromkeys(h.record_id for h in held))
-            for told in self.on_stored:
-                await told(conn, records)
-            for heard in self.on_happened:
-                await heard(conn, [(h.record_id, a) for a, h in zip(accepted, held, strict=True)])
+        taken = [p for p in passed if outcomes[p] == "accepted"]
+        if taken:
+            await self._store(conn, [arrivals[p] for p in taken], [names[p] for p in taken], known)
         await self._remember(conn, arrivals, outcomes)
         return outcomes
 
@@ -138,31 +141,40 @@ class Ingest:
             others = [known[one] for one in came]
             await self._hearing.hear(conn, devices or others, strings, actor=sender, along=others)
 
-    async def _subjects(self, conn: Conn, arrivals: Sequence[Arrival]) -> tuple[list[Held], Mapping[KeyId, SubjectKey]]:
-        """The record of each arrival and the keys of all; records are made where there are none.
+    async def _store(
+        self, conn: Conn, arrivals: Sequence[Arrival], names: Sequence[bytes], known: Mapping[bytes, Held]
+    ) -> None:
+        """Write events under the records of their subjects, and tell of them."""
+        held, keys, people = await self._subjects(conn, arrivals, names, known)
+        await store.insert_events(conn, [_row(a, h, keys[h.key_id]) for a, h in zip(arrivals, held, strict=True)])
+        for told in self.on_stored:
+            await told(conn, list(dict.fromkeys(h.record_id for h in held)), people)
+        for heard in self.on_happened:
+            await heard(conn, [(h.record_id, a) for a, h in zip(arrivals, held, strict=True)])
 
-        Identifiers alone stand for a record found by their hash. Told traits always go to identity, which keeps versions.
+    async def _subjects(
+        self, conn: Conn, arrivals: Sequence[Arrival], names: Sequence[bytes], known: Mapping[bytes, Held]
+    ) -> tuple[list[Held], Mapping[KeyId, SubjectKey], list[PersonId]]:
+        """The record of each arrival, the keys of all and the people of all; records are made where there are none.
+
+        Identifiers alone stand for a record found by their hash, ``names``. Told traits always go to identity, which keeps versions.
         """
-        names = [b"" if a.told else self._subject_hash(a) for a in arrivals]
-        known = await store.subjects(conn, [name for name in names if name])
         keys = await self._vault.unwrap({held.key_id for held in known.values()})
         # A subject whose key is gone was erased since: it begins anew, as somebody unknown.
         held = {name: one for name, one in known.items() if one.key_id in keys}
         missing = {name or a.event_id.encode(): a for name, a in zip(names, arrivals, strict=True) if name not in held}
+        made = await self._identity.add_records(conn, [_record(a) for a in missing.values()]) if missing else []
+        there = [held[name].record_id for name in dict.fromkeys(names) if name in held]
+        found = await self._identity.subjects(conn, list(dict.fromkeys([*there, *made])))
         if missing:
-            made = await self._made(conn, list(missing.values()))
-            fresh = dict(zip(missing, made, strict=True))
+            fresh = {name: Held(record, found[record].key_id) for name, record in zip(missing, made, strict=True)}
             bare = {name: one for name, one in fresh.items() if not missing[name].told}
             if bare:
                 await store.keep_subjects(conn, bare)
             held |= fresh
-            keys = {**keys, **await self._vault.unwrap({one.key_id for one in made})}
-        return [held[name or a.event_id.encode()] for name, a in zip(names, arrivals, strict=True)], keys
-
-    async def _made(self, conn: Conn, arrivals: Sequence[Arrival]) -> list[Held]:
-        records = await self._identity.add_records(conn, [_record(a) for a in arrivals])
-        found = await self._identity.subjects(conn, list(dict.fromkeys(records)))
-        return [Held(record, found[record].key_id) for record in records]
+            keys = {**keys, **await self._vault.unwrap({one.key_id for one in fresh.values()})}
+        people = sorted({person for one in found.values() for person in one.people})
+        return [held[name or a.event_id.encode()] for name, a in zip(names, arrivals, strict=True)], keys, people
 
     def _subject_hash(self, arrival: Arrival) -> bytes:
         source = arrival.source

@@ -103,22 +103,37 @@ async def sources(conn: Conn, names: Sequence[str] | None = None) -> dict[str, S
     }
 
 
+_CLAIM: Final = (
+    "INSERT INTO events.dedupe (source, message, event_id)"
+    " SELECT * FROM unnest(%b::text[], %b::bytea[], %b::text[]) AS w(source, message, event_id) ORDER BY 1, 2, 3"
+    " ON CONFLICT DO NOTHING RETURNING event_id"
+)
+_HOLD: Final = (
+    "SELECT subject, record_id, key_id FROM events.subjects WHERE subject = ANY(%b::bytea[]) ORDER BY subject FOR SHARE"
+)
+
+
 async def claim_messages(conn: Conn, messages: Sequence[tuple[str, bytes, EventId]]) -> set[EventId]:
     """Take (source, message) pairs for these events; the events that got theirs. The others are repeats.
 
     A pair that another transaction is taking is waited for.
     """
-    fresh: set[EventId] = set()
-    for start in range(0, len(messages), _CHUNK):
-        part = messages[start : start + _CHUNK]
-        cursor = await conn.execute(
-            "INSERT INTO events.dedupe (source, message, event_id)"
-            " SELECT * FROM unnest(%b::text[], %b::bytea[], %b::text[]) AS w(source, message, event_id) ORDER BY 1, 2, 3"
-            " ON CONFLICT DO NOTHING RETURNING event_id",
-            ([m[0] for m in part], [m[1] for m in part], [m[2] for m in part]),
-        )
-        fresh.update([r["event_id"] async for r in cursor])
-    return fresh
+    return (await claim_and_hold(conn, messages, []))[0]
+
+
+async def claim_and_hold(
+    conn: Conn, messages: Sequence[tuple[str, bytes, EventId]], wanted: Sequence[bytes]
+) -> tuple[set[EventId], dict[bytes, Held]]:
+    """Take messages, as ``claim_messages`` says, and then the records of subjects, held against erasure until the transaction ends."""
+    claims = [
+        await conn.execute(_CLAIM, ([m[0] for m in part], [m[1] for m in part], [m[2] for m in part]))
+        for part in (messages[start : start + _CHUNK] for start in range(0, len(messages), _CHUNK))
+    ]
+    ordered = sorted(set(wanted))
+    holds = [await conn.execute(_HOLD, (ordered[start : start + _CHUNK],)) for start in range(0, len(ordered), _CHUNK)]
+    fresh = {r["event_id"] for cursor in claims for r in await cursor.fetchall()}
+    found = [r for cursor in holds for r in await cursor.fetchall()]
+    return fresh, {bytes(r["subject"]): Held(r["record_id"], r["key_id"]) for r in found}
 
 
 async def events_of_messages(conn: Conn, messages: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], EventId]:
@@ -129,20 +144,6 @@ async def events_of_messages(conn: Conn, messages: Sequence[tuple[str, bytes]]) 
         ([m[0] for m in messages], [m[1] for m in messages]),
     )
     return {(r["source"], bytes(r["message"])): EventId(r["event_id"]) async for r in cursor}
-
-
-async def subjects(conn: Conn, wanted: Sequence[bytes]) -> dict[bytes, Held]:
-    """Records of subjects, held against erasure until the transaction ends."""
-    found: dict[bytes, Held] = {}
-    ordered = sorted(set(wanted))
-    for start in range(0, len(ordered), _CHUNK):
-        cursor = await conn.execute(
-            "SELECT subject, record_id, key_id FROM events.subjects WHERE subject = ANY(%b::bytea[])"
-            " ORDER BY subject FOR SHARE",
-            (ordered[start : start + _CHUNK],),
-        )
-        found.update({bytes(r["subject"]): Held(r["record_id"], r["key_id"]) async for r in cursor})
-    return found
 
 
 async def keep_subjects(conn: Conn, held: Mapping[bytes, Held]) -> None:

@@ -288,10 +288,11 @@ class Profiles:
             return None
         return batch
 
-    async def records_changed(self, conn: Conn, records: Sequence[RecordId]) -> None:
-        """These records got new events: the hot profiles of their people are dropped after the commit."""
-        held = await self._identity.subjects(conn, records)
-        if people := sorted({person for subject in held.values() for person in subject.people}):
+    async def records_changed(self, conn: Conn, records: Sequence[RecordId], people: Sequence[PersonId] | None = None) -> None:  # fmt: skip
+        """These records got new events: the hot profiles of their people are dropped after the commit. ``people``: whose they are, where that is known."""
+        if people is None:
+            people = sorted({p for one in (await self._identity.subjects(conn, records)).values() for p in one.people})
+        if people:
             self.forget(conn, people)
 
     def forget(self, conn: Conn, people: Sequence[PersonId]) -> None:
