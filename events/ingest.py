@@ -27,7 +27,7 @@ from identity.records import NewRecord
 from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
-from kernel.ids import KeyId, PersonId, RecordId
+from kernel.ids import IdentifierId, KeyId, PersonId, RecordId
 from kernel.kernel import Kernel
 from kernel.vault import SubjectKey
 
@@ -65,7 +65,7 @@ class Ingest:
             return outcomes
         await self._apply_signals(conn, arrivals)
         subjects: list[_Subject] = [(a.source.purpose, a.identifiers) for a in arrivals]
-        allowed = await self.permitted(conn, dict.fromkeys(subjects))
+        allowed, ids = await self._permitted(conn, dict.fromkeys(subjects))
         passed = [p for p, a in enumerate(arrivals) if not a.refused and allowed[subjects[p]]]
         names = {p: b"" if arrivals[p].told else self._subject_hash(arrivals[p]) for p in passed}
         fresh, known = await store.claim_and_hold(
@@ -77,7 +77,7 @@ class Ingest:
             outcomes[place] = "accepted" if arrivals[place].event_id in fresh else "duplicate"
         taken = [p for p in passed if outcomes[p] == "accepted"]
         if taken:
-            await self._store(conn, [arrivals[p] for p in taken], [names[p] for p in taken], known)
+            await self._store(conn, [arrivals[p] for p in taken], [names[p] for p in taken], known, ids)
         await self._remember(conn, arrivals, outcomes)
         return outcomes
 
@@ -115,11 +115,18 @@ class Ingest:
 
     async def permitted(self, conn: Conn, subjects: Mapping[_Subject, None]) -> dict[_Subject, bool]:
         """The gate's answer for each subject and purpose, from what is known of the identifiers; stores nothing."""
+        return (await self._permitted(conn, subjects))[0]
+
+    async def _permitted(
+        self, conn: Conn, subjects: Mapping[_Subject, None]
+    ) -> tuple[dict[_Subject, bool], Mapping[Identifier, IdentifierId]]:
+        """The same, and the ids of those identifiers that are stored."""
         sets = list(dict.fromkeys(identifiers for _, identifiers in subjects))
         seen = await self._identity.surroundings.of(conn, [i for one in sets for i in one])
         states = dict(zip(sets, await self._consent.states_around(conn, seen, sets), strict=True))
         at = self._clock.now()
-        return {(purpose, one): gate.permission(states[one], purpose, None, at).granted for purpose, one in subjects}
+        allowed = {(purpose, one): gate.permission(states[one], purpose, None, at).granted for purpose, one in subjects}
+        return allowed, seen.ids
 
     async def _apply_signals(self, conn: Conn, arrivals: Sequence[Arrival]) -> None:
         """``Sec-GPC: 1`` and consent strings bind the identifiers they came with before anything is asked about them (consent.C11, C12)."""
@@ -142,10 +149,15 @@ class Ingest:
             await self._hearing.hear(conn, devices or others, strings, actor=sender, along=others)
 
     async def _store(
-        self, conn: Conn, arrivals: Sequence[Arrival], names: Sequence[bytes], known: Mapping[bytes, Held]
+        self,
+        conn: Conn,
+        arrivals: Sequence[Arrival],
+        names: Sequence[bytes],
+        known: Mapping[bytes, Held],
+        ids: Mapping[Identifier, IdentifierId],
     ) -> None:
         """Write events under the records of their subjects, and tell of them."""
-        held, keys, people = await self._subjects(conn, arrivals, names, known)
+        held, keys, people = await self._subjects(conn, arrivals, names, known, ids)
         await store.insert_events(conn, [_row(a, h, keys[h.key_id]) for a, h in zip(arrivals, held, strict=True)])
         for told in self.on_stored:
             await told(conn, list(dict.fromkeys(h.record_id for h in held)), people)
@@ -153,7 +165,12 @@ class Ingest:
             await heard(conn, [(h.record_id, a) for a, h in zip(arrivals, held, strict=True)])
 
     async def _subjects(
-        self, conn: Conn, arrivals: Sequence[Arrival], names: Sequence[bytes], known: Mapping[bytes, Held]
+        self,
+        conn: Conn,
+        arrivals: Sequence[Arrival],
+        names: Sequence[bytes],
+        known: Mapping[bytes, Held],
+        ids: Mapping[Identifier, IdentifierId],
     ) -> tuple[list[Held], Mapping[KeyId, SubjectKey], list[PersonId]]:
         """The record of each arrival, the keys of all and the people of all; records are made where there are none.
 
@@ -163,7 +180,7 @@ class Ingest:
         # A subject whose key is gone was erased since: it begins anew, as somebody unknown.
         held = {name: one for name, one in known.items() if one.key_id in keys}
         missing = {name or a.event_id.encode(): a for name, a in zip(names, arrivals, strict=True) if name not in held}
-        made = await self._identity.add_records(conn, [_record(a) for a in missing.values()]) if missing else []
+        made = await self._identity.add_records(conn, [_record(a) for a in missing.values()], ids) if missing else []
         there = [held[name].record_id for name in dict.fromkeys(names) if name in held]
         found = await self._identity.subjects(conn, list(dict.fromkeys([*there, *made])))
         if missing:

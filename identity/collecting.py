@@ -24,6 +24,7 @@ from kernel.db import Conn
 from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId, new_id
 from kernel.kernel import Kernel
 
+Known = Mapping[Identifier, IdentifierId]
 IdentifiersStored = Callable[[Conn, Mapping[IdentifierId, Identifier]], Awaitable[None]]
 CHUNK: Final = 5_000  # records at a time: their keys and those of their identifiers fit the vault's memory
 
@@ -75,12 +76,12 @@ class Collector:
         """How the store finds a row of a source: a keyed hash."""
         return self._vault.pepper("identity/row", row_name(source, source_key))
 
-    async def add(self, conn: Conn, records: Sequence[NewRecord]) -> Taken:
+    async def add(self, conn: Conn, records: Sequence[NewRecord], known: Known | None = None) -> Taken:
         """See ``Identity.add_records``."""
         await store.share_graph(conn)
         taken = Taken([], set())
         for start in range(0, len(records), CHUNK):
-            part = await self._chunk(conn, records[start : start + CHUNK])
+            part = await self._chunk(conn, records[start : start + CHUNK], known or {})
             taken.ids.extend(part.ids)
             taken.touched.update(part.touched)
             taken.relinked.extend(part.relinked)
@@ -108,8 +109,12 @@ class Collector:
                 known |= await store.find_identifiers(conn, [index for _, index, _, _ in lost])
         return {i: known[index] for i, index in index_of.items()}
 
-    async def _chunk(self, conn: Conn, records: Sequence[NewRecord]) -> Taken:
+    async def _chunk(self, conn: Conn, records: Sequence[NewRecord], known: Known) -> Taken:
         prepared = [self._prepare(r) for r in records]
+        wanted = dict.fromkeys(i for r in records for i in r.identifiers)
+        held = {i: known[i] for i in wanted if i in known}
+        # Only where none has to be stored first: whoever stores and holds, in this order, waits for nobody in a circle.
+        living = await store.lock_identifiers(conn, list(held.values())) if held and len(held) == len(wanted) else None
         answers: dict[int, RecordId] = {}
         touched: set[PersonId] = set()
         relinked: list[RecordId] = []
@@ -118,10 +123,16 @@ class Collector:
                 prepared, left, await store.known_rows(conn, [prepared[p].row for p in left]), answers
             )
             if fresh:
-                written, ids = await self._write(conn, fresh)
+                if living is None or len(await living()) < len(held):  # or it was erased since it was known
+                    held = await self.identifiers(conn, [i for f in fresh for i in f.prepared.record.identifiers])
+                    if held:
+                        await store.lock_identifiers(conn, list(held.values()))
+                owners = await joining_store.ask_holders(conn, list(held.values()))
+                version = await graph_store.ask_version(conn)
+                written = await self._write(conn, fresh, held)
                 for item in written:
                     answers.update(dict.fromkeys(item.places, item.id))
-                before, again = await self._join(conn, written, ids)
+                before, again = await self._join(conn, written, held, Holders(owners=await owners()), await version())
                 touched |= before
                 relinked += again
         return Taken([answers[place] for place in range(len(records))], touched, relinked)
@@ -169,11 +180,8 @@ class Collector:
                 )
         return list(fresh.values())
 
-    async def _write(self, conn: Conn, fresh: Sequence[_Fresh]) -> tuple[list[_Fresh], dict[Identifier, IdentifierId]]:
+    async def _write(self, conn: Conn, fresh: Sequence[_Fresh], ids: Known) -> list[_Fresh]:
         at = self._clock.now()
-        ids = await self.identifiers(conn, [i for f in fresh for i in f.prepared.record.identifiers])
-        if ids:
-            await store.lock_identifiers(conn, list(ids.values()))
         keys = await self._vault.fresh_keys(len(fresh))
         inserted = await store.insert_records(
             conn,
@@ -204,10 +212,10 @@ class Collector:
         )
         if arrived := [f.id for f in written if f.current]:
             await blocks_store.arrived(conn, arrived)
-        return written, ids
+        return written
 
     async def _join(
-        self, conn: Conn, written: Sequence[_Fresh], ids: dict[Identifier, IdentifierId]
+        self, conn: Conn, written: Sequence[_Fresh], ids: Known, holders: Holders, number: GraphVersion
     ) -> tuple[set[PersonId], list[RecordId]]:
         """Give each new record its provisional person; the people that this touches, who were there before, and the records that a limit touches."""
         settings = self._settings
@@ -220,7 +228,6 @@ class Collector:
             ]
             for f in written
         }
-        holders = Holders(owners=await joining_store.holders(conn, list(ids.values())) if ids else {})
         before = {p for people in holders.owners.values() if len(people) <= settings.loose_limit for p in people}
         before.update(f.previous for f in written if f.previous is not None)
         few = list({*settings.exclusive_kinds, "customer_id", *settings.limits})
@@ -229,7 +236,6 @@ class Collector:
         # A row that staff kept apart from somebody does not come to her by its next version.
         again = [f.prepared.row for f in written if f.previous is not None]
         barred = await judgement_store.barred(conn, again) if again else {}
-        number = await graph_store.version(conn)
         chosen: list[tuple[RecordId, PersonId]] = []
         new: list[PersonId] = []
         doubted: dict[PersonId, float] = {}

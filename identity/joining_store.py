@@ -3,7 +3,7 @@
 Contract: as in ``store.py``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from identity.people import Carried
 from identity.store import COUNTS
@@ -11,9 +11,13 @@ from kernel.db import Conn
 from kernel.ids import IdentifierId, PersonId, RecordId
 
 
-async def holders(conn: Conn, ids: Sequence[IdentifierId]) -> dict[IdentifierId, set[PersonId]]:
-    """The live people whose records (any version) carry these identifiers within every limit."""
-    found: dict[IdentifierId, set[PersonId]] = {}
+async def ask_holders(
+    conn: Conn, ids: Sequence[IdentifierId]
+) -> Callable[[], Awaitable[dict[IdentifierId, set[PersonId]]]]:
+    """The live people whose records (any version) carry these identifiers within every limit.
+
+    In two steps: what is asked next in a pipelined transaction shares its way with it.
+    """
     cursor = await conn.execute(
         # Lateral: one index probe an identifier, whatever Postgres believes of freshly loaded tables.
         "SELECT w.id, h.person_id FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
@@ -22,9 +26,14 @@ async def holders(conn: Conn, ids: Sequence[IdentifierId]) -> dict[IdentifierId,
         f"  WHERE ri.identifier_id = w.id AND {COUNTS}) AS h",
         (list(ids),),
     )
-    async for r in cursor:
-        found.setdefault(r["id"], set()).add(r["person_id"])
-    return found
+
+    async def told() -> dict[IdentifierId, set[PersonId]]:
+        found: dict[IdentifierId, set[PersonId]] = {}
+        for r in await cursor.fetchall():
+            found.setdefault(r["id"], set()).add(r["person_id"])
+        return found
+
+    return told
 
 
 async def carried_by(conn: Conn, people: Sequence[PersonId], kinds: Sequence[str]) -> dict[PersonId, list[Carried]]:

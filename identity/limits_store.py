@@ -1,7 +1,7 @@
 """All SQL on limits of identifiers: what people hold of limited kinds, and which links are demoted.
 
 Contract: as in ``store.py``; whoever renews may change memberships (``store.share_graph`` or ``own_graph``). A demoted link stays among the identifiers of its
-record; ``store.resolve``, ``joining_store.holders``, the hot and the resident index leave it out.
+record; ``store.resolve``, ``joining_store.ask_holders``, the hot and the resident index leave it out.
 """
 
 from collections import defaultdict

@@ -18,7 +18,7 @@ from identity import graph_store, holding, publishing, review_store, store, view
 from identity.aging import Aging
 from identity.around import Surroundings
 from identity.asking import Asking
-from identity.collecting import Collector
+from identity.collecting import Collector, Known
 from identity.counts import Counts
 from identity.errors import AmbiguousContact, PersonNotFound
 from identity.hot_index import HotIndex
@@ -101,13 +101,13 @@ class Identity:
 
     # taking in
 
-    async def add_records(self, conn: Conn, records: Sequence[NewRecord]) -> list[RecordId]:
+    async def add_records(self, conn: Conn, records: Sequence[NewRecord], known: Known | None = None) -> list[RecordId]:
         """Store records, sealed, in order, and give each a provisional person; the ids in the order of ``records``.
 
         The same row with the same words again is the record that is there. Other words of the same row are a new version;
-        the version observed last is the current one. Nothing is overwritten.
+        the version observed last is the current one. Nothing is overwritten. ``known``: ids of identifiers, as far as the caller has them.
         """
-        taken = await self._collector.add(conn, records)
+        taken = await self._collector.add(conn, records, known)
         if taken.touched:
             await self._tell(conn, sorted(taken.touched))
         indexes = [self._collector.index(i) for i in dict.fromkeys(i for r in records for i in r.identifiers)]

@@ -5,7 +5,7 @@ time. What enters and leaves is sealed or hashed; nothing here sees clear words.
 when Postgres does not answer; an unknown id is simply absent from an answer.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -210,12 +210,21 @@ async def insert_identifiers(
     return inserted
 
 
-async def lock_identifiers(conn: Conn, ids: Sequence[IdentifierId]) -> None:
-    """Hold these identifiers until commit, so that two batches do not each make a new person for one of them."""
-    await conn.execute(
-        "SELECT 1 FROM identity.identifiers WHERE identifier_id = ANY(%b) ORDER BY identifier_id FOR NO KEY UPDATE",
+async def lock_identifiers(conn: Conn, ids: Sequence[IdentifierId]) -> Callable[[], Awaitable[set[IdentifierId]]]:
+    """Hold these identifiers until commit, so that two batches do not each make a new person for one of them.
+
+    What is returned tells, when it is asked, which of them live; in a pipeline nobody need wait for that.
+    """
+    cursor = await conn.execute(
+        "SELECT identifier_id FROM identity.identifiers WHERE identifier_id = ANY(%b) AND erased_at IS NULL"
+        " ORDER BY identifier_id FOR NO KEY UPDATE",
         (sorted(ids),),
     )
+
+    async def living() -> set[IdentifierId]:
+        return {r["identifier_id"] for r in await cursor.fetchall()}
+
+    return living
 
 
 async def link_identifiers(conn: Conn, pairs: Iterable[tuple[RecordId, IdentifierId]]) -> None:
