@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from audit import keylist, merkle, receipt, store, tiles
+from audit.appending import Appending, appending
 from audit.checkpoint import SignedCheckpoint
 from audit.entries import REDACTED, NewEntry, Opening, Redacted, SealedEntry, read_leaf, seal, unseal
 from audit.errors import EntryNotFound, SubjectKeyGone
@@ -108,6 +109,10 @@ class Audit:
                     raise outcome
             sealed = following if isinstance(following, list) else []
         return ids
+
+    async def appending(self, entries: Sequence[NewEntry], *, kept: str) -> Appending:
+        """Remember acts in one statement with what they record: see `audit.appending`."""
+        return await appending(self._kernel.vault, self._kernel.clock, entries, kept=kept)
 
     async def sequence(self) -> SignedCheckpoint | None:
         """Take every waiting entry into the tree, sign and publish; the checkpoint that covers them (None: empty log).

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
 from psycopg.pq import PipelineStatus
 
 from audit.entries import SealedEntry
 from audit.tiles import Coordinates
-from kernel.db import Conn
+from kernel.db import Conn, Piece
 from kernel.ids import EntryId, KeyId
 
 _LOCK: Final = 0x61756469745F7365  # "audit_se": the sequencer's advisory lock
@@ -64,6 +65,52 @@ async def insert(conn: Conn, entries: Sequence[SealedEntry]) -> None:
             "refs": [ref for ref, _, _ in refs],
             "kinds": [kind for _, kind, _ in refs],
             "of": [entry_id for _, _, entry_id in refs],
+        },
+    )
+
+
+_APPENDING: Final = """
+audit_entry AS (
+    INSERT INTO audit.entries (entry_id, tag, at, leaf)
+    SELECT e.entry_id, e.tag, e.at, convert_to(e.leaf, 'UTF8')
+    FROM json_to_recordset(%(audit_entries)s::json) AS e(entry_id text, tag text, at timestamptz, leaf text)
+    WHERE e.entry_id IN (SELECT entry_id FROM {kept})
+), audit_opening AS (
+    INSERT INTO audit.openings (entry_id, key_id, sealed)
+    SELECT e.entry_id, e.key_id, substring(%(audit_sealed)s::bytea FROM e.start FOR e.length)
+    FROM json_to_recordset(%(audit_entries)s::json) AS e(entry_id text, key_id text, start integer, length integer)
+    WHERE e.entry_id IN (SELECT entry_id FROM {kept})
+), audit_ref AS (
+    INSERT INTO audit.refs (ref, kind, entry_id)
+    SELECT r.ref, r.kind, r.entry_id FROM json_to_recordset(%(audit_refs)s::json) AS r(ref text, kind text, entry_id text)
+    WHERE r.entry_id IN (SELECT entry_id FROM {kept})
+)"""
+
+
+def appending(entries: Sequence[SealedEntry], kept: str) -> Piece:
+    """The same as part of a statement, for the entries whose ids are in its relation `kept`. Sealed bytes travel as one value, each found by its place."""
+    rows: list[dict[str, object]] = []
+    start = 1  # as Postgres counts
+    for one in entries:
+        rows.append(
+            {
+                "entry_id": one.entry_id,
+                "tag": one.tag,
+                "at": one.at,
+                "leaf": one.leaf.decode(),
+                "key_id": one.key_id,
+                "start": start,
+                "length": len(one.sealed),
+            }
+        )
+        start += len(one.sealed)
+    refs = [{"ref": ref, "kind": kind, "entry_id": one.entry_id} for one in entries for kind, ref in one.refs]
+    return Piece(
+        _APPENDING.format(kept=kept),
+        {
+            "audit_entries": orjson.dumps(rows).decode(),
+            "audit_sealed": b"".join([one.sealed for one in entries]),
+            "audit_refs": orjson.dumps(refs).decode(),
         },
     )
 

@@ -7,7 +7,7 @@ gate again, send twice for one intent, call a message delivered that was only ac
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +53,7 @@ from consent.service import Consent
 from events.service import Events
 from identity.service import Identity
 from kernel.canonical import Json
-from kernel.db import Conn
+from kernel.db import Conn, Piece
 from kernel.errors import CandorError, InvalidInput
 from kernel.ids import DecisionId, DeliveryId, IdentifierId, PersonId
 from kernel.kernel import Kernel
@@ -154,6 +154,11 @@ class Channels:
     async def elsewhere(self, conn: Conn, decisions: Sequence[Elsewhere]) -> None:
         """Tell the pages of these people, in the caller's transaction, that another channel carries something to them."""
         await self.pages.elsewhere(conn, decisions)
+
+    @staticmethod
+    def watching(people: Iterable[PersonId]) -> Piece:
+        """A query of those of these people who have pages to be told, as part of a statement."""
+        return Pages.watching(people)
 
     async def people_changed(self, conn: Conn, people: Sequence[PersonId]) -> None:
         """Who was merged into somebody brings along the places she took under caps (wiring registers this with identity)."""

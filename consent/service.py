@@ -31,7 +31,7 @@ from identity.past import PastMembership
 from identity.people import Membership
 from identity.service import Identity
 from kernel.canonical import Json
-from kernel.db import Conn, after_commit
+from kernel.db import Conn, Piece, after_commit
 from kernel.errors import InvalidInput
 from kernel.ids import ActId, IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
@@ -257,6 +257,11 @@ class Consent:
         """Those whose consent moved since ``versions`` was read. The others cannot move until this transaction ends."""
         now = await store.share(conn, list(versions))
         return {person for person, version in versions.items() if now[person] != version}
+
+    @staticmethod
+    def holding(people: Iterable[PersonId]) -> Piece:
+        """The fence as part of a statement: the versions of these people, which cannot move until it has committed. Who never had one is absent."""
+        return store.holding(people)
 
     async def versions(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, int]:
         """The consent version of each as of now; one look-up for all. Whatever rests on another version must be looked at again."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from consent.acts import ActView, ConsentAct, NewAct, Notice
 from kernel import analyse as grown
-from kernel.db import Conn
+from kernel.db import Conn, Piece
 from kernel.ids import ActId, KeyId, PersonId
 
 _CHUNK: Final = 10_000  # rows in one statement: bounded memory on both sides
@@ -210,6 +210,14 @@ async def share(conn: Conn, people: Sequence[PersonId]) -> dict[PersonId, int]:
         )
         found = await _share(conn, ordered)
     return found
+
+
+def holding(people: Iterable[PersonId]) -> Piece:
+    """The same as part of a statement: a query of `person` and `version`, held until its transaction ends; who has no row is absent."""
+    return Piece(
+        "SELECT person, version FROM consent.versions WHERE person = ANY(%(consent_people)b::text[]) ORDER BY person FOR SHARE",
+        {"consent_people": sorted(set(people))},
+    )
 
 
 async def _share(conn: Conn, ordered: Sequence[PersonId]) -> dict[PersonId, int]:

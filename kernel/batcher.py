@@ -17,6 +17,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Flush = Callable[[Conn, list[T]], Awaitable[Sequence[R | Exception]]]
+Short = Callable[[list[T]], Awaitable[Sequence[R | None]]]
 
 _CROWD = (
     4  # a group of so many, just now, promises that waiting a little saves a commit; a lone item would wait for nothing
@@ -49,6 +50,9 @@ class GroupCommit(Generic[T, R]):
     Postgres is not there (``DatabaseUnavailable``) nothing is tried again: after a lost commit nobody knows whether it happened, so
     every item gets that error, and items must be idempotent for a caller who repeats them.
 
+    ``short(items)`` is tried first, where there is one: it keeps what it can in one statement that commits by itself, and answers None for every item that it
+    left as it was; those go the long way of ``flush``, which says why.
+
     A cancelled ``submit`` withdraws its item if its group has not begun; afterwards the write happens and nobody is told.
     """
 
@@ -60,6 +64,7 @@ class GroupCommit(Generic[T, R]):
         max_items: int = 64,
         max_wait: float = 0.0,
         pipelined: Callable[[list[T]], bool] | bool = False,
+        short: Short[T, R] | None = None,
     ) -> None:
         """``max_wait`` seconds are waited before a group begins, to let it fill, where the one before was a crowd; 0 relies on the load alone.
 
@@ -68,6 +73,7 @@ class GroupCommit(Generic[T, R]):
         self._pipelined = pipelined
         self._db = db
         self._flush = flush
+        self._short = short
         self._max_items = max_items
         self._max_wait = max_wait
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
@@ -130,7 +136,8 @@ class GroupCommit(Generic[T, R]):
 
     async def _commit(self, group: list[tuple[T, asyncio.Future[R]]], tries: int = _TRIES) -> None:
         try:
-            answers = await self._transact([item for item, _ in group])
+            group = await self._shortly(group)
+            answers = await self._transact([item for item, _ in group]) if group else ()
         except DatabaseUnavailable as fault:
             for _, answer in group:
                 _settle(answer, fault)
@@ -150,6 +157,16 @@ class GroupCommit(Generic[T, R]):
         else:
             for (_, answer), value in zip(group, answers, strict=True):
                 _settle(answer, value)
+
+    async def _shortly(self, group: list[tuple[T, asyncio.Future[R]]]) -> list[tuple[T, asyncio.Future[R]]]:
+        """Answer what the short way keeps; the others."""
+        if self._short is None:
+            return group
+        kept = await self._short([item for item, _ in group])
+        for (_, answer), value in zip(group, kept, strict=True):
+            if value is not None:
+                _settle(answer, value)
+        return [pair for pair, value in zip(group, kept, strict=True) if value is None]
 
     async def _transact(self, items: list[T]) -> Sequence[R | Exception]:
         answers: Sequence[R | Exception] = ()

@@ -6,8 +6,9 @@ owner of a table, because then the grants and triggers that keep acts and entrie
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -88,6 +89,17 @@ class UnsafeRole(NotPermitted):
     remedy = "Connect as role candor_app, which is neither superuser nor owner of any table."
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a statement that several rooms make together, so that it is one round trip: SQL from the room's own store, and its values by name.
+
+    Names of relations and values begin with the room's name, so that no two rooms mean different things by one.
+    """
+
+    sql: str
+    values: Mapping[str, object]
+
+
 class Database:
     """Pools onto one database. ``open`` and ``close`` it in one event loop; share it freely inside that loop."""
 
@@ -100,6 +112,7 @@ class Database:
         shared = {"row_factory": dict_row, "application_name": f"candor-{name}"}
         timeout = f"-c statement_timeout={statement_timeout_ms}"
         self._writers = _pool(url, pool_size, shared | {"options": timeout})
+        self._singles = _pool(url, pool_size, shared | {"autocommit": True, "options": timeout}, least=0)
         # Readers run in autocommit: no BEGIN and COMMIT round trips, and Postgres itself refuses a write.
         self._readers = _pool(
             url, pool_size, shared | {"autocommit": True, "options": f"{timeout} -c default_transaction_read_only=on"}
@@ -121,6 +134,7 @@ class Database:
                 msg = f"expected an ordinary role on the {self.name} database, got {what}"
                 raise UnsafeRole(msg)
             await self._writers.open()
+            await self._singles.open()
             await self._readers.open()
 
     async def close(self) -> None:
@@ -129,6 +143,7 @@ class Database:
             self._reviving.cancel()
             await asyncio.wait([self._reviving])
         await self._readers.close()
+        await self._singles.close()
         await self._writers.close()
 
     @asynccontextmanager
@@ -162,6 +177,13 @@ class Database:
             except Exception as fault:  # broad: raised on, so that nobody takes the commit for undone
                 msg = f"expected the act after the commit to succeed, got {type(fault).__name__}"
                 raise AfterCommitFailed(msg) from fault
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[Conn]:
+        """A connection on which every statement is a transaction of its own, committed when its answer is here: one round trip. No ``after_commit``."""
+        with self._translated():
+            async with self._singles.connection(_ACQUIRE_SECONDS) as conn:
+                yield conn
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Conn]:
@@ -242,7 +264,7 @@ class Database:
             self._reviving = asyncio.get_running_loop().create_task(self._check_idle())
 
     async def _check_idle(self) -> None:
-        for pool in (self._writers, self._readers):
+        for pool in (self._writers, self._singles, self._readers):
             if not pool.closed:
                 await pool.check()
 
@@ -256,11 +278,11 @@ def after_commit(conn: Conn, act: Callable[[], Awaitable[None]]) -> None:
     _later[conn].append(act)
 
 
-def _pool(url: str, size: int, options: dict[str, Any]) -> AsyncConnectionPool[Conn]:
+def _pool(url: str, size: int, options: dict[str, Any], *, least: int = 1) -> AsyncConnectionPool[Conn]:
     return AsyncConnectionPool(
         url,
         kwargs=options | {"connect_timeout": 5},
-        min_size=1,
+        min_size=least,
         max_size=size,
         open=False,
         timeout=_ACQUIRE_SECONDS,

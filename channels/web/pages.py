@@ -14,7 +14,7 @@ from channels.web import store
 from channels.web.standing import Change, Elsewhere, Standing, What, pack, unpack
 from identity.service import Identity
 from kernel.cache import CacheUnavailable
-from kernel.db import Conn, after_commit
+from kernel.db import Conn, Piece, after_commit
 from kernel.ids import DecisionId, PersonId
 from kernel.kernel import Kernel
 
@@ -65,6 +65,11 @@ class Pages:
                 for one in decisions
             ],
         )  # fmt: skip
+
+    @staticmethod
+    def watching(people: Iterable[PersonId]) -> Piece:
+        """A query of those of these people who have pages, as part of a statement."""
+        return store.watching(people)
 
     async def touched(self, conn: Conn, people: Iterable[PersonId]) -> None:
         """Consent or identity of these people moved (registered with consent by wiring): what they see must be asked for again.

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from channels.web.standing import Change, Standing, What
-from kernel.db import Conn
+from kernel.db import Conn, Piece
 from kernel.ids import DecisionId, PersonId
 
 _COLUMNS: Final = tuple(one.name for one in fields(Standing))
@@ -79,6 +79,14 @@ async def open_pages(conn: Conn, people: Iterable[PersonId]) -> None:
     await conn.execute(
         "INSERT INTO channels.pages (person, seq) SELECT p, 0 FROM unnest(%s::text[]) AS p ORDER BY p ON CONFLICT DO NOTHING",
         (sorted(set(people)),),
+    )
+
+
+def watching(people: Iterable[PersonId]) -> Piece:
+    """A query of those of these `person`s who have pages, as part of a statement."""
+    return Piece(
+        "SELECT person FROM channels.pages WHERE person = ANY(%(channels_people)b::text[])",
+        {"channels_people": sorted(set(people))},
     )
 
 

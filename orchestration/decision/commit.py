@@ -19,7 +19,7 @@ from kernel.batcher import GroupCommit
 from kernel.db import Conn
 from kernel.ids import DecisionId, DeliveryId, EntryId, PersonId
 from kernel.kernel import Kernel
-from orchestration.decision import item_store, store
+from orchestration.decision import item_store, quick_store, store
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.store import Row
@@ -68,6 +68,7 @@ class Committer:
         self, kernel: Kernel, audit: Audit, consent: Consent, channels: Outbound, settings: DecisionSettings
     ) -> None:
         self._clock = kernel.clock
+        self._db = kernel.db
         self._audit = audit
         self._consent = consent
         self._channels = channels
@@ -77,6 +78,7 @@ class Committer:
             max_items=settings.group_items,
             max_wait=settings.group_wait_ms / 1000,
             pipelined=True,
+            short=self.short,
         )
 
     async def submit(self, item: Pending) -> Committed | Refused:
@@ -86,6 +88,24 @@ class Committer:
     async def close(self) -> None:
         """Finish what waits, take nothing more."""
         await self._group.close()
+
+    async def short(self, items: Sequence[Pending]) -> list[Committed | Refused | None]:
+        """Keep plain decisions whose ground holds, in one statement; None for every other one, of which nothing was written: `flush` says why."""
+        plain = [item for item in items if _is_plain(item)]
+        if not plain:
+            return [None] * len(items)
+        people = [person for item in plain for person in item.fences]
+        made = await self._audit.appending([item.entry for item in plain], kept=quick_store.KEPT)
+        entries = {item.row.id: entry for item, entry in zip(plain, made.ids, strict=True)}
+        rows = [
+            (replace(item.row, entry_id=entries[item.row.id]), next(iter(item.fences.values())), _elsewhere(item.row) is not None)
+            for item in plain
+        ]  # fmt: skip
+        async with self._db.single() as conn:
+            kept = await quick_store.keep(
+                conn, rows, held=self._consent.holding(people), watching=self._channels.watching(people), entries=made.piece
+            )  # fmt: skip
+        return [Committed(entries[item.row.id], None) if item.row.id in kept else None for item in items]
 
     async def flush(self, conn: Conn, items: Sequence[Pending]) -> list[Committed | Refused | Exception]:
         """The writes of a group, in the order: askings, consent fence, catalogue fence, caps and outbox, pages, log, decisions."""
@@ -159,6 +179,14 @@ class Committer:
     def _newest(items: Sequence[Pending], person: PersonId) -> int:
         """Two decisions of one group may know two versions of one person: only the newest can be the true one."""
         return max(item.fences[person] for item in items if person in item.fences)
+
+
+def _is_plain(item: Pending) -> bool:
+    """It takes no cap, queues nothing, stands on no page, and can be asked for but once."""
+    extra = item.delivery is not None or item.standing is not None or item.items is not None
+    return (
+        not extra and not item.once and item.asked is None and item.entry.key_id is not None and len(item.fences) == 1
+    )
 
 
 def _elsewhere(row: Row) -> Elsewhere | None:

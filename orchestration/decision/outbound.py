@@ -1,6 +1,6 @@
 """What decision needs of the house's way out: advice on caps and suppression, and the reservation inside its commit. `Channels` has it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from channels.caps import CapRule
 from channels.content import Content
 from channels.deliveries import NewDelivery, Withheld
 from channels.web.standing import Elsewhere, Standing
-from kernel.db import Conn
+from kernel.db import Conn, Piece
 from kernel.ids import DecisionId, DeliveryId, IdentifierId, PersonId
 
 
@@ -36,6 +36,10 @@ class Outbound(Protocol):
 
     async def stand(self, conn: Conn, wishes: Sequence[tuple[Standing, DecisionId | None]]) -> Sequence[bool]:
         """Let web decisions stand on their pages, each where what it replaces still stands; a False has written nothing."""
+        ...
+
+    def watching(self, people: Iterable[PersonId]) -> Piece:
+        """A query of those of these people who have pages to be told, as part of a statement."""
         ...
 
     async def elsewhere(self, conn: Conn, decisions: Sequence[Elsewhere]) -> None:

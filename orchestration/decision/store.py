@@ -63,10 +63,10 @@ class Brief:
     delivery_id: str | None
 
 
-_COLUMNS = tuple(Row.__dataclass_fields__)
-_LIST = ", ".join(_COLUMNS)
+COLUMNS = tuple(Row.__dataclass_fields__)
+_LIST = ", ".join(COLUMNS)
 _INSERT = (
-    f"INSERT INTO decision.decisions ({_LIST}) VALUES ({', '.join(['%s'] * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"
+    f"INSERT INTO decision.decisions ({_LIST}) VALUES ({', '.join(['%s'] * len(COLUMNS))}) ON CONFLICT (id) DO NOTHING"
 )
 
 
@@ -148,7 +148,7 @@ async def words(conn: Conn, variant: str) -> tuple[str, Json] | None:
 async def insert(conn: Conn, rows: Sequence[Row]) -> None:
     """Store decisions. One that is there already stays as it is."""
     for row in rows:
-        await conn.execute(_INSERT, tuple(getattr(row, name) for name in _COLUMNS))
+        await conn.execute(_INSERT, tuple(getattr(row, name) for name in COLUMNS))
 
 
 async def taken(conn: Conn, ids: Sequence[DecisionId]) -> set[DecisionId]:
@@ -242,7 +242,7 @@ async def redact(conn: Conn, person: PersonId, keys: Sequence[KeyId], at: dateti
 
 
 def _row(row: dict[str, Any]) -> Row:
-    values = {name: row[name] for name in _COLUMNS}
+    values = {name: row[name] for name in COLUMNS}
     if values["sealed"] is not None:
         values["sealed"] = bytes(values["sealed"])
     return Row(**values)

@@ -73,6 +73,25 @@ async def test_each_gets_its_own_answer(kernel, table, numbers, size, wait, pipe
     assert all(len(group) <= size for group in flush.groups)
 
 
+async def test_what_the_short_way_leaves_goes_the_long_way_and_its_accidents_harm_one_item_only(kernel):
+    flushed = []
+
+    async def flush(conn, items):
+        flushed.extend(items)
+        return [n * 100 for n in items]
+
+    async def short(items):
+        if 13 in items:
+            raise ValueError("unlucky")
+        return [n * 10 if n % 2 else None for n in items]
+
+    batcher = GroupCommit(kernel.db, flush, short=short)
+    found = await asyncio.gather(*(batcher.submit(n) for n in (1, 2, 3, 4, 13)), return_exceptions=True)
+    assert found[:4] == [10, 200, 30, 400]
+    assert isinstance(found[4], ValueError)
+    assert sorted(flushed) == [2, 4]
+
+
 async def test_items_that_arrive_together_share_a_commit(kernel, table):
     flush = Flush()
     batcher = GroupCommit(kernel.db, flush, max_items=64)
