@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from explain.attribution import TOLERANCE
-from orchestration.learning.gbm import GbmModel
+from orchestration.learning.gbm import GbmModel, pack
 from orchestration.learning.logs import read_log
-from orchestration.learning.ranker import train
+from orchestration.learning.ranker import fit, train
 from orchestration.learning.settings import LearningSettings
 from orchestration.service.bench import explain_subject as measured
 from orchestration.service.bench.explain_brute import brute
@@ -39,6 +39,21 @@ def direction(full: bool, told: Progress, folder: Path) -> list[Row]:
     """X53."""
     told("  strongest reasons, neutralised")
     return measured.direction(subject(folder, 2000 if full else 200))
+
+
+def faithfulness(full: bool, told: Progress, folder: Path) -> list[Row]:
+    """X52."""
+    told("  columns taken away, and put in")
+    return measured.faithfulness(subject(folder, 1000 if full else 50))
+
+
+def stability(full: bool, told: Progress, folder: Path) -> list[Row]:
+    """X54."""
+    told("  noise of a billionth")
+    names, rows, reward, _ = _halves(folder, _coin())
+    text = fit(rows, reward, LearningSettings()).model_to_string()
+    stock = GbmModel(pack(text, feature_names=names, feature_set=_FEATURE_SET))
+    return measured.stability(subject(folder, 2000 if full else 100), stock)
 
 
 @lru_cache(maxsize=2)
@@ -103,5 +118,7 @@ def _categories(some: int) -> list[Row]:
 
 SECTIONS: Final = (
     Section("additivity", "parts add up to the score and are those of brute force", over_files=additivity),
+    Section("faithfulness", "the strongest parts are what the score rests on", over_files=faithfulness),
+    Section("stability", "noise that nobody can measure leaves the reasons as they are", over_files=stability),
     Section("direction", "the strongest reason works the way it is said to", over_files=direction),
 )
