@@ -6,7 +6,7 @@ record, an identifier or a value (explain.E9, E11). Services are found at ``requ
 
 from typing import Annotated, Any, Final, Literal, cast
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from audit.access.endpoints import needs
@@ -21,7 +21,7 @@ from explain.feedback import LONGEST, Feedback, Said
 from explain.service import WHY, Explain
 from explain.wording import words
 from kernel import metrics
-from kernel.errors import CandorError, IntegrityError, NotFound, Unavailable
+from kernel.errors import CandorError, IntegrityError, InvalidInput, NotFound, Unavailable
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 from kernel.origins import same_origin
@@ -122,12 +122,18 @@ async def why_decision(
     principal: Annotated[Principal, needs("decide", "officer", "auditor")],
     view: Literal["person", "auditor"] = "person",
     locale: str | None = None,
-) -> dict[str, Any]:
+    against: Annotated[str | None, Query(max_length=512, description="A candidate, or `nothing`: the auditor's view then tells what parts it from the choice.")] = None,
+) -> dict[str, Any]:  # fmt: skip
     """One of the two views of the same record. The auditor's view holds values of a person, so reading it is an act."""
     house = _House(request)
     explanation = await house.explain.explain(decision_id)
     about: dict[str, Any] = {"decision_id": explanation.decision_id, "explanation": explanation.digest}
     if view == "person":
+        if against is not None:
+            raise InvalidInput(
+                "expected view=auditor beside against, got view=person", code="explain.contrast_in_numbers",
+                remedy="Ask for view=auditor: what parts two candidates is told in numbers.",
+            )  # fmt: skip
         return about | house.explain.person_view(explanation, locale).as_json()
     if explanation.content is not None:
         read = NewEntry(
@@ -136,7 +142,10 @@ async def why_decision(
         )  # fmt: skip
         async with house.kernel.db.transaction() as conn:
             await house.audit.append(conn, [read])
-    return about | house.explain.auditor_view(explanation).as_json()
+    told = about | house.explain.auditor_view(explanation).as_json()
+    if against is not None:
+        told["contrast"] = (await house.explain.contrast(decision_id, None, against)).as_json()
+    return told
 
 
 async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = False) -> HTMLResponse:

@@ -1,6 +1,8 @@
 """What can go wrong in explain. Codes are stable; messages carry ids and figures, never a value."""
 
-from kernel.errors import IntegrityError, Unavailable
+from collections.abc import Sequence
+
+from kernel.errors import IntegrityError, NotFound, Unavailable
 
 
 class NotAdditive(IntegrityError):
@@ -48,3 +50,21 @@ class NotWired(Unavailable):
 
     code = "explain.not_wired"
     remedy = "Open the house by orchestration/wiring.py, which registers decisions and models."
+
+
+class UnknownCandidate(NotFound):
+    """The decision did not look at such a candidate."""
+
+    def __init__(self, known: Sequence[str]) -> None:
+        super().__init__(
+            f"expected a candidate of this decision, got another; it has: {', '.join(known[:12]) or 'none'}",
+            remedy="Name one of its candidates, or `nothing`.",
+            code="explain.unknown_candidate",
+        )
+
+
+class NothingToContrast(NotFound):
+    """The person was erased, and what was decided about her with her."""
+
+    code = "explain.nothing_to_contrast"
+    remedy = "None: what was behind the decision is gone for everybody."

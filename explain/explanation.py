@@ -19,7 +19,8 @@ from explain.reasons import Procedure, procedure
 from kernel.canonical import Json, canonical, digest_of
 from kernel.ids import DecisionId
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""2: candidates with the terms of what was compared, versions of catalogue and words, age of the data; what says nothing is left out. `read` reads 1, too."""
 _NAN: Final = "NaN"  # JSON has no word for an absent number; pydantic reads this one back
 
 
@@ -36,7 +37,7 @@ class Content:
 
     def to_json(self) -> dict[str, Json]:
         """The canonical JSON form; `read` gives the same value back."""
-        return {"v": VERSION, "content": _plain(_CONTENT.dump_python(self, mode="json"))}
+        return {"v": VERSION, "content": _plain(_CONTENT.dump_python(self, mode="json", exclude_defaults=True))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def write(content: Content) -> tuple[bytes, str]:
 
 
 def read(words: bytes) -> Content:
-    """What `write` wrote."""
+    """What `write` wrote, in whichever version: what an older one did not hold is absent."""
     return _STORED.validate_json(words).content
 
 

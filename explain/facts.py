@@ -7,6 +7,7 @@ in here cannot be made (explain.X56): a trait which a purpose may not see is not
 Follows spec explain.E1-E6 and decision.D10 (one rejection stage per losing candidate).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,9 +42,53 @@ class Stage(StrEnum):
     SCORE = "score"
 
 
+class TermKind(StrEnum):
+    """What a term is. Values, scores and boosts are factors of one product; linear parts stand in for the score; the rest is added or taken off."""
+
+    VALUE = "value"
+    SCORE = "score"
+    LINEAR = "linear"
+    BOOST = "boost"
+    UNCERTAINTY = "uncertainty"
+    DEDUCTION = "deduction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One thing that an arm's worth is made of. `amount`s of an arm add up to the number that was compared, to the last bit.
+
+    `value` is the factor as it was multiplied (a score, a boost), or what a linear learner saw; `weight` is what a score or a linear part was
+    multiplied by. Of factors the amount is what each one changed when it was multiplied in, in the order in which that was done.
+    """
+
+    name: str
+    kind: TermKind
+    amount: float
+    value: float | None = None
+    weight: float | None = None
+
+    @property
+    def log(self) -> float | None:
+        """The logarithm of a positive factor: those of an arm add up to that of its gain."""
+        factor = self.kind in {TermKind.VALUE, TermKind.SCORE, TermKind.BOOST}
+        return math.log(self.value) if factor and self.value is not None and self.value > 0 else None
+
+
+class Compared(StrEnum):
+    """Which number of an arm the policy compared: what the ranking made of it, what it earned so far, a hopeful bound of that, what a learner expects."""
+
+    UTILITY = "utility"
+    ESTIMATE = "estimate"
+    BOUND = "bound"
+    EXPECTED = "expected"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One arm of the decision: its rejection (stage and reason code), or its score and the probability of being shown."""
+    """One arm of the decision: its rejection (stage and reason code), or its score and the probability of being shown.
+
+    `compared` is the number by which the policy told arms apart, `by` its kind, `terms` what it is made of; None and empty where the arm lost before.
+    """
 
     candidate_id: str
     content: str
@@ -53,6 +98,9 @@ class Candidate:
     score: float | None = None
     utility: float | None = None
     probability: float = 0.0
+    compared: float | None = None
+    by: Compared | None = None
+    terms: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +127,8 @@ class FeatureValue:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFacts:
     """How the arm was drawn. `ranked_by` is ranker (a model), rules, outcomes (what arms earned so far), alike (the same of people of whom similar
-    things are known) or none; `fallback` says why the model was not asked (D11).
+    things are known) or none; `fallback` says why the model was not asked (D11). `learned` is the digest of the state that a learner acted on, `group` the
+    comparison group that was drawn for, whether the person is in it or not.
     """
 
     name: str
@@ -89,6 +138,8 @@ class PolicyFacts:
     explored: bool = False
     holdout: bool = False
     fallback: str | None = None
+    learned: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +169,8 @@ class DecisionFacts:
     `score` is the number that was used (`None` when no model ruled), `key_id` the subject key the record is sealed under:
     the explanation is sealed under the same key, so erasing the person closes both. `identifier_id` is the contact point that the message
     went to (a visitor's anonymous id on the web): the preference control acts on it. `content` ids are the catalogue's variants.
-    `segments` are the groups the placement is for (or not for): where there are any, who the person is ruled too.
+    `segments` are the groups the placement is for (or not for): where there are any, who the person is ruled too. `catalogue_digest` names the rules,
+    `template_digest` the words that were chosen, `data_from` and `data_until` when the oldest and the newest of what was known were observed; worth is counted in `unit`.
     """
 
     decision_id: DecisionId
@@ -146,6 +198,12 @@ class DecisionFacts:
     seed: str = ""
     locale: str = "en"
     segments: tuple[str, ...] = ()
+    catalogue_digest: str = ""
+    template_digest: str = ""
+    items_version: int | None = None
+    data_from: datetime | None = None
+    data_until: datetime | None = None
+    unit: str = ""
 
     @property
     def nothing_chosen(self) -> bool:
@@ -173,6 +231,10 @@ class DecisionSource(Protocol):
 
     async def facts(self, decision_id: DecisionId) -> DecisionFacts:
         """The facts of one decision, read back from its record."""
+        ...
+
+    async def scored(self, decision_id: DecisionId, candidate_id: str) -> tuple[FeatureValue, ...]:
+        """The row of another candidate as the model saw it; empty where it was not scored. `NotFound` when there is no such candidate."""
         ...
 
 

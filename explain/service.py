@@ -20,9 +20,11 @@ from audit.service import Audit
 from audit.tags import Tag
 from explain import levers, promises_store, reasons, store, views
 from explain.attribution import TOLERANCE, Attribution, attribute, prepare
+from explain.contrast import Contrast
+from explain.contrasting import contrasted
 from explain.errors import Altered, NotWired, Unfaithful, WrongRow
 from explain.explanation import Content, Explanation, compose, read, write
-from explain.facts import REDACTED, Decide, DecisionFacts, DecisionSource, ModelSource
+from explain.facts import REDACTED, Decide, DecisionFacts, DecisionSource, FeatureValue, ModelSource
 from explain.falsifying import Falsifier
 from explain.feedback import Feedback, Said
 from explain.hearing import Hearing
@@ -34,7 +36,7 @@ from explain.settings import ExplainSettings
 from explain.tallies import Tallies
 from explain.views import AuditorView
 from identity.service import Identity
-from kernel.canonical import Json, digest
+from kernel.canonical import Json, digest_of
 from kernel.db import Conn
 from kernel.errors import IntegrityError, NotFound
 from kernel.ids import DecisionId, KeyId, PersonId
@@ -147,20 +149,20 @@ class Explain:
     async def _make(self, facts: DecisionFacts) -> tuple[Content, bool]:
         found: Attribution | None = None
         if facts.model_digest is not None and facts.score is not None:
-            found = await self._attribution(facts, facts.model_digest, facts.score)
+            found = await self._attribution(facts.features, facts.model_digest, facts.score)
         content = compose(facts, found)
         if self._decide is not None:
             pulled = await levers.find(facts, content.concepts, self._decide, self.settings.most_levers)
             content = replace(content, levers=tuple(pulled))
         return content, found is not None and found.checked
 
-    async def _attribution(self, facts: DecisionFacts, model_digest: str, score: float) -> Attribution:
+    async def _attribution(self, features: Sequence[FeatureValue], model_digest: str, score: float) -> Attribution:
         if self._models is None:
             raise NotWired("expected a source of models, got none")
         model = await self._models.model(model_digest)
-        if tuple(feature.name for feature in facts.features) != tuple(model.feature_names):
-            raise WrongRow(len(model.feature_names), len(facts.features))
-        row = np.array([feature.value for feature in facts.features], dtype=np.float64)
+        if tuple(feature.name for feature in features) != tuple(model.feature_names):
+            raise WrongRow(len(model.feature_names), len(features))
+        row = np.array([feature.value for feature in features], dtype=np.float64)
         again = float(model.score(row.reshape(1, -1))[0])
         if not abs(again - score) <= TOLERANCE:
             raise Unfaithful("the recorded score and the model's", abs(again - score))
@@ -197,10 +199,19 @@ class Explain:
         if words is not None and row.key_id is not None:
             key = (await self._kernel.vault.unwrap([row.key_id])).get(row.key_id)
             words = None if key is None else key.open(_TABLE, "body", row.decision_id, words)
-        content = None if words is None else read(words)
-        if content is not None and digest(content.to_json()) != row.digest:
+        if words is not None and digest_of(words) != row.digest:
             raise Altered("expected the explanation that its digest names, got another")
+        content = None if words is None else read(words)
         return Explanation(decision_id=row.decision_id, digest=row.digest, content=content)
+
+    async def contrast(self, decision_id: str, a: str | None, b: str) -> Contrast:
+        """Why `a` (None: what was chosen) and not `b`. Made when it is asked for and not kept: it follows from the record, and is equal whenever it is made.
+
+        Raises:
+            NotFound: no such decision or candidate, or nobody can read it any more. Otherwise as `explain`.
+        """
+        content = (await self.explain(decision_id)).content
+        return await contrasted(content, a, b, self._source(), self._attribution)
 
     # the worker
 

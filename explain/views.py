@@ -63,8 +63,14 @@ class AuditorView:
             "model": facts.model_digest,
             "versions": {
                 "feature_set": facts.feature_set_digest, "consent": facts.consent_version, "graph": facts.graph_version,
-                "profile": facts.profile_version,
+                "profile": facts.profile_version, "catalogue": facts.catalogue_digest, "template": facts.template_digest,
+                "items": facts.items_version, "learned": facts.policy.learned,
             },
+            "data": {
+                "from": None if facts.data_from is None else facts.data_from.isoformat(),
+                "until": None if facts.data_until is None else facts.data_until.isoformat(),
+            },
+            "unit": facts.unit,
         }  # fmt: skip
 
 

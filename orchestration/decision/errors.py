@@ -31,6 +31,13 @@ class NoCatalogue(NotFound):
     remedy = "Import one first: candor import catalogue FILE."
 
 
+class UnknownCandidate(NotFound):
+    """The decision did not look at such a candidate."""
+
+    code = "unknown_candidate"
+    remedy = "Read the decision first (GET /v1/decisions/{id}) and name one of its candidates."
+
+
 class UnknownDecision(NotFound):
     """No decision with this id."""
 

@@ -19,23 +19,28 @@ from explain.facts import (
     Provenance,
 )
 from explain.facts import Stage as ExplainStage
-from kernel.canonical import Json
+from kernel.canonical import Json, digest
 from kernel.ids import ActId, IdentifierId, KeyId, PersonId, RecordId
 from kernel.model import Model
 from orchestration.decision.catalogue import NOTHING, Catalogue
 from orchestration.decision.engine import Judged, Outcome
+from orchestration.decision.errors import UnknownCandidate
 from orchestration.decision.inputs import Arm, Inputs, Permit
 from orchestration.decision.policies.rules import acted_on
+from orchestration.decision.policy import Policy
 from orchestration.decision.ranking import rows
 from orchestration.decision.record import Record
 from orchestration.decision.variants import Variant
+from orchestration.decision.worth import Worth, worths
 
 
 def facts(
-    record: Record, catalogue: Catalogue, *, model: Model | None, act: ConsentAct | None, key_id: KeyId | None
-) -> DecisionFacts:
-    """The facts of one decision. `act` is the consent act behind the chosen arm's permission, where there is one."""
+    record: Record, catalogue: Catalogue, *, model: Model | None, policy: Policy, act: ConsentAct | None, key_id: KeyId | None,
+) -> DecisionFacts:  # fmt: skip
+    """The facts of one decision. `policy` in the state it acted on; `act` is the consent act behind the chosen arm's permission, where there is one."""
     state, made = record.inputs, record.outcome
+    worth = worths(state, made, policy)
+    seen = sorted(datetime.fromisoformat(one.observed_at) for one in state.origins)
     placement = catalogue.placement(state.placement)
     arm = made.arm
     variant = catalogue.variant(arm.variant) if arm else None
@@ -49,7 +54,7 @@ def facts(
         channel=arm.channel if arm else None,
         choice=made.choice,
         title=_title(variant, arm),
-        candidates=tuple(_candidate(one) for one in made.judged),
+        candidates=tuple(_candidate(one, worth.get(one.id)) for one in made.judged),
         policy=PolicyFacts(
             name=made.policy,
             ranked_by=acted_on(state.policy) or made.ranked_by,
@@ -58,6 +63,8 @@ def facts(
             explored=made.explored,
             holdout=made.holdout,
             fallback=made.fallback,
+            learned=_learned(state),
+            group=state.holdout.name if state.holdout is not None else None,
         ),
         features=_features(state, arm, made, model),
         score=known[0].score if known else None,
@@ -78,7 +85,32 @@ def facts(
         seed=record.seed,
         locale=(variant.locale if variant else None) or "en",
         segments=(*state.segment_all, *state.segment_any, *state.segment_none),
+        catalogue_digest=state.versions.catalogue,
+        template_digest=digest(variant.words()) if variant is not None else "",
+        items_version=state.versions.items,
+        data_from=seen[0] if seen else None,
+        data_until=seen[-1] if seen else None,
+        unit=state.balance.unit if state.balance is not None else "",
     )
+
+
+def row(record: Record, candidate_id: str, model: Model | None) -> tuple[FeatureValue, ...]:
+    """The row of one arm as the model saw it; empty where it was not scored.
+
+    Raises:
+        UnknownCandidate: the decision did not look at it.
+    """
+    known = [one for one in record.outcome.judged if one.id == candidate_id]
+    if not known:
+        raise UnknownCandidate("expected a candidate of this decision, got one that it did not look at")
+    if known[0].score is None:
+        return ()
+    return _features(record.inputs, known[0].arm, record.outcome, model)
+
+
+def _learned(state: Inputs) -> str | None:
+    found = (state.policy or {}).get("learned")
+    return None if found is None else str(found)
 
 
 def _title(variant: Variant | None, arm: Arm | None) -> str:
@@ -87,7 +119,7 @@ def _title(variant: Variant | None, arm: Arm | None) -> str:
     return variant.label if arm.title is None else f"{variant.label}: {arm.title}"
 
 
-def _candidate(one: Judged) -> Candidate:
+def _candidate(one: Judged, worth: Worth | None) -> Candidate:
     lost = one.rejection
     return Candidate(
         candidate_id=one.id,
@@ -98,6 +130,9 @@ def _candidate(one: Judged) -> Candidate:
         score=one.score,
         utility=one.utility,
         probability=one.propensity,
+        compared=worth.compared if worth else None,
+        by=worth.by if worth else None,
+        terms=worth.terms if worth else (),
     )
 
 

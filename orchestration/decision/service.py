@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from audit.access import asking_store
 from audit.entries import NewEntry
@@ -19,14 +18,15 @@ from audit.service import Audit
 from audit.tags import Tag
 from channels.errors import Unrenderable
 from consent.service import Consent
-from explain.facts import DecisionFacts, Verdict
+from explain.facts import DecisionFacts, FeatureValue, Verdict
 from identity.service import Identity
 from kernel import metrics
 from kernel.canonical import Json
 from kernel.db import Conn
-from kernel.ids import ActId, DecisionId, EntryId, KeyId, PersonId, is_id, new_id
+from kernel.ids import DecisionId, EntryId, KeyId, PersonId, is_id, new_id
 from kernel.kernel import Kernel
-from orchestration.decision import evidence, facts, figures, store
+from orchestration.decision import evidence, figures, store
+from orchestration.decision.afterwards import CONTENTION, Afterwards
 from orchestration.decision.answers import answer_again, answer_of, row_of, shown, standing_of
 from orchestration.decision.commit import (
     ASKED,
@@ -42,25 +42,22 @@ from orchestration.decision.commit import (
 )
 from orchestration.decision.counterfactual import Counterfactual
 from orchestration.decision.counting import Restocked, Stocker
-from orchestration.decision.engine import Outcome, decide, withhold
+from orchestration.decision.engine import Outcome, withhold
 from orchestration.decision.errors import AlreadyDecided, StandingMoved
 from orchestration.decision.feed import ItemRows
 from orchestration.decision.gather import Gathered, Gatherer
-from orchestration.decision.inputs import Inputs
 from orchestration.decision.keeping import Keeping
 from orchestration.decision.models import Models
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.pulling import Pulling
 from orchestration.decision.record import Record
 from orchestration.decision.request import Decision, DecisionRequest, Replay
-from orchestration.decision.sealed import Opened, Sealer
+from orchestration.decision.sealed import Sealer
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Publication, Shelf
 from orchestration.decision.steady import Steady
 from orchestration.decision.store import Row
 from profiles.service import Profiles
-
-CONTENTION: Final = "contention"
 
 
 class Decisions:
@@ -87,7 +84,10 @@ class Decisions:
         self._steady = Steady(self.settings.model_ms / 1000)
         self._sealer = Sealer(kernel, identity)
         self.counterfactual = Counterfactual(self._sealer, models, profiles, self._gatherer.policies)
-        self._pulling = Pulling(self._sealer, self.shelf, consent, self.counterfactual.segments_of, self._again)
+        self.afterwards = Afterwards(kernel, consent, self._sealer, self.shelf, models, self._gatherer.policies)
+        self._pulling = Pulling(
+            self._sealer, self.shelf, consent, self.counterfactual.segments_of, self.afterwards.record
+        )
         self._committer = Committer(kernel, audit, consent, channels, self.settings)
 
     # deciding
@@ -284,7 +284,7 @@ class Decisions:
         opened = await self._sealer.try_open(row)
         if opened is None:
             return Replay(decision_id=row.id, status="redacted", recorded=row.record, replayed=None)
-        again = await self._again(opened, opened.inputs)
+        again = await self.afterwards.record(opened, opened.inputs)
         same = again.canonical() == opened.canonical and again.digest == row.record
         made = NewEntry(
             Tag.DECISION_REPLAYED, {"decision": row.id}, {"identical": same, "replayed": again.digest},
@@ -296,33 +296,16 @@ class Decisions:
         return Replay(decision_id=row.id, status=status, recorded=row.record, replayed=again.digest, entry_id=entry_id)
 
     async def facts(self, decision_id: str) -> DecisionFacts:
-        """What explain needs (protocol `explain.facts.DecisionSource`)."""
-        opened = await self._sealer.open_lately(decision_id)
-        record = opened.decoded()
-        catalogue = await self.shelf.by_digest(record.inputs.versions.catalogue)
-        digest = record.inputs.versions.model
-        model = await self._models.model(digest) if digest and record.outcome.ranked_by == "ranker" else None
-        arm = record.outcome.arm
-        act_id = record.inputs.permit(arm).act if arm else None
-        act = None
-        if act_id is not None:
-            async with self._kernel.db.reading() as conn:
-                act = await self._consent.act(conn, ActId(act_id))
-        return facts.facts(record, catalogue, model=model, act=act, key_id=opened.row.key_id)
+        """What explain needs, as `afterwards` says it; so are `scored` and `again`."""
+        return await self.afterwards.facts(decision_id)
+
+    async def scored(self, decision_id: str, candidate_id: str) -> tuple[FeatureValue, ...]:
+        """The row of one arm as the model saw it."""
+        return await self.afterwards.scored(decision_id, candidate_id)
 
     async def again(self, decision_id: str, change: Mapping[str, Json]) -> Verdict:
         """The decision under one change (protocol `explain.facts.Decide`). Writes nothing, sends nothing."""
         return await self._pulling.pull(decision_id, change)
-
-    async def _again(self, opened: Opened, inputs: Inputs) -> Record:
-        seed = opened.seed
-        if opened.withheld == CONTENTION:
-            return Record(decision_id=opened.row.id, seed=seed, inputs=inputs, outcome=withhold(inputs, CONTENTION))
-        digest = inputs.versions.model
-        model = await self._models.model(digest) if digest is not None else None
-        policy = await self._gatherer.policies.recorded(inputs.policy)
-        made = decide(inputs, seed, model=model, policy=policy)
-        return Record(decision_id=opened.row.id, seed=seed, inputs=inputs, outcome=made)
 
     async def receipt(self, decision_id: str) -> Receipt:
         """The file that proves this decision offline; its entry must be under a checkpoint (`Audit.sequence`).

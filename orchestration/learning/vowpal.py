@@ -22,6 +22,9 @@ _EXPLORATION: Final = {
 }
 _SPACE: Final = str.maketrans({" ": "_", ":": "_", "|": "_", "\n": "_", "\t": "_", "\r": "_"})
 
+_PRIME: Final = 16_777_619  # of the library's hash
+_WORD: Final = 0xFFFF_FFFF_FFFF_FFFF
+
 
 class Vowpal:
     """A learner that learns. Not safe for two threads at once."""
@@ -64,6 +67,33 @@ class Frozen:
         whole = math.fsum(said)  # it counts in single precision
         return tuple(float(one) / whole for one in said)
 
+    def parts(self, arm: str, features: Mapping[str, float]) -> tuple[tuple[str, float, float], ...]:
+        """What it expects of an arm, as (name, weight, value): the sum of the products is the reward, to the library's single precision.
+
+        For a given arm the library is linear in what is known of the person: a column's weight is its own and that of its interaction with the arm.
+        "" is the constant, `arm` what is the arm's own.
+        """
+        lines = _lines([arm], self._columns, features)
+        shared, one = examples = self._space.parse(lines)
+        try:
+            places = [shared.feature(0, at) for at in range(shared.num_features_in(0))]
+            values = [shared.feature_weight(0, at) for at in range(shared.num_features_in(0))]
+            (own,) = (one.feature(0, at) for at in range(one.num_features_in(0)))
+            always = one.feature(1, 0)
+        finally:
+            self._space.finish_example(examples)
+        told = [name for name in self._columns if _said(features, name)]
+        weights = [self._weight(place) + self._weight(_crossed(place, own)) for place in places]
+        # Learned is a cost: what is earned, with the other sign. The first of the shared line is the constant that meets the arm.
+        return (
+            ("", -self._weight(always) - self._weight(places[0]), 1.0),
+            ("arm", -self._weight(own) - self._weight(_crossed(places[0], own)), 1.0),
+            *((name, -weight, float(value)) for name, weight, value in zip(told, weights[1:], values[1:], strict=True)),
+        )
+
+    def _weight(self, place: int) -> float:
+        return float(self._space.get_weight(place & (self._space.num_weights() - 1), 0))
+
 
 def _opened(model: bytes, options: str) -> Workspace:
     with tempfile.TemporaryDirectory(prefix="candor-vw-") as folder:
@@ -77,9 +107,16 @@ def _opened(model: bytes, options: str) -> Workspace:
 
 def _lines(arms: Sequence[str], columns: Sequence[str], features: Mapping[str, float]) -> list[str]:
     """The library's text form: a shared line about the person, a line an arm."""
-    told = [
-        f"{name.translate(_SPACE)}:{math.asinh(value)!r}"
-        for name in columns
-        if math.isfinite(value := features.get(name, math.nan)) and value
-    ]
+    told = [f"{name.translate(_SPACE)}:{math.asinh(features[name])!r}" for name in columns if _said(features, name)]
     return [f"shared |p one {' '.join(told)}", *(f"|a {arm.translate(_SPACE)}" for arm in arms)]
+
+
+def _said(features: Mapping[str, float], name: str) -> bool:
+    """Whether the library is told of it: what is absent or zero is left out."""
+    value = features.get(name, math.nan)
+    return math.isfinite(value) and value != 0
+
+
+def _crossed(shared: int, own: int) -> int:
+    """Where the library keeps the weight of an interaction (its FNV hash of the two places)."""
+    return (shared * _PRIME) & _WORD ^ own

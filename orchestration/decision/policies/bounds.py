@@ -38,6 +38,10 @@ class UpperBound:
         ]
         return _on(best_of(bounds, context.best), len(bounds), context)
 
+    def hope(self, arm: str) -> float:
+        """What is added to the estimate of an arm, in units of reward; the bound multiplies in another order, and keeps it: replays have its bits."""
+        return self.width * math.sqrt(2.0 * math.log1p(self.state.total)) * self.state.error(arm)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LinearBound:
@@ -62,7 +66,12 @@ class LinearBound:
         return _on(best_of(bounds, context.best), len(bounds), context)
 
     def _bound(self, option: Option, x: Sequence[float]) -> float:
-        known = self.state.arm(option.id)
+        mean, spread = self.known(option.id, x)
+        return option.gain * mean + abs(option.gain) * self.width * spread - option.burden
+
+    def known(self, arm: str, x: Sequence[float]) -> tuple[float, float]:
+        """What an arm is expected to earn with somebody of this row, and the standard deviation of that."""
+        known = self.state.arm(arm)
         if len(known.theta) != len(x):  # never shown, or learned over other columns
             mean, spread = 0.0, math.sqrt(math.fsum(value * value for value in x))
         else:
@@ -72,7 +81,7 @@ class LinearBound:
                 math.fsum(map(float.__mul__, known.inverse[at * size : (at + 1) * size], x)) for at in range(size)
             ]
             spread = math.sqrt(max(0.0, math.fsum(map(float.__mul__, through, x))))
-        return option.gain * mean + abs(option.gain) * self.width * spread - option.burden
+        return mean, spread
 
 
 def _on(best: int, count: int, context: PolicyContext) -> tuple[float, ...]:

@@ -37,6 +37,10 @@ class Library(Protocol):
         """Its probabilities of these arms, in order, before any floor. The same state and arguments give the same numbers."""
         ...
 
+    def parts(self, arm: str, features: Mapping[str, float]) -> tuple[tuple[str, float, float], ...]:
+        """What it expects an arm to earn, as (name, weight, value) whose products add up to it: weights of this state."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)  # without slots: what follows from it is worked out once
 class Learned:

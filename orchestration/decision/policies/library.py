@@ -30,3 +30,7 @@ class ByLibrary:
         if self.state.library is None:
             return floored([1.0 / len(options)] * len(options), context.eps_min)
         return floored(self.state.library.shares([one.id for one in options], context.features), context.eps_min)
+
+    def parts(self, arm: str, features: Mapping[str, float]) -> tuple[tuple[str, float, float], ...]:
+        """What it expects an arm to earn, as (name, weight, value); nothing before it learned anything."""
+        return () if self.state.library is None else self.state.library.parts(arm, features)

@@ -65,6 +65,11 @@ class Thompson:
         won = min(arm.n, max(0.0, (arm.reward - arm.n * self.low) / (self.high - self.low)))
         return self.wins + won, self.losses + arm.n - won
 
+    def mean(self, arm: str) -> float:
+        """What an arm is expected to earn: the mean of its distribution."""
+        won, lost = self.beta(self.state.arm(arm))
+        return self.low + (self.high - self.low) * won / (won + lost)
+
     def _shares(self, options: Sequence[Option]) -> tuple[float, ...]:
         betas = np.array([self.beta(self.state.arm(one.id)) for one in options])
         reach = self.high - self.low

@@ -33,16 +33,26 @@ def why(
     decision: Decision,
     view: Annotated[str, typer.Option(help="person (plain words) or auditor (numbers).")] = "person",
     locale: Annotated[str, typer.Option(help="Language of the plain words: en or de.")] = "en",
+    against: Annotated[str | None, typer.Option(help="A candidate (variant@channel), or nothing: what parts it from the choice, in numbers.")] = None,
     as_json: Json = False,
-) -> None:
-    """Why this person got this message, or none."""
+) -> None:  # fmt: skip
+    """Why this person got this message, or none; with --against, why not that."""
     from kernel.errors import InvalidInput
-    from orchestration.service.cli.render import auditor_view, person_view
+    from orchestration.service.cli.render import auditor_view, contrast_view, person_view
 
     if view not in {"person", "auditor"}:
         raise InvalidInput(
             f"expected --view person or auditor, got {view!r}", code="unknown_view", remedy="Use one of the two."
         )
+
+    if against is not None:
+        other = against
+        parted = in_house(lambda house: house.explain.contrast(decision, None, other))
+        if as_json:
+            output.emit_json(parted.as_json())
+        else:
+            contrast_view(parted)
+        return
 
     async def read(house: "House") -> "tuple[PersonView, AuditorView]":
         explanation = await house.explain.explain(decision)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from orchestration.service.cli import output
 
 if TYPE_CHECKING:
+    from explain.contrast import Contrast, Difference
     from explain.reasons import PersonView
     from explain.views import AuditorView
 
@@ -61,5 +62,46 @@ def auditor_view(view: "AuditorView") -> None:
                 ", ".join(sorted({o.source for o in p.provenance})),
             )
             for p in parts
+        ],
+    )
+
+
+def contrast_view(found: "Contrast") -> None:
+    """What parts two candidates: where each was lost, and differences that sum to the gap."""
+    output.table(
+        "Two candidates",
+        ("candidate", "chosen", "lost at", "reason", "score", "compared", "probability"),
+        [
+            (
+                one.candidate_id,
+                "yes" if one.chosen else "",
+                "" if one.stage is None else f"{one.number} {one.stage}",
+                one.reason or "",
+                "" if one.score is None else f"{one.score:.6f}",
+                "" if one.compared is None else f"{one.compared:.6f}",
+                f"{one.probability:.4f}",
+            )
+            for one in (found.a, found.b)
+        ],
+    )
+    if found.gap is not None:
+        _differences(f"What parts them: {found.by}, {found.gap:+.6f} {found.unit}".rstrip(), found.differences)
+    if found.score_gap is not None:
+        _differences(f"What parts their scores: {found.score_gap:+.6f}", found.features)
+
+
+def _differences(title: str, told: "tuple[Difference, ...]") -> None:
+    output.table(
+        title,
+        ("", "kind", "one", "other", "difference"),
+        [
+            (
+                one.name,
+                one.kind,
+                "" if one.a is None else f"{one.a:g}",
+                "" if one.b is None else f"{one.b:g}",
+                f"{one.difference:+.6f}",
+            )
+            for one in told
         ],
     )
