@@ -16,6 +16,7 @@ from typing import Final
 from explain.attribution import Attribution
 from explain.errors import Unfaithful, UnknownCandidate
 from explain.facts import NOTHING, Candidate, Compared, DecisionFacts, FeatureValue, Stage, Term, TermKind
+from explain.sums import closed
 from kernel.canonical import Json
 
 _ROUNDING: Final = 1e-9
@@ -249,13 +250,9 @@ def exact(found: Sequence[Difference], gap: float) -> tuple[Difference, ...]:
     missing = gap - math.fsum(one.difference for one in told)
     if not abs(missing) <= _ROUNDING * max(1.0, abs(gap)):  # written so that NaN fails
         raise Unfaithful("the differences and the gap between two candidates", abs(missing))
-    if not missing:
-        return tuple(told)
-    for place, one in enumerate(told):
-        made = [*told[:place], replace(one, difference=one.difference + missing), *told[place + 1 :]]
-        if math.fsum(each.difference for each in made) == gap:
-            return tuple(made)
-    return (*told, Difference(name="rounding", kind="rounding", difference=missing))
+    made, rest = closed([one.difference for one in told], gap)
+    whole = [replace(one, difference=value) for one, value in zip(told, made, strict=True)]
+    return (*whole, *([Difference(name="rounding", kind="rounding", difference=rest)] if rest else []))
 
 
 def _side(one: Side) -> dict[str, Json]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from explain.facts import Compared, Term, TermKind
+from explain.sums import closed
 from kernel.errors import IntegrityError
 from orchestration.decision.balance import Terms, stakes, terms
 from orchestration.decision.engine import Judged, Outcome
@@ -162,11 +163,6 @@ def summing(told: Sequence[Term], compared: float) -> tuple[Term, ...]:
         raise IntegrityError(
             f"expected terms that sum to what was compared, got {missing:.3g} more or less", code="terms_off"
         )
-    if not missing:
-        return tuple(told)
-    for place in sorted(range(len(told)), key=lambda at: -abs(told[at].amount)):
-        made = list(told)
-        made[place] = replace(told[place], amount=told[place].amount + missing)
-        if math.fsum(one.amount for one in made) == compared:
-            return tuple(made)
-    return (*told, Term(name="rounding", kind=TermKind.DEDUCTION, amount=missing))
+    made, rest = closed([one.amount for one in told], compared)
+    whole = [replace(one, amount=value) for one, value in zip(told, made, strict=True)]
+    return (*whole, *([Term(name="rounding", kind=TermKind.DEDUCTION, amount=rest)] if rest else []))

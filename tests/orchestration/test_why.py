@@ -1,5 +1,6 @@
 """Real decisions explained: what the engine recorded is what the page says, and the levers really flip."""
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -92,6 +93,11 @@ async def test_a_model_s_choice_adds_up_and_its_strongest_reason_is_the_one_told
             assert made.outcome.choice == NOTHING
             continue
         assert abs(content.base + sum(content.contributions) - content.facts.score) <= 1e-9
+        for other in content.facts.candidates:
+            parted = await explain.contrast(made.decision_id, None, other.candidate_id)
+            assert math.fsum(one.difference for one in parted.differences) == parted.gap
+            assert math.fsum(one.difference for one in parted.features) == (parted.score_gap or 0.0)
+            assert (parted.b.stage is None) == (other.candidate_id == content.facts.choice)
         if content.procedure != "model":
             assert view.main_parameters == ()
             continue

@@ -243,6 +243,7 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     await ask("GET /v1/decisions/{decision_id}/lineage", f"{at}/lineage")
     await ask("GET /v1/decisions/{decision_id}/why", f"{at}/why")
     await ask("GET /v1/decisions/{decision_id}/why", f"{at}/why?view=auditor")
+    await ask("GET /v1/decisions/{decision_id}/why", f"{at}/why?view=auditor&against=nothing")
     for variant, placement in (("plain", "cart"), ("banner", "home")):
         await ask("GET /content/{placement}/variant-{variant}.json", f"/content/{placement}/variant-{variant}.json")
 
