@@ -8,13 +8,12 @@ score that was used, or tell apart what consent withheld from what was never kno
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
 
-from audit.entries import NewEntry
 from audit.errors import SubjectKeyGone
 from audit.service import Audit
 from audit.tags import Tag
@@ -27,6 +26,7 @@ from explain.explanation import Content, Explanation, compose, read, write
 from explain.facts import REDACTED, Decide, DecisionFacts, DecisionSource, FeatureValue, ModelSource
 from explain.falsifying import Falsifier
 from explain.feedback import Feedback, Said
+from explain.fresh import Fresh
 from explain.hearing import Hearing
 from explain.keeping import Keeping
 from explain.offers import Offer
@@ -48,33 +48,6 @@ PREFERENCES: Final = "preferences"
 _TABLE: Final = "explain.explanations"
 _FEED: Final = 1000  # places of the log read at a time
 _log = get_logger("explain")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fresh:
-    """An explanation that is made and sealed, not yet kept."""
-
-    content: Content
-    named: str
-    body: bytes
-    checked: bool
-
-    @property
-    def decision_id(self) -> DecisionId:
-        return self.content.facts.decision_id
-
-    def row(self, at: datetime) -> store.Row:
-        facts = self.content.facts
-        return store.Row(
-            decision_id=facts.decision_id, person=facts.person, digest=self.named, body=self.body, key_id=facts.key_id, made_at=at
-        )  # fmt: skip
-
-    def entry(self) -> NewEntry:
-        facts = self.content.facts
-        said: dict[str, Json] = {
-            "explanation": self.named, "procedure": str(self.content.procedure), "verified": self.checked,
-        }  # fmt: skip
-        return NewEntry(Tag.EXPLANATION_MADE, {"decision": facts.decision_id}, said, key_id=facts.key_id)
 
 
 class Explain:
@@ -125,7 +98,7 @@ class Explain:
             model = await self._models.model(one)
             await asyncio.to_thread(prepare, model, check=self.settings.verify_attributions)
 
-    async def _made(self, decision_id: str) -> Explanation | _Fresh:
+    async def _made(self, decision_id: str) -> Explanation | Fresh:
         """What is kept of the decision, or else its explanation, made and not yet kept."""
         found = await self._stored(decision_id)
         if found is not None:
@@ -144,7 +117,7 @@ class Explain:
             if key is None:  # erased since the record was read
                 return Explanation(decision_id=facts.decision_id, digest=named, content=None)
             body = key.seal(_TABLE, "body", facts.decision_id, words)
-        return _Fresh(content, named, body, checked)
+        return Fresh(content, named, body, checked)
 
     async def _make(self, facts: DecisionFacts) -> tuple[Content, bool]:
         found: Attribution | None = None
@@ -169,7 +142,7 @@ class Explain:
         check = self.settings.verify_attributions
         return await asyncio.to_thread(attribute, model, row, score, check=check)
 
-    async def _keep(self, made: Sequence[_Fresh]) -> list[Explanation]:
+    async def _keep(self, made: Sequence[Fresh]) -> list[Explanation]:
         """Keep explanations with their entries in one commit; where somebody else was faster, theirs is the one that stands."""
         now = self._kernel.clock.now()
         async with self._kernel.db.transaction() as conn:
@@ -225,7 +198,7 @@ class Explain:
         async with self._kernel.db.reading() as conn:
             waiting = await store.waiting(conn, limit)
         broken: list[IntegrityError] = []
-        fresh: list[_Fresh] = []
+        fresh: list[Fresh] = []
         nothing: list[str] = []
         for decision_id in waiting:
             try:
@@ -239,7 +212,7 @@ class Explain:
                     await store.refuse(conn, decision_id, fault.code)
                 broken.append(fault)
             else:
-                if isinstance(made, _Fresh):
+                if isinstance(made, Fresh):
                     fresh.append(made)
                 else:
                     nothing.append(decision_id)
@@ -250,7 +223,7 @@ class Explain:
             raise broken[0]
         return len(waiting)
 
-    async def _keep_all(self, made: Sequence[_Fresh]) -> None:
+    async def _keep_all(self, made: Sequence[Fresh]) -> None:
         """Keep them together: a commit each would stand in the way of the decisions' commits. Where one was erased meanwhile, one by one."""
         if not made:
             return
