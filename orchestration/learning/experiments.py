@@ -39,7 +39,9 @@ from orchestration.learning.experiment import Declared, check, next_step
 from orchestration.learning.experiment_store import Kept, Step
 from orchestration.learning.judging import Report, Subject, judge, may_go_on
 from orchestration.learning.registry import Registry
+from orchestration.learning.sequential import Group
 from orchestration.learning.settings import LearningSettings
+from orchestration.learning.watching import Stage, alike
 
 _LOOK_AGAIN: Final = 0.5  # seconds: a step holds everywhere within one
 _RULES: Final = "rules"
@@ -310,6 +312,25 @@ class Experiments:
         events = await self._events.of_people(conn, people, since=back, names=names) if people else {}
         now = over or self._kernel.clock.now()
         return judge(declared, self.metrics, subjects, events, begun=begun, now=now, share=live[-1].share)
+
+    async def before_and_now(self, standing: Standing) -> dict[str, tuple[Group, Group]]:
+        """Of a rollout that has reached everybody: by metric the people of now and the last ones of the old policy, looked at alike; empty groups where there were none."""
+        declared = standing.declared
+        live = [step for step in standing.steps if step.state in store.RUNNING]
+        wanted = [self.metrics.metric(name) for name in (declared.primary, *declared.guardrails)]
+        names = sorted({name for one in wanted for name in (*one.events, *one.per)})
+        async with self._kernel.db.reading() as conn:
+            new = await self.subjects(conn, declared, live, live[-1].at)
+            before = live[:-1] or live  # a rollout that began with everybody has no old people
+            old = await self.subjects(conn, declared, before, before[-1].at, live[-1].at)
+            ours, theirs = (
+                [one for one in found if one.side == side]
+                for found, side in ((new, declared.treatment.name), (old, declared.control))
+            )
+            people = sorted({one.person for one in (*ours, *theirs)})
+            events = await self._events.of_people(conn, people, since=before[-1].at, names=names) if people else {}
+        now = Stage(ours, live[-1].at, self._kernel.clock.now())
+        return alike(wanted, now, Stage(theirs, before[-1].at, live[-1].at), events)
 
     async def subjects(
         self, conn: Conn, declared: Declared, live: Sequence[Step], begun: datetime, over: datetime | None = None

@@ -21,6 +21,7 @@ from kernel.errors import CandorError
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 from orchestration.learning.errors import ExperimentOver
+from orchestration.learning.experiment import Declared
 from orchestration.learning.experiments import Experiments, Standing
 from orchestration.learning.judging import Report, may_go_on
 from orchestration.learning.ramping import ACTOR
@@ -99,7 +100,7 @@ class Rollouts:
     async def _watched(self, standing: Standing, report: Report) -> Round:
         """Everybody is under the new policy: there is nobody left to compare with but those of before."""
         declared, last = standing.declared, standing.last
-        if (worse := breach(standing, report)) is not None:
+        if (worse := breach(declared, await self._experiments.before_and_now(standing))) is not None:
             return await self._back(standing, worse, report.evidence())
         if (silent := await self._silent(standing, report)) is not None:
             return silent
@@ -150,20 +151,11 @@ class Rollouts:
             _log.error("alert_not_delivered", route=route, error_type=type(fault).__name__)
 
 
-def breach(standing: Standing, report: Report) -> str | None:
-    """Which metric is worse now than it was for the old policy's last people, or None. Their figures came with the step that reached everybody."""
-    before = standing.last.facts.get("control_groups")
-    if not isinstance(before, Mapping):
-        return None
-    guarded = report.readings[: 1 + len(standing.declared.guardrails)]
-    for one in guarded:
-        held = before.get(one.metric.name)
-        if not isinstance(held, list) or len(held) != 3:
-            continue
-        n, total, squares = (float(each) if isinstance(each, int | float) else 0.0 for each in held)
-        sign = one.metric.sign
-        now = Group(one.groups[0].n, sign * one.groups[0].total, one.groups[0].squares)
-        then = Group(int(n), sign * total, squares)
-        if look(now, then, standing.declared.planned, alpha=ALPHA / len(guarded) / 5, sides=1).worse:
-            return f"worse than before: {one.metric.name}"
+def breach(declared: Declared, groups: Mapping[str, tuple[Group, Group]]) -> str | None:
+    """Which metric is worse now than it was for the old policy's last people, or None. `groups`: both, looked at alike, so that more is better."""
+    guarded = (declared.primary, *declared.guardrails)
+    for name in guarded:
+        now, then = groups[name]
+        if look(now, then, declared.planned, alpha=ALPHA / len(guarded) / 5, sides=1).worse:
+            return f"worse than before: {name}"
     return None

@@ -11,11 +11,10 @@ from orchestration.learning.assignment import MIXED
 from orchestration.learning.bias import Seen, band, parts
 from orchestration.learning.errors import ExperimentInvalid, MetricsInvalid, UnknownMetric
 from orchestration.learning.experiment import next_step, parse
-from orchestration.learning.experiment_store import Step
-from orchestration.learning.experiments import Standing
 from orchestration.learning.judging import Subject, judge, may_go_on
 from orchestration.learning.metrics import Measured, Metric, load
 from orchestration.learning.rollout import breach
+from orchestration.learning.watching import Stage, alike
 
 BEGUN = datetime(2026, 3, 2, tzinfo=UTC)
 TEXT = """
@@ -146,26 +145,50 @@ def test_a_ratio_of_sums_is_compared_by_its_linear_form():
     assert not Measured(np.ones(3), np.zeros(3)).values().any()
 
 
-def test_everybody_under_the_new_policy_is_held_against_the_last_people_of_the_old():
-    subjects, events = people(2000, 2000)
-    half = look(subjects, events, DECLARED)
-    step = Step(
-        name="t",
-        at=BEGUN,
-        state="watched",
-        share=1.0,
-        reason="",
-        facts={"control_groups": half.control_groups()},
-        actor="",
-    )
-    standing = Standing(None, DECLARED, (step,))
+WEEK, HOUR = timedelta(days=7), timedelta(hours=1)
 
-    def all_new(rate):
-        return look(*people(2000, 0, rates=(rate, 0.0)), DECLARED, share=1.0)
 
-    assert breach(standing, all_new(0.1)) is None
-    assert breach(standing, all_new(0.05)) == "worse than before: conversion"
-    assert breach(Standing(None, DECLARED, (replace(step, facts={}),)), all_new(0.05)) is None
+def stage(side, count, begun, lasted, rate, *, late):
+    """People who come in evenly, all of them buying so late; those of the first half buy twice as often."""
+    found, events = [], {}
+    for place in range(count):
+        since = begun + lasted * (place + 0.5) / count
+        found.append(Subject(f"{side}{place}", side, since, "email", "a"))
+        here = rate * (4 / 3 if 2 * place < count else 2 / 3)
+        if int((place + 1) * here) > int(place * here):
+            events[f"{side}{place}"] = [Event("Order Completed", since + late, {}, False)]
+    return found, events
+
+
+@pytest.mark.parametrize(
+    ("lasted", "late", "watched", "seen"),
+    [
+        (WEEK, 30 * HOUR, 6 * HOUR, False), (6 * HOUR, 30 * HOUR, 40 * HOUR, False),
+        (WEEK, HOUR, 6 * HOUR, True), (6 * HOUR, HOUR, 6 * HOUR, True), (WEEK, 30 * HOUR, 40 * HOUR, True),
+    ],
+)  # fmt: skip
+def test_everybody_under_the_new_policy_is_held_against_the_last_people_of_the_old(lasted, late, watched, seen):
+    """Purchases may take a day: who came an hour ago has bought less than those of last week, and nothing is wrong with it."""
+    switched = BEGUN + WEEK
+    done = switched + watched
+    metrics = [METRICS.metric(name) for name in (DECLARED.primary, *DECLARED.guardrails)]
+    old, then = stage("old", round(6000 * lasted / WEEK), switched - lasted, lasted, 0.1, late=late)
+
+    def said(rate):
+        new, now = stage("new", round(12000 * watched / WEEK), switched, watched, rate, late=late)
+        happened = then | {who: [one for one in did if one.event_time <= done] for who, did in now.items()}
+        return breach(DECLARED, alike(metrics, Stage(new, switched, done), Stage(old, switched - lasted, switched), happened))  # fmt: skip
+
+    assert said(0.1) is None
+    assert not seen or said(0.02) == "worse than before: conversion"
+
+
+def test_nobody_is_no_breach():
+    metrics = [METRICS.metric(name) for name in (DECLARED.primary, *DECLARED.guardrails)]
+    nobody = Stage([], BEGUN, BEGUN + WEEK)
+    assert breach(DECLARED, alike(metrics, nobody, nobody, {})) is None
+    old, then = stage("old", 500, BEGUN, WEEK, 0.2, late=HOUR)
+    assert breach(DECLARED, alike(metrics, nobody, Stage(old, BEGUN, BEGUN + WEEK), then)) is None
 
 
 @pytest.mark.parametrize(
