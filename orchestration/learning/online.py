@@ -28,7 +28,7 @@ from orchestration.decision import store as decided
 from orchestration.decision.catalogue import Catalogue, Placement
 from orchestration.decision.errors import NoCatalogue
 from orchestration.decision.lesson_store import Choice
-from orchestration.decision.policies.learned import Learned, to_bytes
+from orchestration.decision.policies.learned import Learned, from_bytes, to_bytes
 from orchestration.decision.policies.linear import fixed
 from orchestration.decision.policies.rules import LibraryRule, LinearRule, Rule, digest_of_rule, learns, ruled
 from orchestration.decision.policy import EpsilonGreedy, policy_digest
@@ -156,6 +156,7 @@ class Online:
             if not plan.rules:
                 return 0
             await self._let_go(conn)
+            await self._change_rules(conn, plan)
             wanted = {one.decision: one for one in await self._followed(conn, plan)}
             wanted.update({one.decision: one for one in await self._heard(conn, plan)})
             moved = await self._taught(conn, list(wanted.values()))
@@ -181,6 +182,18 @@ class Online:
         if names != await store.listens(conn):
             await store.listen(conn, names)
         self._listening = names
+
+    async def _change_rules(self, conn: Conn, plan: Plan) -> None:
+        """Where another rule came: what was learned from other features is none of these, and a library begins anew with every lesson that is kept."""
+        for name, held in (await store.newest_states(conn)).items():
+            rule = plan.rules[name][1] if name in plan.rules else None
+            if rule is None or held.policy == digest_of_rule(rule):
+                continue
+            content = await store.content(conn, held.digest)
+            if content is not None and from_bytes(content).columns != rule.columns:
+                await store.forget_rows(conn, name)
+            if isinstance(rule, LibraryRule):
+                await store.unteach(conn, name)
 
     async def _let_go(self, conn: Conn) -> None:
         """Once an hour: lessons of decisions that are not counted any more."""

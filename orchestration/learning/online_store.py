@@ -145,6 +145,27 @@ async def teach(conn: Conn, decisions: Sequence[DecisionId], at: datetime) -> No
     await conn.execute("UPDATE learning.lessons SET taught_at = %s WHERE decision = ANY(%s)", (at, list(decisions)))
 
 
+async def unteach(conn: Conn, placement: str) -> None:
+    """No lesson of this placement was taught to the library that begins now."""
+    await conn.execute(
+        "UPDATE learning.lessons SET taught_at = NULL WHERE placement = %s AND taught_at IS NOT NULL", (placement,)
+    )
+
+
+async def forget_rows(conn: Conn, placement: str) -> None:
+    """Take out of lessons and sums of a placement what was known of people; what arms earned stays."""
+    # A lesson's row is never changed, only taken out with the lesson: it is written again without.
+    await conn.execute(
+        f"WITH gone AS (DELETE FROM learning.lessons WHERE placement = %s AND context <> '{{}}' RETURNING {_LESSON}, taught_at) "
+        f"INSERT INTO learning.lessons ({_LESSON}, taught_at) "
+        "SELECT decision, placement, person, arm, at, epoch, reward, '{}', taught_at FROM gone",
+        (placement,),
+    )
+    await conn.execute(
+        "UPDATE learning.tallies SET gram = '{}', moment = '{}' WHERE placement = %s AND gram <> '{}'", (placement,)
+    )
+
+
 async def tally(conn: Conn, changes: Mapping[tuple[str, str, int], Sums]) -> None:
     """Add to sums, by placement, arm and epoch; under the lock."""
     for (placement, arm, epoch), more in sorted(changes.items()):

@@ -135,6 +135,37 @@ class PoweredOff(Exception):
     """The process is no more."""
 
 
+async def test_another_rule_takes_over_what_still_holds_and_nothing_else(open_shop):
+    """Sums over one feature are none over another, however many there are; a library that begins anew hears its lessons again."""
+    shop = open_shop
+    learners = await learning(shop, "{name: linucb, features: [age]}")
+    made = await shop.decide(shop.made["p0"], seed="a")
+    await happens(shop, "Order Completed", "p0", decision_id=made.decision_id, order_id="1")
+    await learners.learn()
+
+    async def state(policy):
+        await shop.publish(told(policy))
+        learners._shelf.forget()  # a process looks again by itself within a second
+        await learners.learn()
+        learners.states.forget_newest()
+        return await learners.newest("open", (await learners._plan()).rules["open"][1])
+
+    first = await state("{name: linucb, features: [age], width: 2}")
+    assert len(first.arm(made.choice).theta) == 2
+    other = await state("{name: linucb, features: [orders]}")
+    assert (other.arm(made.choice).theta, other.arm(made.choice).reward) == ((), 1.0)
+    again = await shop.decide(shop.made["p1"], seed="b")
+    await learners.learn()
+    other = await learners.newest("open", (await learners._plan()).rules["open"][1])
+    assert len(other.arm(again.choice).theta) == 2
+    slow = await state("{name: vowpal_wabbit, rate: 0.1}")
+    quick = await state("{name: vowpal_wabbit, rate: 0.9}")
+    assert None not in (slow.library, quick.library)
+    arms = [made.choice, "nothing"]
+    assert slow.library.shares(arms, {}) != quick.library.shares(arms, {})
+    assert (await shop.decisions.replay(again.decision_id)).identical
+
+
 async def test_what_was_let_go_is_not_learned_a_second_time(open_shop):
     """A campaign that ended long ago: its last decisions are no news, however often somebody looks."""
     shop = open_shop
