@@ -40,7 +40,7 @@ class World:
         self.draws = {
             f"per_{n}": int.from_bytes(hashlib.sha256(b"%d" % n).digest()[:6], "big") / 2**48 for n in range(count)
         }
-        self.sides: dict[str, str] = {}
+        self.stages: dict = {}
         experiments = shop.learning.experiments
         monkeypatch.setattr(experiments, "subjects", self.subjects)
         monkeypatch.setattr(experiments, "_division", lambda one: Division(b"no secret", tuple((arm.name, arm.share) for arm in one.arms)))  # fmt: skip
@@ -49,18 +49,22 @@ class World:
     async def subjects(self, conn, declared, live, begun, over=None):
         del conn, over
         running = Running(declared, self.shop.learning.experiments._division(declared), live[-1])
-        self.sides = {one: running.side(one, live[-1].share) for one in self.draws}
+        sides = self.stages[begun] = {one: running.side(one, live[-1].share) for one in self.draws}
         return [
             Subject(one, side, begun, "email", ("plain", "offer")[n % 2], "ranker" if side == "new" else "rules")
-            for n, (one, side) in enumerate(self.sides.items())
+            for n, (one, side) in enumerate(sides.items())
         ]
 
     async def of_people(self, conn, people, *, since, names):
         del conn, people, since, names
         rates = {"new": self.new, "old": self.old}
-        at = self.shop.clock.now() + timedelta(seconds=1)
-        bought = Event("Order Completed", at, {"revenue": 20.0}, False)
-        return {one: [bought] for one, side in self.sides.items() if self.draws[one] < rates[side]}
+        found: dict = {}
+        for begun, sides in self.stages.items():  # who buys does so a second after she came
+            bought = Event("Order Completed", begun + timedelta(seconds=1), {"revenue": 20.0}, False)
+            for one, side in sides.items():
+                if self.draws.get(one, 1) < rates[side]:
+                    found.setdefault(one, []).append(bought)
+        return found
 
 
 def settle(shop, **changes):
@@ -155,6 +159,7 @@ async def test_a_breach_in_the_watch_goes_back_and_a_later_better_model_must_ram
     world = World(shop, monkeypatch, count=800)
     assert (await shop.learning.rollouts.round())[0].share == 1.0
     world.new = 0.05
+    shop.clock.advance(timedelta(hours=1))
     (told,) = await shop.learning.rollouts.round()
     assert (told.moved, told.reason) == ("rolled_back", "worse than before: conversion")
     last = (await shop.learning.experiments.status(name, look=False)).last
