@@ -24,7 +24,7 @@ from identity.junk import remove_junk
 from identity.kinds import Kinds
 from identity.linkage import Edges, Scales
 from identity.prior import SMALL, error, moved
-from identity.training import LinkageModel, train_cleaned
+from identity.training import OWN, LinkageModel, train_cleaned
 from kernel.errors import InvalidInput
 
 Progress = Callable[[str], None]
@@ -135,7 +135,7 @@ def prepare(table: pa.Table, kinds: Kinds, *, sources: Codes | None = None, note
             code="identity.nothing_to_compare",
         )
     remarks.extend(
-        f"{name}: {rows} rows bear values shared by many unlike names; those are ignored" for name, rows in lost.items()
+        f"{name}: {rows} rows bear values shared by {_many(cleaned)}; those are ignored" for name, rows in lost.items()
     )
     cleaned = _fewer(cleaned, remarks)
     remarks.extend(_poverty(cleaned))
@@ -174,9 +174,21 @@ def _poverty(cleaned: Cleaned) -> list[str]:
         return [f"no column names a person: {', '.join(cleaned.fields)} alone join nobody; name kinds with --map"]
     if len(cleaned.fields) == 1:
         return [
-            f"only one column, {next(iter(cleaned.fields))}, says who somebody is: what agrees in it alone is seldom enough to join records"
+            f"only one column, {next(iter(cleaned.fields))}, says who somebody is: {_alone(next(iter(cleaned.fields.values())).kind)}"
         ]
     return []
+
+
+def _many(cleaned: Cleaned) -> str:
+    return "many unlike names" if {"first", "last"} & cleaned.fields.keys() else "far more rows than others are"
+
+
+def _alone(kind: str) -> str:
+    return (
+        "whoever shares a value is held to be one person"
+        if kind in OWN
+        else "what agrees in it alone is seldom enough to join records"
+    )
 
 
 def record_order(table: pa.Table, kinds: Kinds, notes: list[str]) -> NDArray[np.int64]:

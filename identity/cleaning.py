@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from identity.column_values import read_date, reads_day_first, texts
 from identity.kinds import Kinds
-from identity.lexicon import fold, words
+from identity.lexicon import fold, parted, plain_digits, words
 
 Codes = NDArray[np.int32]
 _TITLES = frozenset(
@@ -151,13 +151,15 @@ def _encode_few(column: Sequence[str | None], change: Callable[[str], str | None
 
 
 def repair(text: str) -> str:
-    """Undo UTF-8 that was once read as Latin-1 ("MÃ¼ller"); other text is returned as it is."""
+    """Undo UTF-8 that was once read as Latin-1 ("MÃ¼ller") and digits of other scripts; other text is returned as it is."""
+    if text.isascii():
+        return text
     if "Ã" in text or "Â" in text:
         try:
             return text.encode("cp1252").decode("utf-8")
         except (UnicodeEncodeError, UnicodeDecodeError):
-            return text
-    return text
+            return plain_digits(text)
+    return plain_digits(text)
 
 
 def name(text: str) -> str | None:
@@ -192,8 +194,8 @@ def postcode(text: str) -> str | None:
 
 
 def token(text: str) -> str | None:
-    """An identifier: letters and digits only, folded."""
-    return re.sub(r"[^a-z0-9]", "", fold(text.removesuffix(".0"))) or None
+    """An identifier: letters and digits only, of any script, folded."""
+    return parted(fold(text.removesuffix(".0"))).replace(" ", "") or None
 
 
 def phrase(text: str) -> str | None:

@@ -12,7 +12,7 @@ from zlib import crc32
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from identity.lexicon import family_names, fold, given_names, words
+from identity.lexicon import family_names, fold, given_names, plain_digits, words
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"\+?[\d\s().\-/]{7,20}(?:\s?(?:x|ext\.?)\s?\d{1,6})?")
@@ -230,6 +230,7 @@ def reads_day_first(values: Counter[str]) -> bool:
 
 def read_date(value: str, *, day_first: bool) -> str | None:
     """A date as eight digits yyyymmdd.  Impossible months and days are kept: they are mistyped, and typos are compared."""
+    value = plain_digits(value)
     match = _ISO.fullmatch(value) or _COMPACT.fullmatch(value)
     if match:
         return f"{match[1]}{int(match[2]):02d}{int(match[3]):02d}"

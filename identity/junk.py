@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from identity.cleaning import Cleaned, Coded, Codes
 
 IDENTIFIERS = ("email", "phone", "national_id", "login_id", "device_id", "customer_id")
+CROWD, TIMES = (
+    24,
+    20,
+)  # where nobody is named: rows with one value, and how many times the median of values that rows share
 MOST_NAMES_IN_A_FAMILY = 5.0  # effective number of different people behind one honest identifier
 
 
 def remove_junk(cleaned: Cleaned) -> tuple[Cleaned, dict[str, int]]:
     """Fields without junk values, and rows affected per field."""
     people = _name_codes(cleaned)
-    if people is None:
-        return cleaned, {}
     fields, lost = dict(cleaned.fields), {}
     for field in cleaned.of(*IDENTIFIERS):
-        bad = spread_values(field.coded, people)
+        bad = crowded_values(field.coded) if people is None else spread_values(field.coded, people)
         if bad.any():
             lost[field.name] = int(field.coded.counts()[bad].sum())
             fields[field.name] = replace(field, coded=field.coded.without(bad))
@@ -34,6 +36,17 @@ def spread_values(field: Coded, people: Codes) -> NDArray[np.bool_]:
     """Mask over the field's values: borne by more than a family's worth of evenly spread names."""
     names = effective_names(field, people)
     return names > MOST_NAMES_IN_A_FAMILY
+
+
+def crowded_values(field: Coded) -> NDArray[np.bool_]:
+    """The same where no names tell: borne by many times more rows than values that rows share are as a rule."""
+    counts = field.counts()
+    several = counts[counts > 1]
+    return (
+        np.asarray(counts > max(CROWD, TIMES * float(np.median(several))))
+        if len(several)
+        else np.zeros(len(counts), bool)
+    )
 
 
 def effective_names(field: Coded, people: Codes) -> NDArray[np.float64]:

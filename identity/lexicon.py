@@ -11,9 +11,12 @@ from importlib import import_module
 
 # Letters that Unicode decomposition leaves whole.
 _WHOLE = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+# Persian keyboards write these two otherwise than Arabic ones; the stretcher is no letter.
+_WHOLE |= str.maketrans({"ی": "ي", "ک": "ك", "ـ": ""})
+_VOICED = "\u3099\u309a"  # は, ば and ぱ are three letters
 # Locales whose names are written in Latin letters and differ enough to matter.
 _LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL", "sv_SE", "pt_BR")
-_NOT_LETTER = re.compile(r"[\W_]+")  # of any script
+_NOT_LETTER = re.compile(r"[\W_]+")  # of any script but those that write vowels as marks
 
 
 def fold(text: str) -> str:
@@ -21,13 +24,31 @@ def fold(text: str) -> str:
     lowered = text.lower()
     if not lowered.isascii():
         decomposed = unicodedata.normalize("NFKD", lowered.translate(_WHOLE))
-        lowered = unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+        lowered = unicodedata.normalize("NFC", "".join(c for c in decomposed if not _unspoken(c)))
     return " ".join(lowered.split())
+
+
+def _unspoken(character: str) -> bool:
+    """Accents, and what only steers the writing: joiners, directions."""
+    marked = unicodedata.combining(character) and character not in _VOICED
+    return bool(marked) or unicodedata.category(character) == "Cf"
 
 
 def words(text: str) -> list[str]:
     """Folded words of letters and digits; apostrophes and full stops join, everything else parts."""
-    return _NOT_LETTER.sub(" ", fold(text).replace("'", "").replace("’", "").replace(".", "")).split()
+    return parted(fold(text).replace("'", "").replace("’", "").replace(".", "")).split()
+
+
+def parted(text: str) -> str:
+    """Letters and digits of any script, a blank for everything else. A vowel sign of Devanagari or Thai belongs to its letter."""
+    if text.isascii():
+        return _NOT_LETTER.sub(" ", text)
+    return "".join(c if c.isalnum() or unicodedata.category(c).startswith("M") else " " for c in text)
+
+
+def plain_digits(text: str) -> str:
+    """The digits of any script as 0 to 9: full-width, Arabic, Devanagari."""
+    return text if text.isascii() else "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
 
 
 @cache

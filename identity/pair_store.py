@@ -18,7 +18,8 @@ class Looked:
     """A pair as the graph knows it.
 
     ``records``: those of the two that have a live person, as asked. ``refused``: the bridge that was refused between the two people, this pair's before a heavier
-    one's. ``judged``: some judgement stands that names one of the rows. ``run``: whose graph is live.
+    one's. ``judged``: some judgement stands that names one of the rows. ``run``: whose graph is live. ``settled``: those
+    that a run or a settling compared with the others.
     """
 
     records: tuple[SealedRecord, ...]
@@ -28,6 +29,7 @@ class Looked:
     refused: Refused | None
     judged: bool
     run: str | None
+    settled: frozenset[RecordId]
 
     @property
     def people(self) -> tuple[PersonId, ...]:
@@ -53,6 +55,7 @@ _REFUSED: Final = (
 _REST: Final = (
     "SELECT (SELECT run_id FROM identity.runs WHERE graph_version IS NOT NULL ORDER BY graph_version DESC LIMIT 1) AS run,"
     " (SELECT weight FROM identity.edges WHERE record_a = %(a)s AND record_b = %(b)s) AS edge,"
+    " ARRAY(SELECT record_id FROM identity.blocks WHERE settled AND record_id = ANY(%(both)s)) AS settled,"
     " EXISTS (SELECT FROM identity.records r JOIN identity.records o ON o.row_index = r.row_index"
     "  JOIN identity.judged_records j ON j.record_id = o.record_id WHERE r.record_id = ANY(%(both)s)) AS judged"
 )
@@ -84,4 +87,5 @@ async def look(conn: Conn, a: RecordId, b: RecordId) -> Looked:
         else Refused(bridge["record_a"], bridge["record_b"], bridge["weight"], bridge["cause"]),
         judged=found["judged"],
         run=found["run"],
+        settled=frozenset(found["settled"]),
     )

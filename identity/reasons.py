@@ -153,8 +153,8 @@ class Reasons:
         pair = Pair(
             run=live is not None,
             current=all(row.current for row in rows),
-            joining=True,
-            in_run=live is not None and all(row.recorded_at <= live.read_at for row in rows),
+            in_run=live is not None
+            and all(row.recorded_at <= live.read_at or row.id in looked.settled for row in rows),
             judged_apart=looked.judged and await reasons_store.judged_apart(conn, a, b),
             keys=weighed.keys if weighed else (),
             edge=edge.weight if edge else None,

@@ -7,7 +7,7 @@ train as quietly as a million.  Pairs are counted by agreement pattern, so an it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import duckdb
@@ -31,6 +31,10 @@ ITERATIONS = 60
 PRIOR_WEIGHT = 0.25  # share of the expected matches that the prior counts for
 KIN_PRIOR_WEIGHT = 0.5
 LEAST = 1e-7
+# Where a table names nobody, nothing in it can tell what an address is worth that two rows share: the likeliest explanation of a few would be chance.
+NAMING = frozenset({"first_name", "last_name", "full_name", "rest", "birth_date", "street"})
+OWN = frozenset({"email", "national_id", "login_id"})  # there, two who share one of these are held to be one person
+HELD = 0.97  # so surely, while the model is trained
 SHARED_BY_A_HOUSEHOLD = frozenset(
     {
         "last_name",
@@ -123,6 +127,12 @@ def train_cleaned(
 ) -> LinkageModel:
     """Train on cleaned fields and the pairs that blocking found among them (or a sample, each of which stands for so many)."""
     made = comparisons(cleaned)
+    assumed = _assumed(made)
+    # Among so few values of people's own, how many rows bear one says how many a person has, not how common it is.
+    made = tuple(
+        replace(c, levels=tuple(replace(x, rarity=None) for x in c.levels)) if i in assumed else c
+        for i, c in enumerate(made)
+    )
     total = _total_pairs(cleaned.rows, sources)
     rng = np.random.default_rng(seed)
     random = random_pairs(cleaned.rows, rng, sources)
@@ -139,7 +149,7 @@ def train_cleaned(
     finally:
         connection.close()
     found = Patterns(found.levels, found.counts * (every / max(1.0, float(found.counts.sum()))))
-    fit = maximise(made, seen, found, total)
+    fit = maximise(made, seen, found, total, assumed)
     return LinkageModel(
         settings=settings(made, fit.person, fit.strangers, fit.share, cleaned.rows),
         kin=settings(made, fit.kin, fit.strangers, fit.kin_share, cleaned.rows),
@@ -203,7 +213,24 @@ def patterns(
     return Patterns(levels.astype(np.int8), counted.column("n").to_numpy().astype(float))
 
 
-def maximise(made: tuple[Comparison, ...], random: Patterns, found: Patterns, total: float) -> Fit:
+def _assumed(made: tuple[Comparison, ...]) -> tuple[int, ...]:
+    """The comparisons whose first level is held to be one person's: none where people are named."""
+    if any(c.kind in NAMING for c in made):
+        return ()
+    return tuple(i for i, c in enumerate(made) if c.kind in OWN)
+
+
+def _held(seen: Patterns, assumed: tuple[int, ...]) -> Floats:
+    """How surely each pattern is one person's by assumption."""
+    agree = np.zeros(len(seen.counts), bool)
+    for i in assumed:
+        agree |= seen.levels[:, i] == 0
+    return np.where(agree, HELD, 0.0)
+
+
+def maximise(
+    made: tuple[Comparison, ...], random: Patterns, found: Patterns, total: float, assumed: tuple[int, ...] = ()
+) -> Fit:
     """Three kinds of pairs: one person, relatives (what a household shares agrees, the person differs), strangers."""
     priors = [np.array([x.prior for x in c.levels]) for c in made]
     person = [p / p.sum() for p in priors]
@@ -219,7 +246,9 @@ def maximise(made: tuple[Comparison, ...], random: Patterns, found: Patterns, to
     )
     for rounds in range(1, ITERATIONS + 1):
         before = np.concatenate(fit.person)
-        is_person, is_kin = (x * found.counts for x in posterior(found, fit))
+        sure, kindred = posterior(found, fit)
+        held = np.maximum(sure, _held(found, assumed))
+        is_person, is_kin = held * found.counts, np.minimum(kindred, 1 - held) * found.counts
         people, relatives = float(is_person.sum()), float(is_kin.sum())
         columns = range(len(made))
         m = [_shares(found.levels[:, i], is_person, person[i] * (PRIOR_WEIGHT * people + 5.0)) for i in columns]
@@ -231,7 +260,7 @@ def maximise(made: tuple[Comparison, ...], random: Patterns, found: Patterns, to
             for i in columns
         ]
         # Relatives stay among the strangers here: a shared surname alone must not count as kinship.
-        others = (1 - posterior(random, fit)[0]) * random.counts
+        others = (1 - np.maximum(posterior(random, fit)[0], _held(random, assumed))) * random.counts
         u = [_shares(random.levels[:, i], others, _strangers_prior(len(person[i]))) for i in columns]
         fit = Fit(m, h, u, min(0.5, max(0.5, people) / total), min(0.3, max(0.1, relatives) / total), rounds)
         if float(np.abs(np.concatenate(m) - before).max()) < 1e-5:

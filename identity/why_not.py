@@ -29,8 +29,10 @@ class Cause(StrEnum):
 
     NO_RUN = "no_run", "No linkage run has left its parameters yet."
     OLDER_VERSION = "older_version", "One of them is an older version of its row; it goes where the current one goes."
-    NOT_JOINED = "purpose_not_joining", "One of them was collected under a purpose under which nobody is joined."
-    SINCE_THE_RUN = "since_the_run", "One of them came after the last run read its table; the next run compares it."
+    SINCE_THE_RUN = (
+        "since_the_run",
+        "One of them came after the last run and was compared with nothing yet; the next settling or run does.",
+    )
     JUDGEMENT = "judgement", "Staff decided that they are not one person."
     NO_SHARED_KEY = "no_shared_key", "They share no key by which pairs are found, so they were never compared."
     BLOCK_LEFT_OUT = (
@@ -60,12 +62,11 @@ class Pair:
     """What is known of a pair of two people's records.
 
     ``weight`` is the edge's, or what the pair weighs by the same model. ``refused``: the bridge that was refused between the two people, this pair's or
-    a heavier one's.
+    a heavier one's. ``in_run``: both were in the run's table, or have settled since.
     """
 
     run: bool
     current: bool
-    joining: bool
     in_run: bool
     judged_apart: bool
     keys: Sequence[str]
@@ -129,8 +130,6 @@ def judge(pair: Pair) -> Cause:
     """The one cause."""
     if not pair.current:
         return Cause.OLDER_VERSION
-    if not pair.joining:
-        return Cause.NOT_JOINED
     if pair.judged_apart:
         return Cause.JUDGEMENT
     if pair.refused and pair.refused.cause == Cause.LIMIT.value and not (pair.run and pair.in_run):

@@ -56,6 +56,24 @@ def test_names_lose_case_accents_titles_and_damage():
     assert cleaning.repair("Ãmbar") == "Ãmbar"
 
 
+def test_other_scripts_keep_their_letters_and_share_one_kind_of_digits():
+    ids = ["мария77", "иван77", "田中_01", "मीना", "मेना", "تانيا۵"]
+    assert [cleaning.token(cleaning.repair(one)) for one in ids] == [
+        "мария77",
+        "иван77",
+        "田中01",
+        "मीना",
+        "मेना",
+        "تانيا5",
+    ]
+    assert cleaning.name("अमित") == "अमित"  # a vowel sign parts no word
+    assert cleaning.name("علی\u200cرضا") == cleaning.name("عليرضا")  # a joiner and a Persian keyboard
+    assert cleaning.name("A\u200bda") == "ada"
+    assert cleaning.name("がん") != cleaning.name("かん")
+    assert cleaning.phone(cleaning.repair("０３－１２３４－５６７８")) == "0312345678"
+    assert read_date("١٩٨٠-٠٣-٠٤", day_first=False) == read_date("１９８０年３月４日", day_first=False) == "19800304"
+
+
 def test_nicknames_and_sounds():
     assert akin("bob", "robert")
     assert akin("bob", "rob")

@@ -22,7 +22,7 @@ from identity.link import LinkOptions, link_files, load_model, run, save_model
 from identity.score import score
 from kernel.errors import InvalidInput
 from orchestration.service.cli import identity_link
-from tests.identity.linkage_world import world
+from tests.identity.linkage_world import FAMILY, GIVEN, world
 from tests.support.shared import shared_path
 
 
@@ -202,7 +202,7 @@ def test_three_records_suffice_to_find_a_pair():
     ("columns", "said"),
     [
         ({"city": ["Ulm", "Bonn"] * 200, "gender": ["m", "f"] * 200}, "no column names a person"),
-        ({"email": [f"p{i % 150}@x.org" for i in range(400)]}, "only one column, email"),
+        ({"phone": [f"555{i % 150:04}99" for i in range(400)]}, "only one column, phone"),
         ({"first_name": ["Ann"] * 400, "surname": ["Ray"] * 400, "dob": ["1980-01-02"] * 400}, "too large to pair"),
     ],
 )
@@ -211,6 +211,27 @@ def test_a_table_that_tells_too_little_joins_nobody_and_says_why(columns, said):
     found = run(table, infer(table), notes=notes)[0]
     assert max(found.sizes) <= 3
     assert any(said in note for note in notes)
+
+
+@pytest.mark.parametrize("beside", [{}, {"phone": None}, {"city": None}])
+def test_where_nobody_is_named_whoever_shares_a_mailbox_is_one_and_a_desk_is_nobody(beside):
+    rng = np.random.default_rng(4)
+    who = [n % 150 for n in range(330)] + [*range(200, 350)]
+    mail = [f"{FAMILY[n % len(FAMILY)]}.{GIVEN[n % len(GIVEN)]}{n}@x.org" if rng.random() < 0.8 else None for n in who]
+    mail[::6] = ["info@desk.example"] * len(mail[::6])  # 80 of 480
+    more = {"phone": [f"0{n * 7919 % 9_000_000 + 1_000_000}" for n in who], "city": [f"town {n % 7}" for n in who]}
+    table = pa.table({"email": mail, **{name: more[name] for name in beside}})
+    notes: list[str] = []
+    found = run(table, infer(table), notes=notes)[0]
+    for row, one in enumerate(mail):
+        for other in range(row):
+            if one and one == mail[other] and one != "info@desk.example":
+                assert found.person[row] == found.person[other]
+    assert max(found.sizes) <= 3
+    figures = score(found.person, np.array(who))["pairwise"]
+    assert figures["precision"] > 0.99
+    assert any("80 rows bear values shared by far more rows" in note for note in notes)
+    assert bool(beside) or any("only one column, email, says who somebody is: whoever shares" in note for note in notes)
 
 
 def test_nothing_to_compare_is_refused(small):

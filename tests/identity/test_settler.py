@@ -13,6 +13,7 @@ from identity.parameters import SEVERAL
 from identity.regrouping import By
 from identity.service import Identity
 from identity.settings import IdentitySettings
+from identity.why_not import Cause
 from tests.identity.running import but, run, shop, take
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,11 @@ async def test_what_came_one_by_one_settles_as_a_run_over_everything_has_it(kern
         kept = await (await conn.execute("SELECT count(*) AS n FROM identity.edges")).fetchone()
     assert all(after[r] == p for r, p in before.items() if r not in touched)
     assert kept["n"]
+    async with kernel.db.reading() as conn:
+        mine = next(p for r, p in after.items() if r == ids[order[0]])
+        stranger = next(ids[place] for place in range(len(base)) if after[ids[place]] != mine)
+        told = await identity.reasons.why_not(conn, ids[order[0]], stranger)
+    assert told.cause not in {None, Cause.SINCE_THE_RUN}  # it was compared, though no run read it
     assert (await identity.ledger.verify()).ok
     assert (await identity.settler.round()).settled == 0
     await run(kernel, identity)

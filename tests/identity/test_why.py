@@ -171,7 +171,6 @@ async def test_what_staff_kept_apart_is_told_so(kernel, identity, record) -> Non
 FINE = Pair(
     run=True,
     current=True,
-    joining=True,
     in_run=True,
     judged_apart=False,
     keys=("email",),
@@ -187,10 +186,10 @@ FINE = Pair(
     ("change", "cause"),
     [
         ({"current": False, "judged_apart": True}, Cause.OLDER_VERSION),
-        ({"joining": False}, Cause.NOT_JOINED),
         ({"judged_apart": True, "keys": ()}, Cause.JUDGEMENT),
         ({"run": False}, Cause.NO_RUN),
         ({"in_run": False}, Cause.SINCE_THE_RUN),
+        *(({"refused": Refused(RecordId("a"), RecordId("b"), 15.0, "limit"), **more}, Cause.LIMIT) for more in ({}, {"run": False}, {"in_run": False})),
         ({"edge": None, "keys": ()}, Cause.NO_SHARED_KEY),
         ({"edge": None}, Cause.BLOCK_LEFT_OUT),
         ({"edge": None, "weight": -3.0}, Cause.BELOW_THRESHOLD),
