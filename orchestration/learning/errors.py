@@ -91,6 +91,34 @@ class LeakFound(Conflict):
     remedy = "Make the features as of the moment: by the declared features and candor's own clock, or with the column of the time they were known."
 
 
+class ProxyFound(LeakFound):
+    """A feature is a sensitive attribute of people, or tells one; a model of it is refused until an officer accepts it (DSA Art. 26(3))."""
+
+    code = "proxy_found"
+    remedy = "Look at what it tells (candor report proxies); take the feature out of the declared features, or let an officer accept it with a reason (candor learn accept)."
+
+
+class NothingToAccept(NotFound):
+    """No audit found that this feature tells this attribute."""
+
+    code = "nothing_to_accept"
+    remedy = "List what was found: candor report proxies. A feature that is made of a sensitive attribute cannot be accepted."
+
+
+class CardInvalid(InvalidInput):
+    """The words of model cards cannot be used."""
+
+    code = "card_invalid"
+    remedy = "Correct the file that learning.card_file names, or leave it out for the shipped words."
+
+
+class SensitiveInvalid(InvalidInput):
+    """The list of sensitive attributes cannot be used."""
+
+    code = "sensitive_invalid"
+    remedy = "Correct the file that learning.sensitive_file names, or leave it out for the shipped list."
+
+
 class UnknownState(NotFound):
     """No state of a learner is kept under this digest."""
 

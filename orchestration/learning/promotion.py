@@ -92,6 +92,8 @@ def fitted(
     if examination is not None:
         judged["positions"] = examination.to_json()
     judged["importance"] = dict(importance(model))
+    if examples.times:
+        judged["learned_from"] = {"first": min(examples.times).isoformat(), "last": max(examples.times).isoformat()}
     if current is not None:
         now = dict(model.normalisation)
         if (said := model_scores(log, current.model)) is not None:

@@ -35,6 +35,7 @@ from orchestration.learning.gbm import GbmModel
 from orchestration.learning.keeping import Keeping
 from orchestration.learning.logging_rows import DecisionRows
 from orchestration.learning.online import Online
+from orchestration.learning.proxy_audit import ProxyAudit
 from orchestration.learning.ramping import Ramping
 from orchestration.learning.registry import Registry
 from orchestration.learning.rewards_store import RewardRun
@@ -89,6 +90,7 @@ class Learning:
         self.learners = Online(
             kernel, identity, consent, self._shelf, counting, self.sealer, table, self.settings, default=policy
         )
+        self.proxies = ProxyAudit(kernel, audit, identity, consent, profiles, self.settings)
         self._folder = kernel.settings.data_dir / "training"
         self.keeping = Keeping(identity, self._folder)
         self._prepared: dict[str, TrainingSet] = {}
@@ -213,6 +215,7 @@ class Learning:
                 f"expected at least {self.settings.least_rows} decisions over two arms with two rewards for '{placement}', "
                 f"got {len(log)} over {len(log.arms)}"
             )
+        await self.proxies.refuse(examples)
         catalogue = (await self._shelf.current()).catalogue
         current = await self._current(placement)
         content, digest, judged = await asyncio.to_thread(promotion.fitted, examples, catalogue, current, self.settings)

@@ -118,6 +118,27 @@ class LearningSettings(Section):
         le=1,
         description="The same for a value of a feature with which at least this share answered, where at most a quarter as many do in all.",
     )
+    sensitive_file: Path | None = Field(
+        default=None,
+        description="YAML list of sensitive attributes. Absent: the shipped orchestration/learning/data/sensitive.yaml (GDPR Art. 9).",
+    )
+    card_file: Path | None = Field(
+        default=None,
+        description="YAML file of what model cards say beside their figures. Absent: the shipped orchestration/learning/data/card.yaml.",
+    )
+    proxy_purpose: str = Field(
+        default="analytics",
+        description="The purpose under which sensitive attributes are looked at, by the audit of proxies alone.",
+    )
+    proxy_area: float = Field(
+        default=0.65,
+        gt=0.5,
+        le=1,
+        description="A feature that infers a sensitive attribute with this area under the curve, and better than chance, is held back.",
+    )
+    proxy_people: int = Field(
+        default=2000, ge=40, description="People of a training set that the audit of proxies looks at."
+    )
     watch_seconds: float = Field(
         default=2.0, gt=0, le=60, description="Experiments and rollouts are looked at this often; harm ends them then."
     )

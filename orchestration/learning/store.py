@@ -143,6 +143,14 @@ async def keep_training_set(
     )
 
 
+async def training_set(conn: Conn, digest: str) -> dict[str, Any] | None:
+    """What is noted of a training set: rows that are left, when it was made and whether anybody was taken out."""
+    got = await conn.execute(
+        "SELECT rows, made_at, redacted_at FROM learning.training_sets WHERE digest = %s", (digest,)
+    )
+    return await got.fetchone()
+
+
 async def training_files(conn: Conn) -> list[tuple[str, str]]:
     """Digest and file of every training set."""
     got = await conn.execute("SELECT digest, file FROM learning.training_sets ORDER BY made_at, digest")

@@ -14,6 +14,7 @@ from consent import gate
 from kernel.canonical import Json
 from kernel.ids import PersonId
 from orchestration.decision.catalogue import NOTHING
+from orchestration.learning.proxies import held_back
 from orchestration.pipeline.facts import Fact, Found, key, spread
 from orchestration.pipeline.steps.learning import COMPARISONS, newest, newest_models, of_gate, placements
 
@@ -50,6 +51,25 @@ async def only_the_permitted(house: "House") -> Found:
         }
         bad += seen + odd
     return Found(bad == 0, figures)
+
+
+async def nobody_inferred(house: "House") -> Found:
+    """No feature of a training set is a sensitive attribute or tells one, but those that an officer accepted (spec explain.E7)."""
+    figures: dict[str, Fact] = {}
+    held = 0
+    accepted = {(one.attribute, one.feature): one.reason for one in await house.learning.proxies.accepted()}
+    for placement, made in (await _sets(house)).items():
+        found = await house.learning.proxies.run(placement, made.people, made.names, made.features)
+        back = held_back(found, accepted)
+        direct = sorted(set(house.learning.proxies.direct) & set(made.names))
+        figures |= {
+            key(placement, "tried"): len(found),
+            key(placement, "held_back"): len(back),
+            key(placement, "direct"): len(direct),
+        }
+        figures |= {key(placement, "tells", one.attribute, one.subject): round(one.figure, 4) for one in back[:5]}
+        held += len(back) + len(direct)
+    return Found(held == 0, {"held_back": held, "accepted": len(accepted), **figures}, grave=False)
 
 
 async def additive(house: "House") -> Found:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import learn_loop, learn_online, output, report_features
+from orchestration.service.cli import learn_card, learn_loop, learn_online, output, report_features
 from orchestration.service.cli.runtime import Commands, Json, actor, in_house
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def register(app: Commands) -> None:
     app.add("gate")(gate)
     learn_loop.register(app)
     learn_online.register(app)
+    learn_card.register(app)
     report_features.register_learn(app)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.service.cli import output, report_features, report_visits
+from orchestration.service.cli import output, report_features, report_reasons, report_visits
 from orchestration.service.cli.experiment import show
 from orchestration.service.cli.runtime import Commands, Json, in_house
 
@@ -21,6 +21,7 @@ def register(app: Commands) -> None:
     app.add("lift")(report_lift)
     app.add("bias")(bias)
     report_visits.register(app)
+    report_reasons.register(app)
     report_features.register_report(app)
 
 

@@ -56,6 +56,11 @@ def fall(steps: Sequence[Mapping[str, Any]]) -> Fall:
     return Fall(WIDTH, len(steps) * STEP + 6, tuple(bars), zero)
 
 
+def moving(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps that a picture shows: levels, and what changes anything."""
+    return [one for one in steps if one["kind"] in _LEVELS or one["value"]]
+
+
 def _totals(steps: Sequence[Mapping[str, Any]]) -> list[float]:
     now, found = 0.0, []
     for step in steps:

@@ -8,8 +8,10 @@ from orchestration.service.console import (
     linkage,
     log,
     login,
+    models,
     overview,
     people,
+    reasons,
     rights,
     rules,
     staff,
@@ -19,7 +21,8 @@ from orchestration.service.console import (
 from orchestration.service.console.pages import router
 
 PAGES = (
-    login, overview, finding, judging, linkage, people, decisions, why, whatif, deliveries, log, rights, rules, staff,
+    login, overview, finding, judging, linkage, people, decisions, why, whatif, deliveries, log, models, reasons, rights, rules,
+    staff,
 )  # fmt: skip
 
 __all__ = ["PAGES", "router"]

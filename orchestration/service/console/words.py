@@ -17,6 +17,8 @@ READERS: Final = {
     "log": (Scope.AUDITOR, Scope.OFFICER),
     "rules": (Scope.OFFICER, Scope.AUDITOR),
     "runs": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE),
+    "models": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.DECIDE),
+    "reasons": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.DECIDE),
 }
 """Who may see which pages: the doors themselves and the links to them read it here."""
 
@@ -130,6 +132,8 @@ NAV: Final = (
     ("/console/requests", "Requests", READERS["requests"]),
     ("/console/review", "Review", READERS["people"]),
     ("/console/runs", "Runs", READERS["runs"]),
+    ("/console/models", "Models", READERS["models"]),
+    ("/console/reasons", "Reasons", READERS["reasons"]),
     ("/console/rules", "Rules", READERS["rules"]),
     ("/console/log", "Log", READERS["log"]),
     ("/console/staff", "Staff", (Scope.OPERATE,)),

@@ -3,6 +3,7 @@
 import random
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from events import mapping
@@ -80,10 +81,11 @@ async def learn(house) -> None:
     await learning.ranker(house)
 
 
-async def test_a_ranker_that_knows_whom_to_ask_passes_every_check(house, tmp_path) -> None:
+async def test_a_ranker_that_knows_whom_to_ask_passes_every_check(house, tmp_path, monkeypatch) -> None:
     await taught(house, tmp_path)
     for check in (
         checks.only_the_permitted,
+        checks.nobody_inferred,
         checks.additive,
         checks.beats_the_others,
         checks.supported,
@@ -92,6 +94,22 @@ async def test_a_ranker_that_knows_whom_to_ask_passes_every_check(house, tmp_pat
         found = await check(house)
         assert found.passed, (check.__name__, found.figures)
     assert (await checks.beats_the_others(house)).figures["open_decision"] == "promote"
+
+    made = await house.learning.kept_set("open")
+    spend = made.features[:, made.names.index("spend_180d")]
+
+    async def told(people) -> dict:
+        """What the audit would know, had they answered: those who spend more believe one thing."""
+        known = {
+            person: {"religion": "a" if worth > np.median(spend) else "b"}
+            for person, worth in zip(made.people, spend, strict=True)
+        }
+        return {person: known[person] for person in people}
+
+    monkeypatch.setattr(house.learning.proxies, "_attributes", told)
+    found = await checks.nobody_inferred(house)
+    assert (found.passed, found.grave) == (False, False)
+    assert found.figures["open_tells_religion_spend_180d"] > 0.9
 
 
 async def test_a_ranker_no_better_than_the_rules_is_told_and_does_not_rule(house, tmp_path) -> None:

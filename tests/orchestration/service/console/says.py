@@ -51,6 +51,13 @@ SAYS = {
         "As it would have been",
         "Without a kind of information",
     ),
+    "models": ("No model was trained yet",),
+    "reasons": (
+        "explanations made",
+        "Nothing was tried yet",
+        "No audit was made yet",
+        "GDPR Art. 9(1): data concerning health",
+    ),
     "deliveries": ("Accepted", "marketing.email"),
     "delivery": ("Email: accepted", "Waiting", "Being sent", "outbox"),
     "requests": ("Erasure", "Open", "days left"),

@@ -273,10 +273,22 @@ async def test_the_menu_shows_what_one_may_open(comes) -> None:
     for scope in STAFF:
         page = (await (await comes(f"staff-{scope}", scope)).get("/console")).text
         shown[scope] = re.findall(r'<li><a href="/console/?(\w*)"', page)
-    assert shown[Scope.OFFICER] == ["", "find", "decisions", "deliveries", "requests", "review", "runs", "rules", "log"]
-    assert shown[Scope.AUDITOR] == ["", "find", "decisions", "deliveries", "runs", "rules", "log"]
-    assert shown[Scope.OPERATE] == ["", "find", "deliveries", "runs", "staff"]
-    assert shown[Scope.DECIDE] == ["", "find", "decisions"]
+    assert shown[Scope.OFFICER] == [
+        "",
+        "find",
+        "decisions",
+        "deliveries",
+        "requests",
+        "review",
+        "runs",
+        "models",
+        "reasons",
+        "rules",
+        "log",
+    ]
+    assert shown[Scope.AUDITOR] == ["", "find", "decisions", "deliveries", "runs", "models", "reasons", "rules", "log"]
+    assert shown[Scope.OPERATE] == ["", "find", "deliveries", "runs", "models", "reasons", "staff"]
+    assert shown[Scope.DECIDE] == ["", "find", "decisions", "models", "reasons"]
     assert shown[Scope.SEND] == ["", "find", "deliveries"]
 
 

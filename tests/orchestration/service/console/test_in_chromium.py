@@ -7,14 +7,23 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page
 
+from explain import tally_store, trial_store
+from explain.tallies import ALL
+from explain.tally_store import Tally
+from explain.trial_store import Trial
+from orchestration.learning import proxy_store
+from orchestration.learning.proxies import Told
+from orchestration.learning.proxy_store import ProxyRun
 from orchestration.service.app import create_app
 from orchestration.service.console.words import STAFF
+from tests.orchestration.conftest import NOW
 from tests.orchestration.learning.test_service import past
 from tests.orchestration.service.console.conftest import PASSWORD, Story
 from tests.support.pages import chromium
@@ -65,6 +74,46 @@ async def come(context: BrowserContext, at: str, house) -> Page:
     return page
 
 
+async def trialled(house) -> None:
+    """Weeks of reasons that moved, a trial, and an audit that found something."""
+    async with house.kernel.db.transaction() as conn:
+        for week in range(8):
+            day, drift = (NOW - timedelta(days=7 * week)).date(), 140 if week == 0 else 20
+            firsts = {"visits": 160 - drift, "spending": 60, "cart": drift, "unnamed": 12}
+            total = sum(firsts.values())
+            rows = [Tally(day=day, placement="open", concept=ALL, told=total + 40, first=total, contribution=0.0)]
+            rows += [
+                Tally(day=day, placement="open", concept=name, told=n, first=n, contribution=0.02 * n)
+                for name, n in firsts.items()
+            ]
+            await tally_store.add(conn, rows)
+        for bad in (0, 1):
+            await trial_store.add(
+                conn,
+                Trial(
+                    at=NOW,
+                    since=NOW - timedelta(days=1),
+                    looked=200,
+                    reasons=180,
+                    falsified=3 * bad,
+                    levers=90,
+                    flat=bad,
+                ),
+            )
+        findings = [
+            Told("religion", kind, name, "area", area, 0.58, 420, area > 0.65, ("age",)).to_json()
+            for kind, name, area in (
+                ("feature", "age", 0.81),
+                ("concept", "profile", 0.82),
+                ("feature", "orders", 0.61),
+            )
+        ]
+        await proxy_store.add(
+            conn,
+            ProxyRun(placement="open", at=NOW, people=420, findings=findings, direct={}, untried=["health", "genetic"]),
+        )
+
+
 def number(words: str) -> float:
     return float(words.replace("−", "-"))
 
@@ -81,6 +130,7 @@ async def test_every_page_is_free_of_violations_fits_and_breaks_no_policy(
 ) -> None:
     await past(shop, tmp_path, count=450)
     assert (await shop.learning.train("open")).promoted
+    await trialled(house)
     weighed = await shop.decide(await shop.person("cy", age=60), "open", send=True)
     assert weighed.outcome.ranked_by == "ranker"
     pages = {
@@ -89,6 +139,7 @@ async def test_every_page_is_free_of_violations_fits_and_breaks_no_policy(
         "weighed-why": f"/console/decisions/{weighed.decision_id}/why",
         "weighed-features": f"/console/decisions/{weighed.decision_id}/why?by=features",
         "weighed-whatif": f"/console/decisions/{weighed.decision_id}/whatif?without=age",
+        "model-card": f"/console/models/{(await house.learning.status())[0]['digest'][7:]}",
         "fault": "/console/people/x",
         "login": "/console/login",
     }
