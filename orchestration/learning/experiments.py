@@ -293,6 +293,22 @@ class Experiments:
             report = await self._look(conn, standing)
         return Standing(standing.kept, standing.declared, standing.steps, report)
 
+    async def present(self, declared: Declared, days: float = 28.0) -> tuple[float, float]:
+        """What the placement sees now: the share with the primary metric's outcome, and new people a day, over these days. (0, 0) where nobody came."""
+        metric = self.metrics.metric(declared.primary)
+        now = self._kernel.clock.now()
+        begun = now - timedelta(days=days)
+        async with self._kernel.db.reading() as conn:
+            rows = await reading_store.compared(conn, declared.placement, begun)
+            first: dict[PersonId, datetime] = {}
+            for row in rows:
+                first.setdefault(row.person, row.at)
+            names = sorted({*metric.events, *metric.per})
+            events = await self._events.of_people(conn, sorted(first), since=begun, names=names) if first else {}
+        hits = sum(bool(metric.parts(events.get(one, ()), at)[0]) for one, at in first.items())
+        come = (now - min(first.values())) / timedelta(days=1) if first else 0.0
+        return hits / len(first) if first else 0.0, len(first) / max(1.0, come)
+
     async def _standing(self, conn: Conn, name: str) -> Standing:
         kept = await store.one(conn, name)
         if kept is None:

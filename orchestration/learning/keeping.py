@@ -1,7 +1,7 @@
-"""Learning as a keeper: imported decisions and files of training sets past their time.
+"""Learning as a keeper: imported decisions, files of training sets and states of learners past their time.
 
 Enters: a term. Leaves: counts. A training set's note, with its digest and number of rows, stays beside the models that name it; the newest file of each placement
-stays too. Files hold everybody, so holds do not reach them: what they hold is derived, and made again from what is held.
+stays too, and so does the newest state of each learner. Files and states hold everybody, so holds do not reach them: what they hold is derived, and made again from what is held.
 """
 
 from functools import partial
@@ -13,6 +13,7 @@ from kernel.db import Conn, after_commit
 from kernel.holders import Term
 from kernel.ids import IdentifierId, RecordId
 from orchestration.learning import keeping_store as store
+from orchestration.learning import learned_store
 
 
 class Keeping:
@@ -21,6 +22,7 @@ class Keeping:
     keeps: Final = {
         "imported_decisions": "imported decisions of other systems, since the import",
         "training_files": "files of training sets, since they were made",
+        "learned_states": "what a learner that learns online knew at a moment, since then",
     }
 
     def __init__(self, identity: Identity, folder: Path) -> None:
@@ -31,12 +33,16 @@ class Keeping:
         """How many rows, or files that are there."""
         if term.kind == "training_files":
             return len(await self._files(conn, term))
+        if term.kind == "learned_states":
+            return await learned_store.count_old(conn, term.before)
         return await store.count_logged(conn, term.before, await self._subjects(conn, term))
 
     async def let_go(self, conn: Conn, term: Term, limit: int) -> int:
         """Remove at most so many."""
         if term.kind == "imported_decisions":
             return await store.drop_logged(conn, term.before, await self._subjects(conn, term), limit)
+        if term.kind == "learned_states":
+            return await learned_store.drop_old(conn, term.before, limit)
         files = (await self._files(conn, term))[:limit]
         after_commit(conn, partial(_unlink, files))
         return len(files)

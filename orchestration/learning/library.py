@@ -52,6 +52,11 @@ class LibraryLearner:
             self._held[placement] = (digest, self._held[placement][1])
 
 
+def untaught(rule: LibraryRule) -> bytes:
+    """The library's model before its first lesson."""
+    return _begun(rule, None).saved()
+
+
 def opened_library(model: bytes, columns: tuple[str, ...]) -> Library:
     """The library's model as one that only answers."""
     from orchestration.learning.vowpal import Frozen

@@ -18,7 +18,7 @@ from consent.service import Consent
 from events.log import Arrival, NewEvent
 from identity.service import Identity
 from kernel.canonical import Json, digest_of
-from kernel.db import Conn
+from kernel.db import Conn, after_commit
 from kernel.errors import CandorError
 from kernel.ids import DecisionId, PersonId, RecordId
 from kernel.kernel import Kernel
@@ -34,11 +34,12 @@ from orchestration.decision.policies.rules import LibraryRule, LinearRule, Rule,
 from orchestration.decision.policy import EpsilonGreedy, policy_digest
 from orchestration.decision.sealed import Opened, Sealer
 from orchestration.decision.shelf import Shelf
+from orchestration.learning import learned_store
 from orchestration.learning import lessons as teaching
 from orchestration.learning import online_store as store
 from orchestration.learning.counting import Counting, judging
 from orchestration.learning.lessons import Lesson, epoch_of, state_of
-from orchestration.learning.library import LibraryLearner
+from orchestration.learning.library import LibraryLearner, untaught
 from orchestration.learning.online_store import StateRow
 from orchestration.learning.rewards import MICRO, RewardTable
 from orchestration.learning.settings import LearningSettings
@@ -369,12 +370,29 @@ class Online:
         return found
 
     async def forget(self, conn: Conn, people: Sequence[PersonId], subjects: Sequence[str]) -> int:
-        """Take lessons about these people out of what was learned: lessons and sums; the next state is without them. `subjects`: their records."""
+        """Take lessons about these people out of what was learned: lessons and sums; the next state is without them. `subjects`: their records.
+
+        What a library learned from them cannot be taken back: it begins anew here, and learns the lessons that stay again, some at a time as any others.
+        """
         await store.wait_for_lock(conn)
         theirs = await store.of_people(conn, people)
+        taught = await learned_store.taught_of(conn, people)
         limits = {"voices": self._settings.voices, "most": self._settings.most_decisions}
         await store.tally(conn, teaching.changes(theirs, (), **limits))
-        return await store.forget(conn, people, subjects)
+        gone = await store.forget(conn, people, subjects)
+        plan = await self._plan() if taught else Plan(None, {})
+        for name in taught:
+            rule = plan.rules[name][1] if name in plan.rules else None
+            if isinstance(rule, LibraryRule):
+                state = state_of(await store.tallies(conn, name, 0), half_life=rule.half_life, columns=rule.columns)
+                content = to_bytes(state, model=await asyncio.to_thread(untaught, rule))
+                await store.add_state(conn, name, digest_of_rule(rule), digest_of(content), content, self._kernel.clock.now())  # fmt: skip
+                await learned_store.unlearn(conn, name)
+        after_commit(conn, self._look_again)
+        return gone
+
+    async def _look_again(self) -> None:
+        self.states.forget_newest()
 
 
 def features_of(opened: Opened) -> dict[str, float]:

@@ -201,3 +201,9 @@ def planned_size(base: float, relative: float, *, power: float = 0.8, alpha: flo
     other = base * (1 + relative)
     variance = base * (1 - base) + other * (1 - other)
     return math.ceil((end + _NORMAL.inv_cdf(power)) ** 2 * variance / (base * relative) ** 2)
+
+
+def smallest_planned(base: float, planned: int, *, power: float = 0.8, alpha: float = ALPHA) -> float:
+    """The smallest difference of shares that groups of the planned size show by the end of the plan, looked at all the time."""
+    end = constant(alpha * (1 - LATER), 2)
+    return (end + _NORMAL.inv_cdf(power)) * math.sqrt(2 * base * (1 - base) / planned)

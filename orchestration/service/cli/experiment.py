@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orchestration.learning.experiment_store import Step
     from orchestration.learning.experiments import Standing
     from orchestration.learning.judging import Report
+    from orchestration.learning.planning import Plan
     from orchestration.learning.rollout import Round
 
 Name = Annotated[str, typer.Argument(help="An experiment.")]
@@ -27,15 +28,51 @@ def register(app: Commands) -> None:
     app.add("watch")(watch)
 
 
-def check(file: Annotated[Path, typer.Argument(help="An experiment's file (YAML).")], as_json: Json = False) -> None:
-    """Check a file; starts nothing and needs no store."""
+def check(
+    file: Annotated[Path, typer.Argument(help="An experiment's file (YAML).")],
+    base: Annotated[float | None, typer.Option(min=1e-6, max=0.999999, help="Share of people with the outcome now; tells sizes.")] = None,
+    a_day: Annotated[float | None, typer.Option("--people-a-day", min=0.001, help="New people a day at the placement; tells days.")] = None,
+    here: Annotated[bool, typer.Option("--here", help="Take both from the last 28 days of this house.")] = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Check a file, and how large it must be: people, days, the smallest effect that it can show.
+
+    Starts nothing. Needs a store only with --here. Sizes are those of a share of people with the outcome, and allow for looking all the time.
+    """
     from orchestration.learning.experiment import parse
+    from orchestration.learning.planning import plan
 
     made = parse(output.existing(file, "an experiment's file").read_text(encoding="utf-8"))
+    if here:
+        seen = in_house(lambda house: house.learning.experiments.present(made))
+        base, a_day = base or seen[0] or None, a_day or seen[1] or None
+    found = plan(made, base, a_day) if base is not None else None
     if as_json:
-        output.emit_json(made)
-    else:
-        output.say(f"{made.name}: {', '.join(arm.name for arm in made.arms)} at {made.placement}, by {made.primary}.")
+        output.emit_json({**made.document(), "plan": None if found is None else found.to_json()})
+        return
+    output.say(f"{made.name}: {', '.join(arm.name for arm in made.arms)} at {made.placement}, by {made.primary}.")
+    if found is not None:
+        _plan(found)
+    elif here:
+        output.say("Nobody of the last 28 days had the outcome: name --base and --people-a-day.")
+
+
+def _plan(found: "Plan") -> None:
+    def days(one: float | None) -> str:
+        return "" if one is None else f"{one:,.0f}"
+
+    output.facts(
+        "The plan",
+        [
+            ("base", f"{found.base:.2%}"),
+            ("people a day", f"{found.a_day:,.1f}" if found.a_day else "not known"),
+            ("people an arm", f"{found.planned:,}" + (f", in {days(found.days)} days" if found.days else "")),
+            ("smallest seen", f"{100 * found.seen:.2f} points, {found.seen_relative:.1%} of the base"),
+        ],
+    )
+    output.table("To see a lift of", ("relative", "people an arm", "days"), [(f"{one.relative:.0%}", f"{one.people:,}", days(one.days)) for one in found.sizes])  # fmt: skip
+    if found.stages:
+        output.table("Before a step further", ("share", "people under the new policy", "days"), [(f"{one.share:.0%}", f"{one.people:,}", days(one.days)) for one in found.stages])  # fmt: skip
 
 
 def start(file: Annotated[Path, typer.Argument(help="An experiment's file (YAML).")], as_json: Json = False) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kernel.canonical import Json
-from orchestration.service.console import charts, drawing, words
+from orchestration.service.console import charts, drawing, trial_words, words
 
 _HERE: Final = Path(__file__).parent
 STATIC: Final[Mapping[str, bytes]] = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
@@ -140,7 +140,7 @@ def _environment() -> Environment:
         "source": source, "from_where": from_where,
     }  # fmt: skip
     env.filters.update(filters)
-    env.globals.update(version=VERSION, query=with_query, say=words, draw=drawing, charts=charts)
+    env.globals.update(version=VERSION, query=with_query, say=words, trials=trial_words, draw=drawing, charts=charts)
     return env
 
 

@@ -3,8 +3,10 @@
 from orchestration.service.console import (
     decisions,
     deliveries,
+    experiments,
     finding,
     judging,
+    learners,
     linkage,
     log,
     login,
@@ -21,8 +23,8 @@ from orchestration.service.console import (
 from orchestration.service.console.pages import router
 
 PAGES = (
-    login, overview, finding, judging, linkage, people, decisions, why, whatif, deliveries, log, models, reasons, rights, rules,
-    staff,
+    login, overview, finding, judging, linkage, people, decisions, why, whatif, deliveries, log, models, reasons, experiments,
+    learners, rights, rules, staff,
 )  # fmt: skip
 
 __all__ = ["PAGES", "router"]

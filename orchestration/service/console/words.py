@@ -19,6 +19,8 @@ READERS: Final = {
     "runs": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE),
     "models": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.DECIDE),
     "reasons": (Scope.OFFICER, Scope.AUDITOR, Scope.OPERATE, Scope.DECIDE),
+    "experiments": (Scope.AUDITOR, Scope.OPERATE),
+    "learners": (Scope.AUDITOR, Scope.OPERATE),
 }
 """Who may see which pages: the doors themselves and the links to them read it here."""
 
@@ -134,6 +136,8 @@ NAV: Final = (
     ("/console/runs", "Runs", READERS["runs"]),
     ("/console/models", "Models", READERS["models"]),
     ("/console/reasons", "Reasons", READERS["reasons"]),
+    ("/console/experiments", "Experiments", READERS["experiments"]),
+    ("/console/learners", "Learners", READERS["learners"]),
     ("/console/rules", "Rules", READERS["rules"]),
     ("/console/log", "Log", READERS["log"]),
     ("/console/staff", "Staff", (Scope.OPERATE,)),

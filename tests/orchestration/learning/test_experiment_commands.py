@@ -13,6 +13,10 @@ def test_a_declaration_is_checked_without_a_store(tmp_path):
     file.write_text(WORDS)
     told = CliRunner().invoke(build(), ["experiment", "check", str(file), "--json"])
     assert (told.exit_code, json.loads(told.stdout)["min_days"]) == (0, 14)
+    sized = json.loads(CliRunner().invoke(build(), ["experiment", "check", str(file), "--base", "0.1", "--people-a-day", "1000", "--json"]).stdout)["plan"]  # fmt: skip
+    assert 20_000 < sized["sizes"][1]["people_an_arm"] < 23_000
+    assert sized["days"] == 80  # 20,000 in the smaller half of a half of 1,000 a day
+    assert "smallest seen" in CliRunner().invoke(build(), ["experiment", "check", str(file), "--base", "0.1"]).stdout
     file.write_text(WORDS.replace("control: plain", "control: offer"))
     refused = CliRunner().invoke(build(), ["experiment", "check", str(file)])
     assert refused.exit_code == 2

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from orchestration.learning import sequential
 from orchestration.learning.assignment import MIXED, Division, side_of
 from orchestration.learning.many import cuped, discoveries, e_value
-from orchestration.learning.sequential import Group, boundary, constant, crossing, look, planned_size, smallest_seen
+from orchestration.learning.sequential import (
+    Group,
+    boundary,
+    constant,
+    crossing,
+    look,
+    planned_size,
+    smallest_planned,
+    smallest_seen,
+)
 from orchestration.learning.srm import Watch, attribute
 
 
@@ -52,6 +61,7 @@ def test_what_can_be_seen_grows_smaller_with_people():
     assert smallest_seen(0.09, 20_000, 20_000) == pytest.approx(0.0084, abs=1e-4)
     assert smallest_seen(0.09, 0, 10) == math.inf
     assert 20_000 < planned_size(0.1, 0.1) < 23_000
+    assert smallest_planned(0.1, planned_size(0.1, 0.1)) == pytest.approx(0.01, rel=0.03)
 
 
 def test_people_divided_as_declared_raise_no_alarm_and_others_do():

@@ -216,7 +216,7 @@ async def test_every_form_needs_the_token_of_its_own_session(comes, story) -> No
     fields = {"person": story.person, "right": "access", "reason": "other", "sure": "yes", "value": "x", "kind": "id"}
     own, other = await ann.token(), await ben.token()
     names = {"decision": story.chosen, "request_id": story.request, "person": story.person, "review_id": "rvw", "judgement": "jdg", "run": "run_x",
-             "a": story.records[0], "b": story.doubtful}  # fmt: skip
+             "name": "x", "a": story.records[0], "b": story.doubtful}  # fmt: skip
     for path in (path.format(**names) for path in ACTS):
         for more in ({}, {"form_token": ""}, {"form_token": "0" * 64}, {"form_token": other}):
             refused = await ann.post(path, **fields, **more)
@@ -273,21 +273,11 @@ async def test_the_menu_shows_what_one_may_open(comes) -> None:
     for scope in STAFF:
         page = (await (await comes(f"staff-{scope}", scope)).get("/console")).text
         shown[scope] = re.findall(r'<li><a href="/console/?(\w*)"', page)
-    assert shown[Scope.OFFICER] == [
-        "",
-        "find",
-        "decisions",
-        "deliveries",
-        "requests",
-        "review",
-        "runs",
-        "models",
-        "reasons",
-        "rules",
-        "log",
-    ]
-    assert shown[Scope.AUDITOR] == ["", "find", "decisions", "deliveries", "runs", "models", "reasons", "rules", "log"]
-    assert shown[Scope.OPERATE] == ["", "find", "deliveries", "runs", "models", "reasons", "staff"]
+    deep = ["runs", "models", "reasons"]
+    assert shown[Scope.OFFICER] == ["", "find", "decisions", "deliveries", "requests", "review", *deep, "rules", "log"]
+    trials = ["experiments", "learners"]
+    assert shown[Scope.AUDITOR] == ["", "find", "decisions", "deliveries", *deep, *trials, "rules", "log"]
+    assert shown[Scope.OPERATE] == ["", "find", "deliveries", *deep, *trials, "staff"]
     assert shown[Scope.DECIDE] == ["", "find", "decisions", "models", "reasons"]
     assert shown[Scope.SEND] == ["", "find", "deliveries"]
 
