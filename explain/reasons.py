@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from explain import offers
-from explain.concepts import UNNAMED, Concept, Control
+from explain.concepts import UNNAMED, About, Concept, Control
 from explain.facts import Advertisement, DecisionFacts, Stage
 from explain.levers import Lever
 from explain.offers import Offer
@@ -231,6 +231,10 @@ def _headline(facts: DecisionFacts, ruled: Procedure, concepts: Sequence[Concept
     return "model" if about_person else "model_message"
 
 
+# Where what is not known of a person comes from.
+_SOURCE: Final[Mapping[About, str]] = {"person": "source_none", "message": "source_message", "moment": "source_moment"}
+
+
 def _parameters(
     facts: DecisionFacts, concepts: Sequence[Concept], say: Words, controls: Controls
 ) -> tuple[Parameter, ...]:
@@ -243,7 +247,7 @@ def _parameters(
             source = say("source", source=newest.source, age=say.age(newest.observed_at, facts.at))
             purpose = say("source_purpose", purpose=say.of("purpose", newest.purpose))
         else:
-            source, purpose = say("source_none" if concept.about == "person" else "source_message"), ""
+            source, purpose = say(_SOURCE[concept.about]), ""
         if concept.about != "person":
             value = "none"
         elif concept.key == UNNAMED:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from explain.wording import words
 from orchestration.service.cli import output
 
 if TYPE_CHECKING:
@@ -17,16 +18,23 @@ def person_view(view: "PersonView") -> None:
     if view.lead:
         say(view.lead, soft_wrap=True)
     say(view.headline, soft_wrap=True)
+    words_ = words(view.locale)
+    if view.main_parameters:
+        say(f"\n{words_('reasons_heading')}", style="bold")
     for one in view.main_parameters:
         say(f"  • {one.name}: {one.contribution}", soft_wrap=True)
         say(f"    {one.source} {one.purpose}".rstrip(), style="dim", soft_wrap=True)
-    for line in (*view.rules, *view.levers):
-        say(f"  • {line}", soft_wrap=True)
-    for line in (view.permission, *view.who):
-        if line:
-            say(line, soft_wrap=True)
+    for heading, lines in (
+        ("rules_heading", view.rules),
+        ("levers.heading", view.levers),
+        ("who.heading", (*view.who, *([view.permission] if view.permission else ()))),
+    ):
+        if lines:
+            say(f"\n{words_(heading)}", style="bold")
+        for line in lines:
+            say(f"  • {line}", soft_wrap=True)
     if view.preferences_url:
-        say(f"Change it: {view.preferences_url}", soft_wrap=True)
+        say(f"\n{words_('controls.preferences')}: {view.preferences_url}", soft_wrap=True)
 
 
 def auditor_view(view: "AuditorView") -> None:
