@@ -349,6 +349,8 @@ class Events:
     # within
 
     async def _flush(self, conn: Conn, requests: list[_Request]) -> list[list[ItemResult] | Exception]:
+        if _few(requests):
+            await store.plan_once(conn)
         arrivals = [item for request in requests for item in request.items if isinstance(item, Arrival)]
         rejects = [(item, r.source) for r in requests for item in r.items if isinstance(item, Reject)]
         outcomes = iter(await self._ingest.take(conn, arrivals))

@@ -103,6 +103,14 @@ async def sources(conn: Conn, names: Sequence[str] | None = None) -> dict[str, S
     }
 
 
+async def plan_once(conn: Conn) -> None:
+    """Until the transaction ends, a statement's plan is the one that was made for it once: for few rows, planning costs more than doing.
+
+    Every statement on the way of an event is made of index probes, for which one plan is as good as another; a plan is made anew when Postgres has looked at its tables again.
+    """
+    await conn.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+
+
 _CLAIM: Final = (
     "INSERT INTO events.dedupe (source, message, event_id)"
     " SELECT * FROM unnest(%b::text[], %b::bytea[], %b::text[]) AS w(source, message, event_id) ORDER BY 1, 2, 3"
