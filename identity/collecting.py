@@ -127,12 +127,12 @@ class Collector:
                     held = await self.identifiers(conn, [i for f in fresh for i in f.prepared.record.identifiers])
                     if held:
                         await store.lock_identifiers(conn, list(held.values()))
-                owners = await joining_store.ask_holders(conn, list(held.values()))
-                version = await graph_store.ask_version(conn)
+                holders = await joining_store.ask_holders(conn, list(held.values()))
                 written = await self._write(conn, fresh, held)
                 for item in written:
                     answers.update(dict.fromkeys(item.places, item.id))
-                before, again = await self._join(conn, written, held, Holders(owners=await owners()), await version())
+                owners, version = await holders()
+                before, again = await self._join(conn, written, held, Holders(owners=owners), version)
                 touched |= before
                 relinked += again
         return Taken([answers[place] for place in range(len(records))], touched, relinked)

@@ -4,7 +4,7 @@ Contract: as in ``store.py``. Whoever changes memberships holds ``store.share_gr
 (publishing, erasing) in the same transaction.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -36,18 +36,9 @@ class PersonRow:
 
 async def version(conn: Conn) -> GraphVersion:
     """The newest graph version."""
-    return await (await ask_version(conn))()
-
-
-async def ask_version(conn: Conn) -> Callable[[], Awaitable[GraphVersion]]:
-    """The same in two steps: what is asked next in a pipelined transaction shares its way with it."""
     cursor = await conn.execute("SELECT max(version) AS newest FROM identity.graph_versions")
-
-    async def told() -> GraphVersion:
-        row = await cursor.fetchone()
-        return GraphVersion(row["newest"] if row else 0)
-
-    return told
+    row = await cursor.fetchone()
+    return GraphVersion(row["newest"] if row else 0)
 
 
 async def new_version(conn: Conn, number: GraphVersion, cause: str, facts: Mapping[str, Json], at: datetime) -> None:

@@ -8,30 +8,34 @@ from collections.abc import Awaitable, Callable, Sequence
 from identity.people import Carried
 from identity.store import COUNTS
 from kernel.db import Conn
-from kernel.ids import IdentifierId, PersonId, RecordId
+from kernel.ids import GraphVersion, IdentifierId, PersonId, RecordId
 
 
 async def ask_holders(
     conn: Conn, ids: Sequence[IdentifierId]
-) -> Callable[[], Awaitable[dict[IdentifierId, set[PersonId]]]]:
-    """The live people whose records (any version) carry these identifiers within every limit.
+) -> Callable[[], Awaitable[tuple[dict[IdentifierId, set[PersonId]], GraphVersion]]]:
+    """The live people whose records (any version) carry these identifiers within every limit, and the newest graph version.
 
     In two steps: what is asked next in a pipelined transaction shares its way with it.
     """
     cursor = await conn.execute(
         # Lateral: one index probe an identifier, whatever Postgres believes of freshly loaded tables.
-        "SELECT w.id, h.person_id FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
+        "SELECT v.newest, h.id, h.person_id FROM (SELECT max(version) AS newest FROM identity.graph_versions) AS v LEFT JOIN ("
+        " SELECT w.id, x.person_id FROM unnest(%b::text[]) AS w(id) CROSS JOIN LATERAL ("
         "  SELECT DISTINCT m.person_id FROM identity.record_identifiers ri"
         "  JOIN identity.members m ON m.record_id = ri.record_id"
-        f"  WHERE ri.identifier_id = w.id AND {COUNTS}) AS h",
+        f"  WHERE ri.identifier_id = w.id AND {COUNTS}) AS x) AS h ON true",
         (list(ids),),
     )
 
-    async def told() -> dict[IdentifierId, set[PersonId]]:
+    async def told() -> tuple[dict[IdentifierId, set[PersonId]], GraphVersion]:
         found: dict[IdentifierId, set[PersonId]] = {}
+        newest = GraphVersion(0)
         for r in await cursor.fetchall():
-            found.setdefault(r["id"], set()).add(r["person_id"])
-        return found
+            newest = GraphVersion(r["newest"] or 0)
+            if r["id"] is not None:
+                found.setdefault(r["id"], set()).add(r["person_id"])
+        return found, newest
 
     return told
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from identity.index import Index
 from kernel.db import Conn
-from kernel.filling import fill
+from kernel.filling import fill, told
 from kernel.ids import IdentifierId, KeyId, PersonId, RecordId
 
 _GRAPH_LOCK: Final = (
@@ -120,6 +120,12 @@ async def known_rows(conn: Conn, rows: Sequence[bytes]) -> dict[bytes, list[Know
     return found
 
 
+_RECORD: Final = {
+    "id": "text", "source": "text", "row_index": "bytea", "content": "bytea", "version": "int", "current": "bool", "key_id": "text",
+    "body": "bytea", "observed_at": "timestamptz", "purpose": "text", "basis": "text", "also_for": "text",
+}  # fmt: skip
+
+
 async def insert_records(conn: Conn, rows: Sequence[RecordRow], at: datetime) -> set[RecordId]:
     """Insert versions; the ids that got in. A version that somebody else wrote meanwhile stays out.
 
@@ -133,29 +139,23 @@ async def insert_records(conn: Conn, rows: Sequence[RecordRow], at: datetime) ->
             await conn.execute(
                 "UPDATE identity.records SET current = false WHERE row_index = ANY(%b) AND current", (later,)
             )
+        source, values = told(
+            _RECORD,
+            [
+                (
+                    r.id, r.source, r.row, r.content, r.version, r.current, r.key_id, r.body, r.observed_at, r.purpose, r.basis,
+                    " ".join(r.also_for),  # purposes are keys without spaces
+                )
+                for r in part
+            ],
+        )  # fmt: skip
         cursor = await conn.execute(
             "INSERT INTO identity.records (record_id, source, row_index, content, version, current, key_id, body,"
             " observed_at, recorded_at, purpose, basis, also_for)"
             " SELECT w.id, w.source, w.row_index, w.content, w.version, w.current, w.key_id, w.body, w.observed_at, %b,"
-            " w.purpose, w.basis, string_to_array(w.also_for, ' ') FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::int[], %b::bool[],"
-            " %b::text[], %b::bytea[], %b::timestamptz[], %b::text[], %b::text[], %b::text[])"
-            " AS w(id, source, row_index, content, version, current, key_id, body, observed_at, purpose, basis, also_for)"
+            f" w.purpose, w.basis, string_to_array(w.also_for, ' ') FROM {source}"
             " ON CONFLICT (row_index, version) DO NOTHING RETURNING record_id",
-            (
-                at,
-                [r.id for r in part],
-                [r.source for r in part],
-                [r.row for r in part],
-                [r.content for r in part],
-                [r.version for r in part],
-                [r.current for r in part],
-                [r.key_id for r in part],
-                [r.body for r in part],
-                [r.observed_at for r in part],
-                [r.purpose for r in part],
-                [r.basis for r in part],
-                [" ".join(r.also_for) for r in part],  # purposes are keys without spaces
-            ),
+            [at, *values],
         )
         inserted.update([r["record_id"] async for r in cursor])
     return inserted

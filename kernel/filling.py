@@ -21,13 +21,19 @@ async def fill(conn: Conn, table: str, columns: Mapping[str, str], rows: Iterabl
     if not written:
         return
     if len(written) < _MANY or conn.pgconn.pipeline_status != PipelineStatus.OFF:
-        wanted = ", ".join(f"%b::{kind}[]" for kind in columns.values())
-        await conn.execute(
-            f"INSERT INTO {table} ({names}) SELECT * FROM unnest({wanted})",
-            [list(column) for column in zip(*written, strict=True)],
-        )
+        source, values = told(columns, written)
+        await conn.execute(f"INSERT INTO {table} ({names}) SELECT * FROM {source}", values)
         return
     async with conn.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types(list(columns.values()))
         for row in written:
             await copy.write_row(row)
+
+
+def told(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """Rows as a table ``w`` of a FROM clause, and its values in order. A lone row goes without arrays, which cost more than what is in them."""
+    if len(rows) == 1:
+        wanted = ", ".join(f"%b::{kind}" for kind in columns.values())
+        return f"(VALUES ({wanted})) AS w({', '.join(columns)})", list(rows[0])
+    wanted = ", ".join(f"%b::{kind}[]" for kind in columns.values())
+    return f"unnest({wanted}) AS w({', '.join(columns)})", [list(column) for column in zip(*rows, strict=True)]
