@@ -70,7 +70,7 @@ async def why(request: Request, token: str) -> HTMLResponse:
     if isinstance(said, Fault):
         return _closed(house, said)
     try:
-        explanation = await house.explain.explain(said.subject)
+        explanation = await house.explain.hers(await house.explain.explain(said.subject))
     except CandorError as fault:
         return _excused(house, fault)
     path = f"/why/{token}"
@@ -134,7 +134,7 @@ async def why_decision(
                 "expected view=auditor beside against, got view=person", code="explain.contrast_in_numbers",
                 remedy="Ask for view=auditor: what parts two candidates is told in numbers.",
             )  # fmt: skip
-        return about | house.explain.person_view(explanation, locale).as_json()
+        return about | house.explain.person_view(await house.explain.hers(explanation), locale).as_json()
     if explanation.content is not None:
         read = NewEntry(
             Tag.READ_PERSONAL, {"decision": explanation.decision_id}, {"what": "explanation"},

@@ -42,11 +42,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One decision's explanation. `content` is None when the person was erased: nobody can read it any more."""
+    """One decision's explanation. `content` is None when the person was erased: nobody can read it any more. `mixed`: it holds facts of somebody else,
+    as the graph of people is now; a person's view of it tells none.
+    """
 
     decision_id: DecisionId
     digest: str
     content: Content | None
+    mixed: bool = False
 
     @property
     def redacted(self) -> bool:

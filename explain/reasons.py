@@ -148,6 +148,21 @@ def redacted_view(locale: str) -> PersonView:
     )  # fmt: skip
 
 
+def apart(view: PersonView) -> PersonView:
+    """The view where two people were taken for one and are not any more: that it was so, and nothing that was known of either."""
+    say = words(view.locale)
+    return replace(
+        view,
+        headline=say("headline.mixed"),
+        permission="",
+        main_parameters=(),
+        rules=(),
+        levers=(),
+        pulls=(),
+        unweighed=False,
+    )
+
+
 def procedure(facts: DecisionFacts) -> Procedure:
     """Which procedure ruled this decision. Gates come before chance, chance before the model."""
     if facts.policy.holdout:

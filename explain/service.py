@@ -17,7 +17,7 @@ import numpy as np
 from audit.errors import SubjectKeyGone
 from audit.service import Audit
 from audit.tags import Tag
-from explain import levers, promises_store, reasons, store, views
+from explain import apart, levers, promises_store, reasons, store, views
 from explain.attribution import TOLERANCE, Attribution, attribute, prepare
 from explain.contrast import Contrast
 from explain.contrasting import contrasted
@@ -268,7 +268,17 @@ class Explain:
             preferences=self._preferences_link(facts),
             page=page if page is not None else self._why_link(facts.decision_id),
         )
-        return reasons.person_view(facts, content.concepts, content.levers, locale or facts.locale, controls)
+        view = reasons.person_view(facts, content.concepts, content.levers, locale or facts.locale, controls)
+        return reasons.apart(view) if explanation.mixed else view
+
+    async def hers(self, explanation: Explanation, conn: Conn | None = None) -> Explanation:
+        """The same, marked where it holds facts of somebody who was taken for her when it was decided, and is not any more."""
+        if explanation.content is None or self._identity is None or explanation.content.facts.person is None:
+            return explanation
+        if conn is None:
+            async with self._kernel.db.reading() as own:
+                return await self.hers(explanation, own)
+        return replace(explanation, mixed=await apart.mixed(conn, self._identity, explanation.content.facts))
 
     @staticmethod
     def auditor_view(explanation: Explanation) -> AuditorView:
@@ -345,7 +355,7 @@ class Explain:
         return [
             {
                 "decision": one.decision_id,
-                "why": self.person_view(one).as_json(),
+                "why": self.person_view(await self.hers(one, conn)).as_json(),
                 "said": pressed.get(one.decision_id, []),
             }
             for one in opened

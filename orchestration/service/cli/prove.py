@@ -56,7 +56,9 @@ def why(
 
     async def read(house: "House") -> "tuple[PersonView, AuditorView]":
         explanation = await house.explain.explain(decision)
-        return house.explain.person_view(explanation, locale), house.explain.auditor_view(explanation)
+        return house.explain.person_view(await house.explain.hers(explanation), locale), house.explain.auditor_view(
+            explanation
+        )
 
     person, auditor = in_house(read)
     if as_json:  # field names of DSA Article 26; an absent number is null

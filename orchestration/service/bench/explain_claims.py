@@ -1,0 +1,206 @@
+"""Random decisions of the demo world, each explained and read a second time: nothing claimed that the record does not hold (explain.E4, E11, X55, X56).
+
+Enters: nothing. Leaves: rows for `candor bench explain`. The demo's people, log, ranker and placements; some took their consent to personalising back, some said what should be left out. Then people are merged
+wrongly, decided for, explained, and parted again.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from explain.concepts import kind_of
+from explain.levers import change_of
+from identity.regrouping import By
+from kernel.ids import ActId, DecisionId, IdentifierId, PersonId, RecordId
+from kernel.model import Model
+from orchestration.decision.catalogue import NOTHING
+from orchestration.decision.record import Record
+from orchestration.decision.request import DecisionRequest
+from orchestration.decision.sealed import Sealer
+from orchestration.demo import story
+from orchestration.service.bench import harness
+from orchestration.service.bench.explain_checker import NAMES, Case, unsupported, withheld_names
+from orchestration.service.bench.learning_rows import Progress, Row, Section, generator
+from orchestration.wiring import House
+
+_SEED: Final = 7
+_PERSONALIZE: Final = "marketing.personalize"
+_KINDS: Final = ("purchases", "spending", "visits", "cart", "last_purchase")
+
+
+@dataclass(slots=True)
+class _Found:
+    decisions: int = 0
+    explained: int = 0
+    wrong: list[str] = field(default_factory=list)
+    levers: int = 0
+    flat: int = 0
+    named: int = 0
+    procedures: Counter[str] = field(default_factory=Counter)
+
+
+def claims(full: bool, told: Progress) -> list[Row]:
+    """E4, E11, X56."""
+    return asyncio.run(_claims(1000 if full else 60, 1000 if full else 150, told))
+
+
+async def _claims(count: int, people: int, told: Progress) -> list[Row]:
+    async with harness.rig() as engines, engines.house() as house:
+        told(f"  the demo world of {people} people")
+        await story.tell(house, people=people, seed=_SEED, told=lambda one: told(f"    {one}"))
+        rng = generator(_SEED, count)
+        async with house.kernel.db.reading() as conn:
+            everybody = list(await house.identity.people(conn))
+        told(f"  {count} decisions, after some took consents back")
+        silent = await _withdrawn(house, everybody, rng)
+        async with house.kernel.db.reading() as conn:
+            sent = [row.id for row in await house.decisions.history(conn) if row.choice != NOTHING]
+        sent = [sent[i] for i in rng.permutation(len(sent))[: count // 2]]
+        found = await _random(house, everybody, count - len(sent), sent, rng)
+        told("  pairs merged wrongly, decided for, and parted; people found to be two")
+        strange, pages = await _mixed(house, everybody, max(2, count // 20), rng)
+        more, parted = await _parted(house, sent, max(2, count // 20))
+        strange, pages = strange + more, pages + parted
+    kinds = ", ".join(f"{name} {n}" for name, n in sorted(found.procedures.items()))
+    for wrong in found.wrong[:5]:
+        told(f"    unsupported: {wrong}")
+    return [
+        Row("explain.E1", f"random decisions of the demo world that have an explanation ({kinds})", "100 %", f"{found.explained} of {found.decisions}", found.explained == found.decisions >= count),
+        Row("explain.X56", f"claims on {found.decisions} pages that a second reader does not find in the record", "0", str(len(found.wrong)), not found.wrong),
+        Row("explain.E4", f"levers shown that do not flip the choice when they are pulled again, of {found.levers}", "0", str(found.flat), found.flat == 0 < found.levers),
+        Row("explain.X56", f"names of what consent withheld, or of what is not known ({silent} people took consents back first)", "0", str(found.named), found.named == 0),
+        Row("explain.E11", f"facts of somebody else on {pages} pages of people who were one by mistake", "0", str(strange), strange == 0 < pages),
+    ]  # fmt: skip
+
+
+async def _withdrawn(house: House, people: list[PersonId], rng: np.random.Generator) -> int:
+    """A fifth takes the consent to personalising back, another fifth says what should be left out."""
+    order = [people[i] for i in rng.permutation(len(people))]
+    fifth = max(1, len(order) // 5)
+    async with house.kernel.db.transaction() as conn:
+        contacts = await house.identity.contacts(conn, order[: 2 * fifth])
+        for place, person in enumerate(order[: 2 * fifth]):
+            purpose = _PERSONALIZE if place < fifth else f"use:{_KINDS[place % len(_KINDS)]}"
+            for one in contacts.get(person, ()):
+                await house.consent.withdraw(conn, one.id, purpose, None, mechanism="why_page", actor="person")
+    return 2 * fifth
+
+
+async def _random(
+    house: House, people: list[PersonId], count: int, sent: list[DecisionId], rng: np.random.Generator
+) -> _Found:
+    """So many decisions for anybody, most of whom a gate keeps from everything, and those of the campaign that were `sent`."""
+    placements = [one.name for one in (await house.decisions.shelf.current()).catalogue.placements]
+    requests = [
+        DecisionRequest(person=people[rng.integers(len(people))], placement=placements[rng.integers(len(placements))], seed=f"claims-{n}")
+        for n in range(count)
+    ]  # fmt: skip
+    found = _Found(decisions=len(sent))
+    for decision_id in sent:
+        await _read(house, decision_id, found)
+    for answer in await house.decisions.decide_many(requests, at_once=8):
+        if isinstance(answer, Exception):
+            raise answer
+        found.decisions += 1
+        await _read(house, answer.decision_id, found)
+    return found
+
+
+async def _read(house: House, decision_id: DecisionId, found: _Found) -> None:
+    explanation = await house.explain.hers(await house.explain.explain(decision_id))
+    if explanation.content is None:
+        return
+    found.explained += 1
+    view = house.explain.person_view(explanation, "en").as_json()
+    case = await _case(house, decision_id)
+    found.procedures[str(view["procedure"])] += 1
+    found.wrong += [f"{decision_id} ({view['procedure']}): {one}" for one in unsupported(view, case)]
+    found.named += len(withheld_names(view, case))
+    for lever in explanation.content.levers:
+        found.levers += 1
+        again = await house.decisions.again(decision_id, change_of(lever))
+        found.flat += again.choice == case.record.outcome.choice
+
+
+async def _case(house: House, decision_id: DecisionId) -> Case:
+    """The record, read by hands of our own."""
+    record: Record = (await Sealer(house.kernel, house.identity).open(decision_id)).decoded()
+    model: Model | None = None
+    if record.inputs.versions.model is not None and record.outcome.ranked_by == "ranker":
+        model = await house.learning.model(record.inputs.versions.model)
+    arm = record.outcome.arm
+    act_id = record.inputs.permit(arm).act if arm is not None else None
+    async with house.kernel.db.reading() as conn:
+        act = await house.consent.act(conn, ActId(act_id)) if act_id is not None else None
+    catalogue = await house.decisions.shelf.by_digest(record.inputs.versions.catalogue)
+    return Case(record=record, catalogue=catalogue, model=model, act=act)
+
+
+async def _mixed(house: House, people: list[PersonId], pairs: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Pairs merged by mistake, decided for and explained, parted again: facts on the pages that are not of whoever reads them, and pages."""
+    placement = story.PLACEMENT
+    order = [people[i] for i in rng.permutation(len(people))]
+    made: list[DecisionId] = []
+    for a, b in zip(order[::2], order[1::2], strict=False):
+        if len(made) >= pairs:
+            break
+        async with house.kernel.db.transaction() as conn:
+            if (await house.identity.judging.merge(conn, a, b, By("staff:bench"))).refused is not None:
+                continue
+            whole = (await house.identity.current(conn, [a]))[a]
+        answer = await house.decisions.decide(
+            DecisionRequest(person=whole, placement=placement, seed=f"mixed-{len(made)}")
+        )
+        await house.explain.explain(answer.decision_id)
+        async with house.kernel.db.transaction() as conn:
+            if (await house.identity.judging.unmerge(conn, whole, By("staff:bench"))).refused is not None:
+                continue
+        made.append(answer.decision_id)
+    return sum([await _strange(house, one) for one in made]), len(made)
+
+
+async def _parted(house: House, sent: list[DecisionId], most: int) -> tuple[int, int]:
+    """People whose choice rested on records of two, as it turns out: one record that it names becomes somebody else's. As `_mixed` answers."""
+    parted: list[DecisionId] = []
+    for decision_id in sent:
+        record = (await _case(house, decision_id)).record
+        named = sorted({one.record_id for one in record.inputs.origins if one.record_id})
+        async with house.kernel.db.transaction() as conn:
+            person = (await house.identity.current(conn, [PersonId(record.inputs.person)])).get(
+                PersonId(record.inputs.person)
+            )
+            hers = (await house.identity.owned(conn, [person])).get(person, ()) if person is not None else ()
+            if person is None or len(hers) < 2 or not named or named[0] not in hers:
+                continue
+            if (
+                await house.identity.judging.split(conn, person, [RecordId(named[0])], By("staff:bench"))
+            ).refused is None:
+                parted.append(decision_id)
+        if len(parted) == most:
+            break
+    return sum([await _strange(house, one) for one in parted]), len(parted)
+
+
+async def _strange(house: House, decision_id: DecisionId) -> int:
+    """What the page names that rests on a record of somebody else than whoever holds the contact, or was decided for, now."""
+    explanation = await house.explain.hers(await house.explain.explain(decision_id))
+    view = house.explain.person_view(explanation, "en").as_json()
+    record = (await _case(house, decision_id)).record
+    arm = record.outcome.arm
+    contact = record.inputs.reach.get(arm.channel) if arm is not None else None
+    records = [RecordId(one.record_id) for one in record.inputs.origins if one.record_id]
+    async with house.kernel.db.reading() as conn:
+        now = (await house.identity.current(conn, [PersonId(record.inputs.person)])).get(PersonId(record.inputs.person))
+        held = await house.identity.subjects(conn, [*records, *([IdentifierId(contact)] if contact else [])])
+    reader = held[contact].people[0] if contact is not None and contact in held and held[contact].people else now
+    others = {r for r in records if r in held and reader not in held[r].people}
+    text = str(view)
+    named = {kind for name, kind in NAMES.items() if name in text}
+    from_others = {o for o in record.inputs.origins if o.record_id in others}
+    return len({kind for kind in named for o in from_others if kind_of(o.feature) == kind})
+
+
+SECTIONS: Final = (Section("claims", "random decisions of the demo world, read a second time", run=claims),)
