@@ -90,6 +90,15 @@ class Explain:
         made = await self._made(decision_id)
         return made if isinstance(made, Explanation) else (await self._keep([made]))[0]
 
+    async def anew(self, decision_id: str) -> Explanation:
+        """The explanation as it would be made now, whatever was kept before, and not kept: its digest is that of the kept one, whenever it is made.
+
+        Raises:
+            As `explain`; NotFound also for a decision that nobody can read any more.
+        """
+        content, _ = await self._make(await self._source().facts(DecisionId(decision_id)))
+        return Explanation(decision_id=content.facts.decision_id, digest=write(content)[1], content=content)
+
     async def prepare(self, digests: Sequence[str]) -> None:
         """Load these models and what explains them before the first decision asks: seconds of a processor, once a process."""
         if self._models is None:

@@ -25,11 +25,18 @@ class _Step:
     share: float
 
 
-def brute(booster: Any, row: Floats) -> tuple[float, Floats]:
+Trees = list[list[tuple[float, tuple[_Step, ...]]]]
+
+
+def trees_of(booster: Any) -> Trees:
+    """The trees of a booster, as leaves with the way to each: read once for many rows."""
+    return [_leaves(one["tree_structure"]) for one in booster.dump_model()["tree_info"]]
+
+
+def brute(trees: Trees, row: Floats) -> tuple[float, Floats]:
     """Base and Shapley values of one row: ``float64[k] -> (base, float64[k])``. Path-dependent, as TreeSHAP's are."""
     base, parts = 0.0, np.zeros(row.size)
-    for one in booster.dump_model()["tree_info"]:
-        leaves = _leaves(one["tree_structure"])
+    for leaves in trees:
         columns = sorted({step.node["split_feature"] for _, way in leaves for step in way})
         values = _values(leaves, columns, row)
         base += float(values[0])

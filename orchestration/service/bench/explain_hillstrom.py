@@ -15,13 +15,13 @@ from orchestration.learning.logs import read_log
 from orchestration.learning.ranker import fit, train
 from orchestration.learning.settings import LearningSettings
 from orchestration.service.bench import explain_subject as measured
-from orchestration.service.bench.explain_brute import brute
+from orchestration.service.bench.explain_brute import brute, trees_of
 from orchestration.service.bench.explain_subject import Floats, Subject
 from orchestration.service.bench.learning_gate import HILLSTROM
 from orchestration.service.bench.learning_rows import Progress, Row, Section, find, generator
 
 _FEATURE_SET: Final = f"sha256:{'0' * 64}"
-_SMALL: Final = LearningSettings(trees=12, leaves=6, rate=0.3)  # few enough for every subset of its columns
+_SMALL: Final = LearningSettings(trees=12, leaves=6, rate=0.3)
 _KINDS: Final = 9  # values of the made-up category
 
 
@@ -30,7 +30,7 @@ def additivity(full: bool, told: Progress, folder: Path) -> list[Row]:
     one = subject(folder, 4000 if full else 200)
     told("  sums, SHAP, every subset")
     return [
-        *measured.additivity(one, some=100 if full else 5, small=_small(folder)),
+        *measured.additivity(one, some=100 if full else 5),
         *_categories(100 if full else 5),
     ]
 
@@ -90,10 +90,6 @@ def _trained(folder: Path, coin: int, settings: LearningSettings) -> GbmModel:
     return train(rows, reward, feature_names=names, feature_set=_FEATURE_SET, settings=settings)[0]
 
 
-def _small(folder: Path) -> GbmModel:
-    return _trained(folder, _coin(), _SMALL)
-
-
 def _categories(some: int) -> list[Row]:
     """A model that splits on categories as LightGBM does by itself: SHAP's walk misreads those, so every subset is the check."""
     draw = generator(51, 1)
@@ -103,10 +99,11 @@ def _categories(some: int) -> list[Row]:
         rows, reward, feature_names=("kind", "sort", "x"), feature_set=_FEATURE_SET, settings=_SMALL, categories=(0, 1)
     )
     off = apart = 0.0
+    trees = trees_of(model.booster)
     for row in rows[:some]:
         base, parts = model.contributions(row)
         off = max(off, abs(float(base + parts.sum()) - float(model.score(row.reshape(1, -1))[0])))
-        again, forced = brute(model.booster, row)
+        again, forced = brute(trees, row)
         apart = max(apart, abs(base - again), float(np.abs(parts - forced).max()))
     splits = sum(
         line.startswith("num_cat=") and line != "num_cat=0" for line in model.booster.model_to_string().splitlines()

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from orchestration.learning.ranker import train
 from orchestration.learning.settings import LearningSettings
 from orchestration.service.bench import explain, explain_subject
-from orchestration.service.bench.explain_brute import brute
+from orchestration.service.bench.explain_brute import brute, trees_of
 from orchestration.service.bench.explain_subject import Subject
 from orchestration.service.bench.learning_rows import Row, Section
 from orchestration.service.cli.main import build
@@ -32,9 +32,10 @@ def subject() -> Subject:
 
 
 def test_the_definition_and_the_library_agree_on_absent_numbers_and_native_categories(subject) -> None:
+    trees = trees_of(subject.model.booster)
     for row in subject.rows:
         base, parts = subject.model.contributions(row)
-        again, forced = brute(subject.model.booster, row)
+        again, forced = brute(trees, row)
         assert abs(base - again) <= 1e-9
         assert np.abs(parts - forced).max() <= 1e-9
 
