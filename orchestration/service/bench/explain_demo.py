@@ -7,6 +7,7 @@ explained, terms that sum to what was compared, contrasts, levers pulled again, 
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -26,13 +27,23 @@ from orchestration.service.bench.learning_rows import Progress, Row, Section, ge
 from orchestration.wiring import House
 
 _SHOP: Final = {"consent": {"controller": "Meadow & Mill"}, "channels": {"sender_name": "Meadow & Mill"}}
-_PLACEMENTS: Final = ("cart_rescue", "cart_rescue", "shop_hero", "shop_side")
+_LETTER: Final = "any_letter"
+_LETTERS: Final = f"""
+  - name: {_LETTER}
+    purpose: marketing.email
+    personalize_under: marketing.personalize
+    channels: [email]
+    variants: [reminder, discount, bestsellers]
+    nothing_logged_as: [nothing]
+"""
+_PLACEMENTS: Final = (_LETTER, _LETTER, _LETTER, "cart_rescue", "shop_hero")
 _MOST_ROWS: Final = 1000
+_ACTOR: Final = "system:bench"
 
 
 def demo(full: bool, told: Progress) -> list[Row]:
     """The demo world, whole."""
-    return asyncio.run(_demo(600 if full else 150, 1000 if full else 30, told))
+    return asyncio.run(_demo(1000 if full else 600, 1000 if full else 60, told))
 
 
 async def _demo(people: int, count: int, told: Progress) -> list[Row]:
@@ -40,6 +51,7 @@ async def _demo(people: int, count: int, told: Progress) -> list[Row]:
         async with rig.house() as house:
             told(f"  the walk of {people} people")
             await story.tell(house, people=people, seed=7)
+            await _ranked(house)
             told(f"  {count} decisions by lot")
             named = await _decided(house, count)
             told("  explaining them")
@@ -59,17 +71,29 @@ async def _demo(people: int, count: int, told: Progress) -> list[Row]:
         return rows
 
 
+async def _ranked(house: House) -> None:
+    """A placement beside the demo's own, with its messages and its ranker, for anybody and without a cap: the walk's campaign has written to all who may be written to."""
+    text = (story.HERE / "catalogue.yaml").read_text(encoding="utf-8").replace("\nrewards:", f"{_LETTERS}rewards:", 1)
+    async with house.kernel.db.transaction() as conn:
+        await house.decisions.publish_catalogue(conn, text, actor=_ACTOR)
+    row = replace(await house.learning.fit(story.PLACEMENT), placement=_LETTER)
+    async with house.kernel.db.transaction() as conn:
+        await house.learning.register(conn, row, actor=_ACTOR)
+        await house.learning.rule(conn, row, actor=_ACTOR, reason="bench")
+
+
 async def _decided(house: House, count: int) -> list[str]:
+    """Decisions by lot, for anybody; those of the walk are among them."""
     async with house.kernel.db.reading() as conn:
         people = sorted(await house.identity.people(conn))
     draw = generator(55)
-    named = []
     for _ in range(count):
-        person = people[int(draw.integers(len(people)))]
         placement = _PLACEMENTS[int(draw.integers(len(_PLACEMENTS)))]
-        request = DecisionRequest(person=person, placement=placement, seed=f"lot-{draw.integers(2**62)}")
-        named.append((await house.decisions.decide(request)).decision_id)
-    async with house.kernel.db.reading() as conn:  # those of the walk too: a campaign in which the ranker chose
+        person = people[int(draw.integers(len(people)))]
+        await house.decisions.decide(
+            DecisionRequest(person=person, placement=placement, seed=f"lot-{draw.integers(2**62)}")
+        )
+    async with house.kernel.db.reading() as conn:
         return [row.id for row in await house.decisions.history(conn)]
 
 
