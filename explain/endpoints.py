@@ -27,7 +27,7 @@ from kernel.log import get_logger
 from kernel.origins import same_origin
 from kernel.tokens import Fault
 
-_HEADERS: Final = {
+HEADERS: Final = {
     "Cache-Control": "no-store",
     # same-origin, not no-referrer: with the latter browsers send "Origin: null" on our own forms, which we refuse.
     "Referrer-Policy": "same-origin",
@@ -41,7 +41,7 @@ _log = get_logger("explain.endpoints")
 router = APIRouter(tags=["explain"])
 
 
-class _House:
+class House:
     """The services these routes use, as the app holds them."""
 
     def __init__(self, request: Request) -> None:
@@ -55,7 +55,7 @@ class _House:
     def page(self, title: str, text: str, status: int, *, back: str = "", **slots: str) -> HTMLResponse:
         """A page with one thing to say, in the reader's language."""
         page = rendering.message(title, text, locale=self.language, sender=self.sender, back=back, **slots)
-        return HTMLResponse(page, status_code=status, headers=_HEADERS)
+        return HTMLResponse(page, status_code=status, headers=HEADERS)
 
     def excuse(self, what: str, status: int) -> HTMLResponse:
         """A page that says why there is none."""
@@ -65,18 +65,20 @@ class _House:
 @router.get("/why/{token}", response_class=HTMLResponse)
 async def why(request: Request, token: str) -> HTMLResponse:
     """Why somebody got a message, or none, in plain words."""
-    house = _House(request)
+    house = House(request)
     said = house.kernel.tokens.inspect(token, WHY)
     if isinstance(said, Fault):
-        return _closed(house, said)
+        return closed(house, said)
     try:
         explanation = await house.explain.hers(await house.explain.explain(said.subject))
     except CandorError as fault:
-        return _excused(house, fault)
+        return excused(house, fault)
     path = f"/why/{token}"
     view = house.explain.person_view(explanation, None if not explanation.redacted else house.language, page=path)
+    significant = not explanation.redacted and await house.explain.significant.use(said.subject) is not None
     with metrics.stage("render"):
-        return HTMLResponse(rendering.why(view, path=path, sender=house.sender), headers=_HEADERS)
+        page = rendering.why(view, path=path, sender=house.sender, significant=significant)
+        return HTMLResponse(page, headers=HEADERS)
 
 
 @router.post("/why/{token}/not-interested", response_class=HTMLResponse)
@@ -125,7 +127,7 @@ async def why_decision(
     against: Annotated[str | None, Query(max_length=512, description="A candidate, or `nothing`: the auditor's view then tells what parts it from the choice.")] = None,
 ) -> dict[str, Any]:  # fmt: skip
     """One of the two views of the same record. The auditor's view holds values of a person, so reading it is an act."""
-    house = _House(request)
+    house = House(request)
     explanation = await house.explain.explain(decision_id)
     about: dict[str, Any] = {"decision_id": explanation.decision_id, "explanation": explanation.digest}
     if view == "person":
@@ -149,12 +151,12 @@ async def why_decision(
 
 
 async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = False) -> HTMLResponse:
-    house = _House(request)
+    house = House(request)
     if not same_origin(request.headers, request.url.scheme, house.kernel.settings.base_url):
         return house.excuse("refused", 403)
     token_said = house.kernel.tokens.inspect(token, WHY)
     if isinstance(token_said, Fault):
-        return _closed(house, token_said)
+        return closed(house, token_said)
     form = await form_of(request) if request.headers.get("content-type") else None
     about, told = (str(form.get(name) or "").strip() if form is not None else "" for name in ("about", "words"))
     word = Said(kind, about, told[:LONGEST])
@@ -168,10 +170,10 @@ async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = Fal
         if offer is not None and asks and (unsaid or form is None or form.get("sure") != "yes"):
             longest = LONGEST if kind is Feedback.CORRECT else 0
             page = rendering.ask(offer, path=path, locale=house.language, sender=house.sender, longest=longest)
-            return HTMLResponse(page, headers=_HEADERS)
+            return HTMLResponse(page, headers=HEADERS)
         await house.explain.feedback(token_said.subject, word)
     except CandorError as fault:
-        return _excused(house, fault)
+        return excused(house, fault)
     if offer is None and explanation.content is not None:
         return house.page("done.not_done_title", "done.not_done", 200, back=path)
     # A promise is made only where somebody acts on it.
@@ -180,12 +182,12 @@ async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = Fal
     return house.page(f"done.{kind}_title", f"done.{text}", 200, back=path, **slots)
 
 
-def _closed(house: _House, fault: Fault) -> HTMLResponse:
+def closed(house: House, fault: Fault) -> HTMLResponse:
     """One page for every link that does not work; the status tells only the holder of a once good link that it ran out."""
     return house.excuse("expired", 410 if fault is Fault.EXPIRED else 404)
 
 
-def _excused(house: _House, fault: CandorError) -> HTMLResponse:
+def excused(house: House, fault: CandorError) -> HTMLResponse:
     """What went wrong, without a word about whom."""
     if isinstance(fault, NotFound):
         return house.excuse("expired", 404)

@@ -45,6 +45,13 @@ class Altered(IntegrityError):
     remedy = "Keep the row as it is and run `candor audit verify`: the log names the digest that was made."
 
 
+class NotSignificant(NotFound):
+    """The placement is not switched to significant_decision, so there is no notice, answer or review."""
+
+    code = "explain.not_significant"
+    remedy = "Read why it was decided so: GET /v1/decisions/{id}/why. A placement is switched by significant_decision in the catalogue."
+
+
 class NotWired(Unavailable):
     """No source of decisions was registered, so there is nothing to explain from."""
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from consent.wording import preferred
 from explain.offers import Offer
 from explain.reasons import PersonView
+from explain.significant import Answer, Use
 from explain.wording import LOCALES, words
 
 _ENV: Final = Environment(
@@ -19,10 +20,20 @@ _ENV: Final = Environment(
 )  # fmt: skip
 
 
-def why(view: PersonView, *, path: str, sender: str) -> str:
-    """The page behind a why link. `path` is its own address, for the two forms."""
-    template = "redacted.html" if view.redacted else "why.html"
-    return _ENV.get_template(template).render(view=view, path=path, sender=sender, say=words(view.locale))
+def why(view: PersonView, *, path: str, sender: str, significant: bool = False) -> str:
+    """The page behind a why link. `path` is its own address, for its forms. `significant`: the choice matters a lot, and has more controls."""
+    page = _ENV.get_template("redacted.html" if view.redacted else "why.html")
+    return page.render(view=view, path=path, sender=sender, say=words(view.locale), significant=significant)
+
+
+def notice(use: Use, *, locale: str, sender: str) -> str:
+    """What is told before a significant placement is used."""
+    return _ENV.get_template("notice.html").render(use=use, sender=sender, say=words(locale))
+
+
+def answer(told: Answer, *, path: str, sender: str) -> str:
+    """The answer about a significant decision; `path` is the why page's address."""
+    return _ENV.get_template("answer.html").render(told=told, path=path, sender=sender, say=words(told.locale))
 
 
 def message(title: str, text: str, *, locale: str, sender: str, back: str = "", **slots: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from audit.errors import SubjectKeyGone
 from audit.service import Audit
 from audit.tags import Tag
-from explain import apart, levers, promises_store, reasons, store, views
+from explain import apart, levers, promises_store, reasons, significant_store, store, views
 from explain.attribution import TOLERANCE, Attribution, attribute, prepare
 from explain.contrast import Contrast
 from explain.contrasting import contrasted
@@ -33,6 +33,7 @@ from explain.offers import Offer
 from explain.promises import Honesty, Promises
 from explain.reasons import Controls, PersonView
 from explain.settings import ExplainSettings
+from explain.significant import Significant
 from explain.tallies import Tallies
 from explain.views import AuditorView
 from identity.service import Identity
@@ -72,6 +73,7 @@ class Explain:
         self.promises = Promises(kernel.db)
         self.hearing = Hearing(kernel, audit, self.promises)
         self.on_feedback = self.hearing.on_feedback
+        self.significant = Significant(kernel, audit, self.on_feedback)
 
     def register(self, decisions: DecisionSource, models: ModelSource, decide: Decide | None = None) -> None:
         """The rooms above that decide, score and decide again; wiring calls this once."""
@@ -361,7 +363,7 @@ class Explain:
         keys = await self._keys(conn, person)
         opened = [await self._open(row) for row in await store.of_person(conn, person, keys)]
         pressed = await self.promises.pressed(conn, person, keys)
-        return [
+        told: list[Json] = [
             {
                 "decision": one.decision_id,
                 "why": self.person_view(await self.hers(one, conn)).as_json(),
@@ -370,11 +372,14 @@ class Explain:
             for one in opened
             if not one.redacted
         ]
+        reviews = await significant_store.of_person(conn, person, keys)
+        return told + [{"decision": one.decision_id, "human_review": one.as_json()} for one in reviews]
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Take the person off their explanations; digests stay, as the log names them."""
         keys = await self._keys(conn, person)
         gone = await promises_store.forget(conn, person, keys)
+        gone += await significant_store.forget(conn, person, keys)
         return gone + await store.redact(conn, person, keys, self._kernel.clock.now())
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:

@@ -148,6 +148,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     triggers = Triggers(kernel, audit, identity, consent, events, profiles, decisions, channels, settings.triggers)
     events.on_happened.append(triggers.happened)
     explain.register(decisions, learning, decisions)
+    explain.significant.register(decisions.significance)
     explain.on_feedback.append(acting(identity, consent, kernel.clock))
     profiles.declined = explain.not_interested
     rights = Rights(kernel, audit, identity, consent)

@@ -83,6 +83,10 @@ class Placement(Part):
         default=False,
         description="What was chosen here for somebody holds on every channel until its time to live is over, unless it may not be chosen any more.",
     )
+    significant_decision: bool = Field(
+        default=False,
+        description="Its choices have legal or similarly significant effects: told before, answered and reviewed by people after, and made about nobody who does not let a machine choose.",
+    )
     nothing_logged_as: Words = ()
     nothing_value: Amount = Field(default=1.0, description="Worth of one unit of reward that comes without a message.")
     reward: str | None = Field(

@@ -7,6 +7,7 @@ decision, so a page can claim only what was true then.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from consent.acts import ConsentAct
 from explain.facts import (
@@ -173,6 +174,19 @@ def _permission(state: Inputs, arm: Arm | None, act: ConsentAct | None) -> Permi
     )
 
 
+MARK: Final = "significant_decision"
+"""Among the context that a decision keeps: its placement is one of significant decisions."""
+OPTED_OUT: Final = "significant.opted_out"
+
+
+def refused(permits: Mapping[str, Permit], *, keep: str = "", act: str | None = None) -> dict[str, Permit]:
+    """No to everything that was a yes, because she does not let a machine decide."""
+    return {
+        key: Permit(answer="denied", reason=OPTED_OUT, act=act) if one.answer == "granted" and key != keep else one
+        for key, one in permits.items()
+    }
+
+
 SegmentsOf = Callable[[Mapping[str, float]], frozenset[str]]
 
 
@@ -194,6 +208,8 @@ def closed(state: Inputs, change: Mapping[str, Json], segments_of: SegmentsOf | 
                 permits[key] = Permit(answer="denied", reason="consent.withdrawn")
         if state.personalize_under == purpose or state.personalize_under.startswith(f"{purpose}."):
             features, unseen = [float("nan")] * len(features), True
+            if (state.context or {}).get(MARK) is True and not channel:  # without it no machine decides here
+                permits = refused(permits)
     without = change.get("without")
     gone = {without} if isinstance(without, str) else {*without} if isinstance(without, Sequence) else set()
     features = [

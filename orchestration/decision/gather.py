@@ -27,7 +27,7 @@ from orchestration.decision import store
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
 from orchestration.decision.errors import SubjectAmbiguous
 from orchestration.decision.feedback import declined
-from orchestration.decision.inputs import Arm, HoldoutDraw, Inputs, Origin, Permit, Versions
+from orchestration.decision.inputs import Arm, HoldoutDraw, Inputs, Origin, Versions
 from orchestration.decision.items import slot_texts
 from orchestration.decision.models import Models
 from orchestration.decision.offering import offering
@@ -38,6 +38,7 @@ from orchestration.decision.record import Record
 from orchestration.decision.request import DecisionRequest
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Shelf, Shelved
+from orchestration.decision.significant import marked, permitted
 from orchestration.decision.variants import name_parts
 from orchestration.decision.warm import Warm
 from orchestration.decision.weighing import balance, signals, usable
@@ -163,12 +164,7 @@ class Gatherer:
             shelved, placement, seen, self._profiles.features, context=request.context, channels=request.channels,
             settings=self._settings,
         )  # fmt: skip
-        wanted = {arm.permit for arm in found} | {f"{placement.personalize_under}|"}
-        permits = {
-            key: Permit(answer=str(one.answer), reason=str(one.reason), act=one.act)
-            for key, one in sorted(hot.permissions.items())
-            if key in wanted
-        }
+        permits = permitted(placement, hot.permissions, found)
         offered = {arm.channel for arm in found}
         reach = {channel: str(one) for channel, one in hot.reach.items() if channel in offered}
         advice = await self._advice(
@@ -181,7 +177,7 @@ class Gatherer:
         beside = request.beside
         no |= {arm.id: why for arm in found if (why := beside.refusal(arm)) is not None} if beside is not None else {}
         holdout = self._holdout(placement.holdout, person)
-        context = dict(request.context)
+        context = marked(placement, request.context)
         if treated is not None:
             no = treated.refusals(found) | no  # what is out for another reason is out for that one
             holdout = treated.holdout(holdout)

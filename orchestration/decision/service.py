@@ -55,6 +55,7 @@ from orchestration.decision.request import Decision, DecisionRequest, Replay
 from orchestration.decision.sealed import Sealer
 from orchestration.decision.settings import DecisionSettings
 from orchestration.decision.shelf import Publication, Shelf
+from orchestration.decision.significant import Significance
 from orchestration.decision.steady import Steady
 from orchestration.decision.store import Row
 from profiles.service import Profiles
@@ -83,6 +84,7 @@ class Decisions:
         self.item_rows = ItemRows(kernel.db, kernel.clock, self._stocker.relist)
         self._steady = Steady(self.settings.model_ms / 1000)
         self._sealer = Sealer(kernel, identity)
+        self.significance = Significance(self._sealer, self.shelf)
         self.counterfactual = Counterfactual(self._sealer, models, profiles, self._gatherer.policies)
         self.afterwards = Afterwards(kernel, consent, self._sealer, self.shelf, models, self._gatherer.policies)
         self._pulling = Pulling(

@@ -19,6 +19,7 @@ import channels.web.endpoints
 import consent.endpoints
 import events.endpoints
 import explain.endpoints
+import explain.significant_endpoints
 import identity.endpoints
 import identity.judging_endpoints
 import identity.reasons_endpoints
@@ -56,6 +57,7 @@ ROUTERS = (  # a request walks them in this order: what is asked most comes firs
     channels.email.endpoints.router,
     channels.push.endpoints.router,
     explain.endpoints.router,
+    explain.significant_endpoints.router,
     audit.endpoints.router,
 )
 

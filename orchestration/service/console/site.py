@@ -14,6 +14,7 @@ from orchestration.service.console import (
     overview,
     people,
     reasons,
+    reviews,
     rights,
     rules,
     staff,
@@ -23,8 +24,8 @@ from orchestration.service.console import (
 from orchestration.service.console.pages import router
 
 PAGES = (
-    login, overview, finding, judging, linkage, people, decisions, why, whatif, deliveries, log, models, reasons, experiments,
-    learners, rights, rules, staff,
+    login, overview, finding, judging, linkage, people, decisions, why, whatif, deliveries, log, models, reasons, reviews,
+    experiments, learners, rights, rules, staff,
 )  # fmt: skip
 
 __all__ = ["PAGES", "router"]

@@ -114,6 +114,7 @@ REASONS: Final = {
     "pause.channel": "asked for a break on this channel, which is not over",
     "signal.undecodable": "a signal that cannot be read counts as a no",
     "channel.not_governed": "the purpose does not cover this channel",
+    "significant.opted_out": "no machine may decide this about the person",
     "purpose.unknown": "nobody declared this purpose",
 }
 TAGS: Final = {one.value: one for one in Tag}
@@ -133,6 +134,7 @@ NAV: Final = (
     ("/console/deliveries", "Deliveries", READERS["deliveries"]),
     ("/console/requests", "Requests", READERS["requests"]),
     ("/console/review", "Review", READERS["people"]),
+    ("/console/looks", "To look at", READERS["people"]),
     ("/console/runs", "Runs", READERS["runs"]),
     ("/console/models", "Models", READERS["models"]),
     ("/console/reasons", "Reasons", READERS["reasons"]),

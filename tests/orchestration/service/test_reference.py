@@ -34,7 +34,7 @@ contents:
       - {id: plain, label: Plain, channels: [email], subject: Your basket, body: "Hello {{ first_name }}", slots: {first_name: {trait: first_name, fallback: there}}}
       - {id: banner, label: Banner, channels: [web], body: Welcome back., action: {label: Look, url: "https://shop.example"}}
 placements:
-  - {name: cart, purpose: marketing.email, channels: [email], variants: [plain], reward: bought}
+  - {name: cart, purpose: marketing.email, channels: [email], variants: [plain], reward: bought, significant_decision: true}
   - {name: home, purpose: marketing.web, channels: [web], variants: [banner], epsilon: {web: 0.0}}
 rewards: {bought: 1.0}
 """
@@ -244,6 +244,7 @@ async def test_every_answer_as_json_is_as_described(house: House, ask: Ask, aske
     await ask("GET /v1/decisions/{decision_id}/why", f"{at}/why")
     await ask("GET /v1/decisions/{decision_id}/why", f"{at}/why?view=auditor")
     await ask("GET /v1/decisions/{decision_id}/why", f"{at}/why?view=auditor&against=nothing")
+    await ask("GET /v1/decisions/{decision_id}/answer", f"{at}/answer")
     for variant, placement in (("plain", "cart"), ("banner", "home")):
         await ask("GET /content/{placement}/variant-{variant}.json", f"/content/{placement}/variant-{variant}.json")
 
@@ -306,6 +307,7 @@ async def test_refusals_are_as_described(ask: Ask) -> None:
         ("GET /v1/decisions/{decision_id}", f"/v1/decisions/{nobody}", 404, "unknown_decision", {}),
         ("GET /v1/decisions/{decision_id}/receipt", f"/v1/decisions/{nobody}/receipt", 404, "unknown_decision", {}),
         ("GET /v1/decisions/{decision_id}/why", f"/v1/decisions/{nobody}/why", 404, "unknown_decision", {}),
+        ("GET /v1/decisions/{decision_id}/answer", f"/v1/decisions/{nobody}/answer", 404, "unknown_decision", {}),
         ("POST /v1/decisions/{decision_id}/replay", f"/v1/decisions/{nobody}/replay", 404, "unknown_decision", {}),
         ("GET /v1/deliveries/{delivery_id}", "/v1/deliveries/dlv_1", 404, "channels.unknown_delivery", {}),
         ("GET /v1/people/{person}/graph", "/v1/people/email:no@example.org/graph", 404, "person_not_found", {}),

@@ -71,6 +71,10 @@ PUBLIC = {
     "POST /why/{token}/correct": "the token is the right",
     "POST /why/{token}/pause": "the token is the right",
     "POST /why/{token}/opt-out": "the token is the right",
+    "GET /why/{token}/answer": "the token is the right",
+    "POST /why/{token}/review": "the token is the right",
+    "POST /why/{token}/no-machine": "the token is the right",
+    "GET /notice/{placement}": "what is told to everybody before a machine chooses; names nobody",
 }
 ORIGIN = "https://shop.example"
 EVERY = doors(create_app(SimpleNamespace()))

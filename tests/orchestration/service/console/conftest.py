@@ -165,7 +165,7 @@ class Story:
             "decisions": "/console/decisions", "decision": f"/console/decisions/{self.chosen}",
             "withheld": f"/console/decisions/{self.withheld}", "numbers": f"/console/decisions/{self.chosen}/why",
             "numbers_withheld": f"/console/decisions/{self.withheld}/why",
-            "whatif": f"/console/decisions/{self.chosen}/whatif?withdraw=marketing.email", "models": "/console/models", "reasons": "/console/reasons", "deliveries": "/console/deliveries",
+            "whatif": f"/console/decisions/{self.chosen}/whatif?withdraw=marketing.email", "models": "/console/models", "looks_at": "/console/looks", "reasons": "/console/reasons", "deliveries": "/console/deliveries",
             "delivery": f"/console/deliveries/{self.delivery}", "requests": "/console/requests", "processors": "/console/processors",
             "request": f"/console/requests/{self.request}", "preview": f"/console/requests/{self.request}/preview",
             "review": "/console/review", "question": f"/console/review/{self.records[1]}/{self.doubtful}",

@@ -51,6 +51,7 @@ SAYS = {
         "As it would have been",
         "Without a kind of information",
     ),
+    "looks_at": ("Nobody waits for a look", "significant_decision"),
     "models": ("No model was trained yet",),
     "reasons": (
         "explanations made",

@@ -274,7 +274,18 @@ async def test_the_menu_shows_what_one_may_open(comes) -> None:
         page = (await (await comes(f"staff-{scope}", scope)).get("/console")).text
         shown[scope] = re.findall(r'<li><a href="/console/?(\w*)"', page)
     deep = ["runs", "models", "reasons"]
-    assert shown[Scope.OFFICER] == ["", "find", "decisions", "deliveries", "requests", "review", *deep, "rules", "log"]
+    assert shown[Scope.OFFICER] == [
+        "",
+        "find",
+        "decisions",
+        "deliveries",
+        "requests",
+        "review",
+        "looks",
+        *deep,
+        "rules",
+        "log",
+    ]
     trials = ["experiments", "learners"]
     assert shown[Scope.AUDITOR] == ["", "find", "decisions", "deliveries", *deep, *trials, "rules", "log"]
     assert shown[Scope.OPERATE] == ["", "find", "deliveries", *deep, *trials, "staff"]
