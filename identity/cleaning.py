@@ -47,6 +47,8 @@ _PARTICLES = frozenset(["of", "the", "de", "von", "van", "der", "du", "la", "le"
 _EMPTY = frozenset(
     {"", "na", "n/a", "nan", "none", "null", "nil", "unknown", "-", "--", "?", ".", "not known", "missing"}
 )
+# Chinese, Japanese and Korean write the family name first and no blank: of four letters or more it has two, of fewer one, as a rule.
+_UNSPACED = re.compile(r"[\u3400-\u9fff\uac00-\ud7a3々]{2,6}")
 _DIGITS = re.compile(r"\D+")
 
 
@@ -272,6 +274,9 @@ def _split(text: str) -> tuple[str | None, str | None]:
     parts = (name(text) or "").split()
     if not parts:
         return None, None
+    if _UNSPACED.fullmatch("".join(parts)):
+        whole, family = parts[0], 2 if len(parts[0]) > 3 else 1
+        return (parts[-1], whole) if len(parts) > 1 else (whole[family:], whole[:family])
     return parts[0], parts[-1] if len(parts) > 1 else None
 
 

@@ -69,7 +69,9 @@ async def run(kernel: Kernel, identity: Identity, seed: int = 1) -> Run:
     ids = [RecordId(value) for value in table.column("record_id").to_pylist()]
     model = prepared.train(seed)
     edges = prepared.edges(model)
-    clusters = prepared.cluster(edges, model)
+    async with kernel.db.reading() as conn:
+        bounds = await identity.limiting.bounds(conn, ids)
+    clusters = prepared.cluster(edges, model, bounds=bounds)
     written = identity.runs.write(prepared, parameters(prepared.cleaned, kinds, model), edges, clusters, read_at)
     return await identity.runs.publish(written, clusters, ids, edges.above(0.0))
 

@@ -1,7 +1,9 @@
 """Records as other countries keep them: what a column's name says, and linking without a word of configuration."""
 
+import pyarrow as pa
 import pytest
 
+from identity.cleaning import clean
 from identity.column_names import said
 from identity.column_values import read_date
 from identity.kinds import Overrides, infer
@@ -11,18 +13,18 @@ from identity.score import score
 from tests.identity.linkage_countries import country
 
 NAMES = {
-    "first_name": ["Vorname", "prénom", "imię", "drugie_imię", "Förnamn", "voornaam", "名", "имя", "middleName", "mn"],
-    "last_name": ["Segundo Apellido", "Nazwisko", "cognome", "Nom de famille", "achternaam", "姓", "Фамилия", "sn"],
-    "full_name": ["Nombre y apellidos", "imię i nazwisko", "氏名", "姓名", "ФИО", "Full Name"],
-    "birth_date": ["Geburtsdatum", "data urodzenia", "f_nac", "Date de naissance", "født_fødselsdato", "生年月日", "Дата рождения"],
+    "first_name": ["Vorname", "prénom", "imię", "drugie_imię", "Förnamn", "voornaam", "名", "имя", "الاسم", "Όνομα", "שם פרטי", "Tên", "middleName", "mn"],
+    "last_name": ["Segundo Apellido", "Nazwisko", "cognome", "Nom de famille", "achternaam", "姓", "Фамилия", "اسم العائلة", "Επώνυμο", "שם משפחה", "Họ", "sn"],
+    "full_name": ["Nombre y apellidos", "imię i nazwisko", "氏名", "姓名", "ФИО", "الاسم الكامل", "Ονοματεπώνυμο", "Họ và tên", "Full Name"],
+    "birth_date": ["Geburtsdatum", "data urodzenia", "f_nac", "Date de naissance", "født_fødselsdato", "生年月日", "Дата рождения", "تاريخ الميلاد", "Ημερομηνία γέννησης", "תאריך לידה", "Ngày sinh"],
     "birth_year": ["geb_Jahr", "Geburtsjahr", "by", "año de nacimiento", "birthYear"],
-    "phone": ["Móvil", "Tél.", "Handynummer", "komórka", "手机号", "電話番号", "puhelin", "ph"],
-    "email": ["Correo electrónico", "courriel", "E-Mail-Adresse", "メール", "e_post"],
-    "postcode": ["C.P.", "Code postal", "kod_pocztowy", "PLZ", "CEP", "郵便番号"],
-    "street": ["Dirección", "Straße", "Hausnr", "ulica", "indirizzo", "住所", "Адрес"],
-    "city": ["Población", "Wohnort", "miasto", "Ville", "woonplaats", "市区町村"],
+    "phone": ["Móvil", "Tél.", "Handynummer", "komórka", "手机号", "電話番号", "puhelin", "الهاتف", "Τηλέφωνο", "טלפון", "Điện thoại", "ph"],
+    "email": ["Correo electrónico", "courriel", "E-Mail-Adresse", "メール", "البريد الإلكتروني", "Ηλ. ταχυδρομείο", "דוא״ל", "e_post"],
+    "postcode": ["C.P.", "Code postal", "kod_pocztowy", "PLZ", "CEP", "郵便番号", "الرمز البريدي", "Ταχυδρομικός κώδικας", "מיקוד"],
+    "street": ["Dirección", "Straße", "Hausnr", "ulica", "indirizzo", "住所", "Адрес", "العنوان", "Διεύθυνση", "כתובת", "Địa chỉ"],
+    "city": ["Población", "Wohnort", "miasto", "Ville", "woonplaats", "市区町村", "المدينة", "Πόλη", "עיר", "Thành phố"],
     "national_id": ["DNI", "PESEL", "codice_fiscale", "BSN", "身份证号", "n° de sécurité sociale"],
-    "gender": ["płeć", "Geschlecht", "sexo", "性別"],
+    "gender": ["płeć", "Geschlecht", "sexo", "性別", "الجنس", "Φύλο", "מין"],
     "time": ["Fecha alta", "erstellt_am", "updated_at", "last_seen_date"],
     "customer_id": ["Kundennr", "顧客ID", "client_no"],
 }  # fmt: skip
@@ -41,6 +43,13 @@ def test_words_and_dates_of_other_scripts_are_kept():
     assert words("Łukasz O'Brien-Groß, 木村") == ["lukasz", "obrien", "gross", "木村"]
     assert read_date("1940年6月29日", day_first=False) == "19400629"
     assert read_date("29 Dez 1940", day_first=True) == "19401229"
+
+
+def test_names_without_a_blank_have_a_family_name_first():
+    full = pa.table({"氏名": ["田中太郎", "王小明", "김 철수", "김철수", "Ada Lovelace"], "id": list("abcde")})
+    fields = clean(full, infer(full, Overrides(kinds={"氏名": "full_name"}))).fields
+    said_ = [[f.coded.texts()[n].as_py() for f in (fields["first"], fields["last"])] for n in range(5)]
+    assert said_ == [["太郎", "田中"], ["小明", "王"], ["철수", "김"], ["철수", "김"], ["ada", "lovelace"]]
 
 
 @pytest.mark.parametrize("code", ["es", "pl"])
