@@ -41,7 +41,7 @@ class Invalidation:
                 await self._cache.delete([f"profile:{person}" for person in sorted(gone)])
                 await self._cache.delete_matching("decisions:*")
             else:
-                await self._cache.script(
+                await self._cache.together(
                     _FORGET, [f"profile:{one}" for one in sorted(gone)], [f"decisions:{one}" for one in sorted(gone)]
                 )
         except CacheUnavailable as fault:

@@ -303,7 +303,7 @@ class Consent:
     def forget(self, conn: Conn, people: Iterable[PersonId]) -> None:
         """Drop what the hot store holds of these people, once the transaction has committed."""
         gone = sorted(set(people))
-        after_commit(conn, lambda: self._invalidation.forget(gone))
+        after_commit(conn, lambda: self._invalidation.forget(gone), together=True)
 
     # reading
 

@@ -79,7 +79,7 @@ class HotIndex:
         keys = [_key(index) for index in indexes]
         try:
             for start in range(0, len(keys), _AT_ONCE):
-                await self._cache.script(_DROP, keys[start : start + _AT_ONCE], [_DROPPED_SECONDS])
+                await self._cache.together(_DROP, keys[start : start + _AT_ONCE], [_DROPPED_SECONDS])
         except CacheUnavailable as fault:
             _log.warning("index_not_dropped", code=fault.code, count=len(indexes))  # its entries age out
 

@@ -112,7 +112,7 @@ class Identity:
             await self._tell(conn, sorted(taken.touched))
         indexes = [self._collector.index(i) for i in dict.fromkeys(i for r in records for i in r.identifiers)]
         if indexes:
-            after_commit(conn, partial(self._hot.forget, indexes))
+            after_commit(conn, partial(self._hot.forget, indexes), together=True)
         await self.limiting.forget(conn, taken.relinked)
         if len(records) >= _BULK:
             after_commit(conn, self.analyse)

@@ -8,6 +8,7 @@ millisecond); a task in the background asks for PING until the store answers aga
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar, cast
 
@@ -36,6 +37,16 @@ class CacheUnavailable(Unavailable):
     remedy = "Candor goes on from Postgres, slower. See whether Valkey runs: `candor doctor`."
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A script that goes with others."""
+
+    lua: str
+    keys: list[str]
+    words: list[str | bytes]
+    answer: asyncio.Future[None]
+
+
 class Cache:
     """A client of the hot store, for one event loop. Values are bytes; keys are text of the caller's own naming."""
 
@@ -51,6 +62,8 @@ class Cache:
         )
         self._probe: asyncio.Task[None] | None = None
         self._closed = False
+        self._asked: list[_Asked] = []
+        self._sending: set[asyncio.Task[None]] = set()
 
     @property
     def available(self) -> bool:
@@ -72,8 +85,7 @@ class Cache:
             raise _cold() from fault
         except RedisError as fault:
             # It answered, with an error (out of memory, loading…): cold for this call only.
-            msg = f"expected the hot store to do it, got {type(fault).__name__}"
-            raise CacheUnavailable(msg) from fault
+            raise _refused(fault) from fault
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Values in the order of ``keys``, None where absent; one round trip."""
@@ -97,6 +109,44 @@ class Cache:
     async def script(self, lua: str, keys: Sequence[str], words: Sequence[str | bytes]) -> object:
         """Run a script of ours on these keys, as one step of the store."""
         return await self.run(lambda redis: redis.eval(lua, len(keys), *keys, *words))
+
+    async def together(self, lua: str, keys: Sequence[str], words: Sequence[str | bytes]) -> None:
+        """As ``script``, on one way to the store with what others ask in the same moment, in the order of asking."""
+        if not self.available:
+            raise _cold()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[None] = loop.create_future()
+        self._asked.append(_Asked(lua, list(keys), list(words), answer))
+        if len(self._asked) == 1:  # whoever is ready to ask does so before this task begins
+            sending = loop.create_task(self._send())
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
+        await answer
+
+    async def _send(self) -> None:
+        asked, self._asked = self._asked, []
+
+        async def ask(redis: Redis) -> list[object]:
+            async with redis.pipeline(transaction=False) as pipe:
+                for one in asked:
+                    pipe.eval(one.lua, len(one.keys), *one.keys, *one.words)
+                return list(await pipe.execute(raise_on_error=False))
+
+        try:
+            answers: Sequence[object] = await self.run(ask)
+        except CacheUnavailable as fault:
+            answers = [fault] * len(asked)
+        except BaseException:
+            for one in asked:
+                one.answer.cancel()
+            raise
+        for one, said in zip(asked, answers, strict=True):
+            if one.answer.done():
+                continue  # nobody waits any more
+            if isinstance(said, Exception):
+                one.answer.set_exception(said if isinstance(said, CacheUnavailable) else _refused(said))
+            else:
+                one.answer.set_result(None)
 
     async def set_many(self, values: Mapping[str, bytes], *, ttl: timedelta | None = None) -> None:
         """Write all, each with the time to live if given; one round trip, not atomic."""
@@ -169,6 +219,10 @@ class Cache:
 
 async def _ping(redis: Redis) -> None:
     await redis.ping()
+
+
+def _refused(fault: Exception) -> CacheUnavailable:
+    return CacheUnavailable(f"expected the hot store to do it, got {type(fault).__name__}")
 
 
 def _cold() -> CacheUnavailable:

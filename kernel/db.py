@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -23,7 +24,8 @@ from kernel.log import get_logger
 Conn = AsyncConnection[dict[str, Any]]
 
 # What to do after the commit of the transaction that each connection is in.
-_later: Final[WeakKeyDictionary[Conn, list[Callable[[], Awaitable[None]]]]] = WeakKeyDictionary()
+_Later = list[tuple[Callable[[], Awaitable[None]], bool]]
+_later: Final[WeakKeyDictionary[Conn, _Later]] = WeakKeyDictionary()
 
 _ACQUIRE_SECONDS: Final = 5.0
 
@@ -155,7 +157,7 @@ class Database:
 
         What was given to ``after_commit`` inside the block is done once it has committed, and never otherwise.
         """
-        later: list[Callable[[], Awaitable[None]]] = []
+        later: _Later = []
         with self._translated():
             async with self._writers.connection(_ACQUIRE_SECONDS) as conn:
                 _later[conn] = later
@@ -169,14 +171,14 @@ class Database:
                 finally:
                     del _later[conn]
         # The commit stands whatever follows; a caller who saw an accident here would write everything a second time.
-        for act in later:
-            try:
-                await act()
-            except Unavailable as fault:
-                _log.warning("after_commit_skipped", code=fault.code)  # advice to a store that is not there
-            except Exception as fault:  # broad: raised on, so that nobody takes the commit for undone
-                msg = f"expected the act after the commit to succeed, got {type(fault).__name__}"
-                raise AfterCommitFailed(msg) from fault
+        for together, acts in groupby(later, key=lambda one: one[1]):
+            if together:
+                done = await asyncio.gather(*(_afterwards(act) for act, _ in acts), return_exceptions=True)
+                if faults := [one for one in done if one is not None]:
+                    raise faults[0]
+            else:
+                for act, _ in acts:
+                    await _afterwards(act)
 
     @asynccontextmanager
     async def single(self) -> AsyncIterator[Conn]:
@@ -269,13 +271,25 @@ class Database:
                 await pool.check()
 
 
-def after_commit(conn: Conn, act: Callable[[], Awaitable[None]]) -> None:
+async def _afterwards(act: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await act()
+    except Unavailable as fault:
+        _log.warning("after_commit_skipped", code=fault.code)  # advice to a store that is not there
+    except Exception as fault:  # broad: raised on, so that nobody takes the commit for undone
+        msg = f"expected the act after the commit to succeed, got {type(fault).__name__}"
+        raise AfterCommitFailed(msg) from fault
+
+
+def after_commit(conn: Conn, act: Callable[[], Awaitable[None]], *, together: bool = False) -> None:
     """Do ``act`` once the transaction on ``conn`` has committed; not at all when it rolls back.
+
+    Acts are done one after the other, in this order; neighbours that are all ``together`` begin in this order and wait beside each other.
 
     For what only advises, such as dropping cached answers: when the process dies in between, it is not done, and an act
     that raises ``Unavailable`` is skipped. Outside ``Database.transaction`` this is an error of the caller, a KeyError.
     """
-    _later[conn].append(act)
+    _later[conn].append((act, together))
 
 
 def _pool(url: str, size: int, options: dict[str, Any], *, least: int = 1) -> AsyncConnectionPool[Conn]:

@@ -297,7 +297,7 @@ class Profiles:
 
     def forget(self, conn: Conn, people: Sequence[PersonId]) -> None:
         """Drop hot profiles once the transaction has committed: new events or records make them stale."""
-        after_commit(conn, partial(self._hot.forget, list(people)))
+        after_commit(conn, partial(self._hot.forget, list(people)), together=True)
 
     # holder of personal data
 

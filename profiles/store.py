@@ -137,7 +137,8 @@ class HotStore:
         """Drop all purposes of these."""
         try:
             for start in range(0, len(people), _AT_ONCE):
-                await self._cache.run(partial(_drop, people[start : start + _AT_ONCE]))
+                keys = [_key(person) for person in people[start : start + _AT_ONCE]]
+                await self._cache.together(_DROP, keys, [str(_DROPPED_SECONDS)])
         except CacheUnavailable as fault:
             _log.warning("hot_profiles_not_dropped", code=fault.code, count=len(people))
 
@@ -157,10 +158,6 @@ async def _put(
     milliseconds = max(1, int(ttl.total_seconds() * 1000))
     words = [words for _, words in profiles]
     return int(await redis.eval(_PUT, len(keys), *keys, str(since), purpose, str(milliseconds), *words))
-
-
-async def _drop(people: Sequence[PersonId], redis: "Redis") -> None:
-    await redis.eval(_DROP, len(people), *(_key(person) for person in people), str(_DROPPED_SECONDS))
 
 
 def rows_digest(people: Sequence[PersonId], names: Sequence[str], rows: NDArray[np.float64]) -> str:

@@ -84,3 +84,14 @@ async def test_a_server_that_hangs_costs_its_time_limit_once(tmp_path):
     await cache.close()
     server.close()
     await server.wait_closed()
+
+
+async def test_scripts_of_one_moment_go_together_in_the_order_of_asking_and_each_hears_its_own_fault(kernel):
+    add = "redis.call('RPUSH', KEYS[1], ARGV[1])"
+    asked = [kernel.cache.together(add, ["list"], [str(n)]) for n in range(5)]
+    asked.insert(2, kernel.cache.together("return redis.call('NOSUCH')", ["list"], []))
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(one) for one in done] == [type(None)] * 2 + [CacheUnavailable] + [type(None)] * 3
+    assert await kernel.cache.run(lambda redis: redis.lrange("list", 0, -1)) == [b"0", b"1", b"2", b"3", b"4"]
+    await kernel.cache.together(add, ["list"], ["5"])  # alone
+    assert await kernel.cache.run(lambda redis: redis.llen("list")) == 6

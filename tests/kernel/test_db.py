@@ -99,6 +99,28 @@ async def test_a_cold_cache_after_the_commit_is_no_accident_and_a_defect_is(kern
             after_commit(conn, broken)
 
 
+async def test_acts_after_the_commit_keep_their_order_and_only_those_that_say_so_wait_beside_each_other(kernel):
+    said, beside = [], asyncio.Barrier(2)
+
+    def act(name, *, meet=False):
+        async def told():
+            said.append(name)
+            if meet:
+                await beside.wait()
+            said.append(name.upper())
+
+        return told
+
+    async with kernel.db.transaction() as conn:
+        after_commit(conn, act("a"))
+        after_commit(conn, act("b", meet=True), together=True)
+        after_commit(conn, act("c", meet=True), together=True)
+        after_commit(conn, act("d"))
+    assert said[:4] == ["a", "A", "b", "c"]
+    assert set(said[4:6]) == {"B", "C"}
+    assert said[6:] == ["d", "D"]
+
+
 async def test_a_long_statement_is_cancelled(addresses):
     database = Database(addresses.database, statement_timeout_ms=100)
     await database.open()
