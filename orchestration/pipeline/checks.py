@@ -46,6 +46,7 @@ CHECKS = [
     check(assets.features, profiles.nothing_unpermitted_in_features),
     check(assets.features, profiles.same_bits),
     check(assets.training_set, learning.only_the_permitted),
+    check(assets.training_set, learning.drawn_as_recorded, grave=False),
     check(assets.training_set, learning.nobody_inferred, grave=False),
     check(assets.ranker, learning.additive),
     check(assets.ranker, learning.beats_the_others, grave=False),

@@ -1,4 +1,4 @@
-"""Checks of learning: nobody in a training set who does not permit it, explanations that add up, a ranker that is worth its place.
+"""Checks of learning: nobody in a training set who does not permit it, choices that fall as recorded, explanations that add up, a ranker that is worth its place.
 
 Enters: training sets, models, the gate's answers. Leaves: `Found`. Additivity is a promise to every person who asks why, so it is grave; a ranker that
 is held back is an answer ("not worth it"), so it warns.
@@ -6,6 +6,7 @@ is held back is an answer ("not worth it"), so it warns.
 
 import math
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from consent import gate
 from kernel.canonical import Json
 from kernel.ids import PersonId
 from orchestration.decision.catalogue import NOTHING
+from orchestration.learning.draws import drawn
 from orchestration.learning.proxies import held_back
 from orchestration.pipeline.facts import Fact, Found, key, spread
 from orchestration.pipeline.steps.learning import COMPARISONS, newest, newest_models, of_gate, placements
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from orchestration.learning.store import Kept
     from orchestration.wiring import House
 
+_LATELY = timedelta(days=7)
 MOST_ERROR = 1e-9  # of base + contributions against the score; LightGBM's own is about 1e-14
 
 
@@ -70,6 +73,22 @@ async def nobody_inferred(house: "House") -> Found:
         figures |= {key(placement, "tells", one.attribute, one.subject): round(one.figure, 4) for one in back[:5]}
         held += len(back) + len(direct)
     return Found(held == 0, {"held_back": held, "accepted": len(accepted), **figures}, grave=False)
+
+
+async def drawn_as_recorded(house: "House") -> Found:
+    """The newest choices of a week at each placement fall as their recorded probabilities say; wrong once in a thousand."""
+    figures: dict[str, Fact] = {}
+    bad = 0
+    since = house.kernel.clock.now() - _LATELY
+    for placement in await placements(house):
+        async with house.kernel.db.reading() as conn:
+            found = await drawn(conn, house.learning.sealer, placement, since)
+        figures |= {key(placement, "decisions"): found.decisions, key(placement, "p"): f"{found.whole.p:.3g}"}
+        if found.whole.alarm:
+            bad += 1
+            worst = min(found.days, key=lambda day: found.days[day].p)
+            figures[key(placement, "worst_day")] = f"{worst}, p {found.days[worst].p:.3g}"
+    return Found(bad == 0, figures, grave=False)
 
 
 async def additive(house: "House") -> Found:

@@ -9,6 +9,7 @@ from typing import Final
 
 from orchestration.service.bench import (
     learning_arbitration,
+    learning_caps,
     learning_experiments,
     learning_features,
     learning_gate,
@@ -38,6 +39,7 @@ SECTIONS: Final = (
     Section("costs", "what a message costs, and who gets none", run=learning_arbitration.costs),
     Section("pages", "the share of a category on a page", run=learning_arbitration.page),
     Section("forbidden", "any state at all: nothing forbidden, one reason each, replays", run=learning_arbitration.forbidden),
+    *learning_caps.SECTIONS,
     *learning_live.SECTIONS,
     *learning_features.SECTIONS,
     *learning_ranker.SECTIONS,

@@ -54,7 +54,7 @@ CHECKS = {
     "raw_profiles": {"nothing_lost_on_the_way": True},
     "unified_profiles": {"nothing_unpermitted": True},
     "features": {"rows_complete": True, "nothing_unpermitted_in_features": True, "same_bits": True},
-    "training_set": {"only_the_permitted": True, "nobody_inferred": False},
+    "training_set": {"only_the_permitted": True, "drawn_as_recorded": False, "nobody_inferred": False},
     "ranker": {"additive": True, "beats_the_others": False, "young_enough": False},
     "evaluation": {"supported": False},
     "decision_store": {"hot_equals_postgres": True},

@@ -9,6 +9,7 @@ import pytest
 from events import mapping
 from identity.identifiers import Identifier
 from kernel.clock import FrozenClock
+from orchestration.learning.draws import judged
 from orchestration.learning.gbm import GbmModel
 from orchestration.pipeline.checking import learning as checks
 from orchestration.pipeline.facts import PERSONALIZE
@@ -85,6 +86,7 @@ async def test_a_ranker_that_knows_whom_to_ask_passes_every_check(house, tmp_pat
     await taught(house, tmp_path)
     for check in (
         checks.only_the_permitted,
+        checks.drawn_as_recorded,
         checks.nobody_inferred,
         checks.additive,
         checks.beats_the_others,
@@ -94,6 +96,14 @@ async def test_a_ranker_that_knows_whom_to_ask_passes_every_check(house, tmp_pat
         found = await check(house)
         assert found.passed, (check.__name__, found.figures)
     assert (await checks.beats_the_others(house)).figures["open_decision"] == "promote"
+
+    async def otherwise(*_):  # records that say nine in ten, choices that fall evenly
+        return judged([(NOW, ("a", "b")[n % 2], {"a": 0.9, "b": 0.1}) for n in range(200)])
+
+    monkeypatch.setattr(checks, "drawn", otherwise)
+    found = await checks.drawn_as_recorded(house)
+    assert (found.passed, found.grave) == (False, False)
+    assert str(found.figures["open_worst_day"]).startswith(f"{NOW:%Y-%m-%d}")
 
     made = await house.learning.kept_set("open")
     spend = made.features[:, made.names.index("spend_180d")]
