@@ -260,6 +260,7 @@ class _Walk:
         row = await self.house.decisions.row(made.decision_id)
         model = (await self.house.learning.active(row.placement)).model
         without = await self.house.decisions.again(made.decision_id, {"withdraw": "marketing.email"})
+        declined = await self.house.decisions.again(made.decision_id, {"declined": "cart_waiting"})
         variant = (await self.house.decisions.shelf.current()).catalogue.variant("cart_waiting")
         async with self.house.kernel.db.reading() as conn:
             act = await self.house.consent.act(conn, ActId(self.flow.ids["act"]))
@@ -273,6 +274,9 @@ class _Walk:
             say("permission.consent", purpose=offers, date=say.date(self.agreed_at)): (yes, f"the consent act {self.flow.ids['act']}"),
             say("lead", date=say.date(row.at)): (row.at == self.clock.now(), "the record's time"),
             say("no_reasons"): (rules, "the record: ranked by rules"),
+            say("levers.decline", outcome=say("levers.nothing")): (
+                declined.choice == NOTHING, "the decision, made again without that message",
+            ),
             say("levers.withdraw", purpose=offers, outcome=say("levers.nothing")): (
                 without.choice == NOTHING, "the decision, made again without that permission",
             ),

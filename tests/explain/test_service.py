@@ -134,7 +134,8 @@ async def test_erasure_takes_the_person_off_and_export_tells_why(room: Room) -> 
         assert told["decision"] == made.decision_id
         assert told["why"]["main_parameters"]
         assert await room.explain.count(conn, [made.person, other.person]) == {"explanations": 2}
-        assert await room.explain.erase(conn, made.person) == 2
+        assert [one["control"] for one in told["said"]] == ["not_interested"]
+        assert await room.explain.erase(conn, made.person) == 3
         assert await room.explain.erase(conn, made.person) == 0
         assert await room.explain.export(conn, made.person) == []
         assert len(await room.explain.export(conn, other.person)) == 1
@@ -260,8 +261,8 @@ async def test_both_views_agree_and_speak_the_law_s_field_names(room: Room) -> N
 async def test_what_people_say_is_kept_once_and_told_to_those_who_hooked_in(room: Room) -> None:
     heard = []
 
-    async def hook(conn, about, kind) -> None:
-        heard.append((about.decision_id, kind))
+    async def hook(conn, about, said) -> None:
+        heard.append((about.decision_id, said.kind))
 
     room.explain.on_feedback.append(hook)
     made = await room.about()

@@ -29,9 +29,10 @@ NAMES: Final[Mapping[str, str]] = {
     "the area you live in": "place", "how you found us": "how_you_came", "what you did with us lately": "events_recent",
     "how sure we are that it is you": "identity", "what you told us about yourself": "profile", "other things we know about you": "other",
 }  # fmt: skip
-OF_MESSAGE: Final = frozenset(
-    {"the message itself", "the time and place of this choice", "things we do not know or may not use"}
-)
+OF_MESSAGE: Final[Mapping[str, str]] = {
+    "the message itself": "From our list of messages.", "the time and place of this choice": "From when and where we chose.",
+    "things we do not know or may not use": "Nothing about you was used here.",
+}  # fmt: skip
 STAGES: Final[Mapping[str, str]] = {
     "because you have not agreed": "consent", "you had enough": "cap", "do-not-send list": "suppression", "cannot reach you": "reach", "no way to reach you": "reach",
     "meant for other people": "segment", "not ready or out of stock": "publication", "nothing ready to show": "publication",
@@ -150,7 +151,7 @@ def _parameter(one: Mapping[str, str], parts: Mapping[str, float], case: Case) -
     state, name = case.record.inputs, one["name"]
     raised = one["contribution"] == "This made our choice more likely."
     if name in OF_MESSAGE:
-        return [] if ("shop" not in one["source"] and not one["source"].startswith("From ")) or one["source"] == "From our list of messages." else [name]  # fmt: skip
+        return [] if one["source"] == OF_MESSAGE[name] else [name]
     kind = NAMES.get(name)
     origins = [o for o in state.origins if kind_of(o.feature) == kind]
     if kind is None or not origins:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import yaml
 
 from explain.concepts import kind_of
 from explain.levers import change_of
 from identity.regrouping import By
 from kernel.ids import ActId, DecisionId, IdentifierId, PersonId, RecordId
 from kernel.model import Model
+from kernel.yaml_text import read_yaml
 from orchestration.decision.catalogue import NOTHING
 from orchestration.decision.record import Record
 from orchestration.decision.request import DecisionRequest
@@ -27,6 +29,7 @@ from orchestration.service.bench.learning_rows import Progress, Row, Section, ge
 from orchestration.wiring import House
 
 _SEED: Final = 7
+_STAFF: Final = "staff:bench"
 _PERSONALIZE: Final = "marketing.personalize"
 _KINDS: Final = ("purchases", "spending", "visits", "cart", "last_purchase")
 
@@ -48,17 +51,19 @@ def claims(full: bool, told: Progress) -> list[Row]:
 
 
 async def _claims(count: int, people: int, told: Progress) -> list[Row]:
-    async with harness.rig() as engines, engines.house() as house:
+    async with harness.rig(learning={"least_rows": 100}) as engines, engines.house() as house:
         told(f"  the demo world of {people} people")
         await story.tell(house, people=people, seed=_SEED, told=lambda one: told(f"    {one}"))
         rng = generator(_SEED, count)
         async with house.kernel.db.reading() as conn:
             everybody = list(await house.identity.people(conn))
+        told("  the ranker rules, without caps and groups")
+        await _opened(house)
         told(f"  {count} decisions, after some took consents back")
         silent = await _withdrawn(house, everybody, rng)
         async with house.kernel.db.reading() as conn:
             sent = [row.id for row in await house.decisions.history(conn) if row.choice != NOTHING]
-        sent = [sent[i] for i in rng.permutation(len(sent))[: count // 2]]
+        sent = [sent[i] for i in rng.permutation(len(sent))[: count // 4]]
         found = await _random(house, everybody, count - len(sent), sent, rng)
         told("  pairs merged wrongly, decided for, and parted; people found to be two")
         strange, pages = await _mixed(house, everybody, max(2, count // 20), rng)
@@ -74,6 +79,26 @@ async def _claims(count: int, people: int, told: Progress) -> list[Row]:
         Row("explain.X56", f"names of what consent withheld, or of what is not known ({silent} people took consents back first)", "0", str(found.named), found.named == 0),
         Row("explain.E11", f"facts of somebody else on {pages} pages of people who were one by mistake", "0", str(strange), strange == 0 < pages),
     ]  # fmt: skip
+
+
+async def _opened(house: House) -> None:
+    """The demo's ranker rules from now on, whatever its gate says; caps and the group are taken off its placement, so that there is something to explain."""
+    made = await house.learning.train(story.PLACEMENT, actor=_STAFF, promote=False)
+    await house.learning.promote(made.digest, actor=_STAFF, reason="to be explained", force=True)
+    declared = read_yaml((house.kernel.settings.data_dir / "input" / "catalogue.yaml").read_text(encoding="utf-8"))
+    assert isinstance(declared, dict)
+    for placement in declared["placements"]:
+        if placement["name"] == story.PLACEMENT:
+            for rule in ("caps", "segment", "holdout"):
+                placement.pop(rule, None)
+    async with house.kernel.db.transaction() as conn:
+        await house.decisions.publish_catalogue(conn, yaml.safe_dump(declared), actor=_STAFF)
+
+
+async def _willing(house: House, people: list[PersonId]) -> list[PersonId]:
+    """Those who permit the campaign's mail."""
+    found = await house.profiles.hot_many(people, _PERSONALIZE)
+    return [one for one in people if one in found and found[one].permissions["marketing.email|email"].granted]
 
 
 async def _withdrawn(house: House, people: list[PersonId], rng: np.random.Generator) -> int:
@@ -92,10 +117,12 @@ async def _withdrawn(house: House, people: list[PersonId], rng: np.random.Genera
 async def _random(
     house: House, people: list[PersonId], count: int, sent: list[DecisionId], rng: np.random.Generator
 ) -> _Found:
-    """So many decisions for anybody, most of whom a gate keeps from everything, and those of the campaign that were `sent`."""
+    """So many decisions, half for anybody, most of whom a gate keeps from everything, half for who permits mail; and those of the campaign that were `sent`."""
     placements = [one.name for one in (await house.decisions.shelf.current()).catalogue.placements]
+    willing = await _willing(house, people)
     requests = [
-        DecisionRequest(person=people[rng.integers(len(people))], placement=placements[rng.integers(len(placements))], seed=f"claims-{n}")
+        DecisionRequest(person=willing[rng.integers(len(willing))], placement=story.PLACEMENT, seed=f"claims-{n}") if n % 2
+        else DecisionRequest(person=people[rng.integers(len(people))], placement=placements[rng.integers(len(placements))], seed=f"claims-{n}")
         for n in range(count)
     ]  # fmt: skip
     found = _Found(decisions=len(sent))
@@ -142,13 +169,14 @@ async def _case(house: House, decision_id: DecisionId) -> Case:
 async def _mixed(house: House, people: list[PersonId], pairs: int, rng: np.random.Generator) -> tuple[int, int]:
     """Pairs merged by mistake, decided for and explained, parted again: facts on the pages that are not of whoever reads them, and pages."""
     placement = story.PLACEMENT
-    order = [people[i] for i in rng.permutation(len(people))]
+    willing = await _willing(house, people)
+    order = [willing[i] for i in rng.permutation(len(willing))]
     made: list[DecisionId] = []
     for a, b in zip(order[::2], order[1::2], strict=False):
         if len(made) >= pairs:
             break
         async with house.kernel.db.transaction() as conn:
-            if (await house.identity.judging.merge(conn, a, b, By("staff:bench"))).refused is not None:
+            if (await house.identity.judging.merge(conn, a, b, By(_STAFF))).refused is not None:
                 continue
             whole = (await house.identity.current(conn, [a]))[a]
         answer = await house.decisions.decide(
@@ -156,7 +184,7 @@ async def _mixed(house: House, people: list[PersonId], pairs: int, rng: np.rando
         )
         await house.explain.explain(answer.decision_id)
         async with house.kernel.db.transaction() as conn:
-            if (await house.identity.judging.unmerge(conn, whole, By("staff:bench"))).refused is not None:
+            if (await house.identity.judging.unmerge(conn, whole, By(_STAFF))).refused is not None:
                 continue
         made.append(answer.decision_id)
     return sum([await _strange(house, one) for one in made]), len(made)
@@ -175,9 +203,7 @@ async def _parted(house: House, sent: list[DecisionId], most: int) -> tuple[int,
             hers = (await house.identity.owned(conn, [person])).get(person, ()) if person is not None else ()
             if person is None or len(hers) < 2 or not named or named[0] not in hers:
                 continue
-            if (
-                await house.identity.judging.split(conn, person, [RecordId(named[0])], By("staff:bench"))
-            ).refused is None:
+            if (await house.identity.judging.split(conn, person, [RecordId(named[0])], By(_STAFF))).refused is None:
                 parted.append(decision_id)
         if len(parted) == most:
             break
