@@ -4,7 +4,6 @@ Enters: catalogue text from staff. Leaves: `Shelved` (catalogue, digest, publish
 `catalogue_seconds`, and the commit of a decision refuses one that was made on a catalogue which rules no more.
 """
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from audit.tags import Tag
 from kernel.canonical import Json, digest
 from kernel.db import Conn, after_commit
 from kernel.kernel import Kernel
+from kernel.looking import Looking
 from orchestration.decision import item_store, stocking, store
 from orchestration.decision.assortment import Assortment
 from orchestration.decision.candidates import declared
@@ -120,30 +120,30 @@ class Shelf:
         self._audit = audit
         self._settings = settings
         self._held: Shelved | None = None
-        self._read_at = 0.0
+        self._looking = Looking(settings.catalogue_seconds)
         self._old: dict[str, Catalogue] = {}
 
     async def current(self) -> Shelved:
-        """What rules now, at most `catalogue_seconds` old.
+        """What rules now: looked for again after `catalogue_seconds`; while one request looks, others go on with what it was.
 
         Raises:
             NoCatalogue: nothing was ever imported.
         """
         held = self._held
-        if held is not None and time.monotonic() - self._read_at < self._settings.catalogue_seconds:
+        if held is not None and not self._looking.due:
             return held
-        async with self._kernel.db.reading() as conn:
-            ruling = await store.ruling(conn)
-            if ruling is None:
-                raise NoCatalogue("expected a catalogue, got none imported")
-            published = await store.published(conn)
-            same = held is not None and held.digest == ruling
-            catalogue = held.catalogue if held is not None and same else await self._read(conn, ruling)
-            assortment = await self._offered(conn, catalogue, held.assortment if held is not None and same else None)
-        if held is None or not same or assortment is not held.assortment or published != held.published:
-            held = Shelved(catalogue, ruling, published, assortment)
-        self._held = held
-        self._read_at = time.monotonic()
+        with self._looking.look():
+            async with self._kernel.db.reading() as conn:
+                ruling = await store.ruling(conn)
+                if ruling is None:
+                    raise NoCatalogue("expected a catalogue, got none imported")
+                published = await store.published(conn)
+                same = held is not None and held.digest == ruling
+                catalogue = held.catalogue if held is not None and same else await self._read(conn, ruling)
+                offered = await self._offered(conn, catalogue, held.assortment if held is not None and same else None)
+            if held is None or not same or offered is not held.assortment or published != held.published:
+                held = Shelved(catalogue, ruling, published, offered)
+            self._held = held
         return held
 
     async def ruling(self, conn: Conn) -> Catalogue:
@@ -160,7 +160,7 @@ class Shelf:
 
     def forget(self) -> None:
         """Look again at the next decision."""
-        self._read_at = 0.0
+        self._looking.forget()
 
     async def by_digest(self, wanted: str) -> Catalogue:
         """A catalogue that ruled once."""

@@ -4,7 +4,6 @@ Enters: declarations, people. Leaves: treatments for decision, reports, steps. E
 on evidence; a staff member may let it grow against it, with a reason. One experiment runs at a placement at a time.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from kernel.canonical import Json
 from kernel.db import Conn, after_commit
 from kernel.ids import PersonId
 from kernel.kernel import Kernel
+from kernel.looking import Looking
 from orchestration.decision import reading_store
 from orchestration.decision.models import ActiveModel, Treatment
 from orchestration.decision.reading_store import Shown
@@ -115,17 +115,17 @@ class Experiments:
         self.settings = settings
         self.metrics = metrics.load(settings.metrics_file)
         self._running: dict[str, Running] = {}
-        self._read_at = float("-inf")
+        self._looking = Looking(_LOOK_AGAIN)
 
     # for decision
 
     async def treatment(self, placement: str, person: PersonId) -> Treatment | None:
         """What is done with her here, or None where no experiment runs or she takes no part."""
-        now = time.monotonic()
-        if now - self._read_at >= _LOOK_AGAIN:
-            async with self._kernel.db.reading() as conn:
-                self._running = {one.declared.placement: one for one in map(self._held, await store.standing(conn))}
-            self._read_at = now
+        if self._looking.due:
+            with self._looking.look():
+                async with self._kernel.db.reading() as conn:
+                    standing = await store.standing(conn)
+                self._running = {one.declared.placement: one for one in map(self._held, standing)}
         found = self._running.get(placement)
         side = found.side(person, found.step.share) if found is not None else None
         if found is None or side is None:
@@ -155,7 +155,7 @@ class Experiments:
         return Division(word, tuple((arm.name, arm.share) for arm in declared.arms))
 
     async def _forget(self) -> None:
-        self._read_at = float("-inf")
+        self._looking.forget()
 
     # steps
 

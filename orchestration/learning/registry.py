@@ -13,6 +13,7 @@ from typing import Final
 
 from kernel.kernel import Kernel
 from kernel.log import get_logger
+from kernel.looking import Looking
 from orchestration.decision.models import ActiveModel
 from orchestration.learning import store
 from orchestration.learning.errors import ModelBroken, UnknownModel
@@ -33,7 +34,7 @@ class Registry:
         self._loaded: OrderedDict[str, GbmModel] = OrderedDict()
         self._broken: dict[str, tuple[float, str]] = {}
         self._active: dict[str, str | None] = {}
-        self._read_at = float("-inf")
+        self._looking = Looking(_LOOK_AGAIN)
 
     def path(self, digest: str) -> Path:
         """The file of a model."""
@@ -47,11 +48,10 @@ class Registry:
 
     async def active(self, placement: str) -> ActiveModel:
         """What scores a placement now; the rules, by name, when there is none or its file cannot be used."""
-        now = time.monotonic()
-        if now - self._read_at >= _LOOK_AGAIN:
-            async with self._kernel.db.reading() as conn:
-                self._active = await store.active(conn)
-            self._read_at = now
+        if self._looking.due:
+            with self._looking.look():
+                async with self._kernel.db.reading() as conn:
+                    self._active = await store.active(conn)
         digest = self._active.get(placement)
         if digest is None:
             return ActiveModel(None, "no_model")
@@ -62,7 +62,7 @@ class Registry:
 
     def forget(self) -> None:
         """Look again at the next decision."""
-        self._read_at = float("-inf")
+        self._looking.forget()
 
     async def model(self, digest: str) -> GbmModel:
         """A model by digest, from memory or its file.

@@ -4,13 +4,13 @@ Enters: placements and rules, digests. Leaves: `Learned`, from memory where it w
 memory is what Postgres holds.
 """
 
-import time
 from collections import OrderedDict
 from datetime import datetime
 from typing import Final
 
 from kernel.canonical import digest_of
 from kernel.kernel import Kernel
+from kernel.looking import Looking
 from orchestration.decision.policies.learned import NOTHING_LEARNED, Learned, from_bytes
 from orchestration.decision.policies.rules import Rule, digest_of_rule
 from orchestration.learning import online_store as store
@@ -26,18 +26,16 @@ class States:
 
     def __init__(self, kernel: Kernel, seconds: float) -> None:
         self._kernel = kernel
-        self._seconds = seconds
+        self._looking = Looking(seconds)
         self._newest: dict[str, StateRow] = {}
-        self._read_at = float("-inf")
         self._states: OrderedDict[str, Learned] = OrderedDict()
 
     async def newest(self, placement: str, rule: Rule) -> Learned:
         """What is known now; nothing where the newest state was made for another rule."""
-        now = time.monotonic()
-        if now - self._read_at >= self._seconds:
-            async with self._kernel.db.reading() as conn:
-                self._newest = await store.newest_states(conn)
-            self._read_at = now
+        if self._looking.due:
+            with self._looking.look():
+                async with self._kernel.db.reading() as conn:
+                    self._newest = await store.newest_states(conn)
         row = self._newest.get(placement)
         if row is None or row.policy != digest_of_rule(rule):
             return NOTHING_LEARNED
@@ -71,4 +69,4 @@ class States:
 
     def forget_newest(self) -> None:
         """Look again at the next decision."""
-        self._read_at = float("-inf")
+        self._looking.forget()
