@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from consent.acts import IMPORT, ActView, Status
 from consent.precedence import UNVERIFIED, Ground, Rules
@@ -32,8 +32,7 @@ class Answer(StrEnum):
     UNDETERMINED = "undetermined"
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(NamedTuple):  # a hot profile has one for every purpose and channel, and is unpacked for every decision
     """An answer, why, and the act it rests on, if one."""
 
     answer: Answer

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from kernel.errors import Unavailable
@@ -86,6 +87,30 @@ class Cache:
         except RedisError as fault:
             # It answered, with an error (out of memory, loading…): cold for this call only.
             raise _refused(fault) from fault
+
+    async def ask(self, *commands: Sequence[str]) -> list[Any]:
+        """The raw answers of a few reading commands, in one round trip: what a request waits for goes past the driver's pipeline, which takes half as long again.
+
+        Raises:
+            CacheUnavailable: no answer, or an error for one of them.
+        """
+
+        async def work(redis: Redis) -> list[Any]:
+            pool = redis.connection_pool
+            conn = await pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                await conn.send_packed_command(conn.pack_commands(commands))
+                answers = [
+                    await _answer(conn) for _ in commands
+                ]  # all of them, so that none is left for who comes next
+            finally:
+                await pool.release(conn)
+            for one in answers:
+                if isinstance(one, ResponseError):
+                    raise one
+            return answers
+
+        return await self.run(work)
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Values in the order of ``keys``, None where absent; one round trip."""
@@ -215,6 +240,13 @@ class Cache:
             break
         self._probe = None
         _log.info("cache_back")
+
+
+async def _answer(conn: AbstractConnection) -> Any:
+    try:
+        return await conn.read_response()
+    except ResponseError as fault:
+        return fault
 
 
 async def _ping(redis: Redis) -> None:

@@ -66,6 +66,14 @@ def canonical_of_code(value: Mapping[str, Json], *, strange: Collection[str] = (
         return canonical(value)  # which says what is wrong
 
 
+def canonical_rows_of_code(rows: Sequence[Mapping[str, Json]]) -> bytes:
+    """The same for a list of such objects."""
+    try:
+        return orjson.dumps(rows, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        return canonical(rows)  # which says what is wrong
+
+
 def digest(value: Json) -> str:
     """``sha256:`` and the hex SHA-256 of the canonical bytes."""
     return digest_of(canonical(value))

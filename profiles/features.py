@@ -11,10 +11,10 @@ no finite number adds nothing; a number beyond its declared bounds is not believ
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,7 @@ _TRUE: Final = frozenset({"true", "yes", "y", "1", "t"})
 _FALSE: Final = frozenset({"false", "no", "n", "0", "f"})
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):  # a hot profile has one a feature, and is unpacked for every decision
     """Where one feature came from: ids, names and times, never the value. For events: the newest one, how many, and every other record
     whose events had a part in it: a count over two records rests on both.
     """
@@ -45,7 +44,7 @@ class Origin:
     purpose: str
     record_id: RecordId | None = None
     act: ActId | None = None
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # a tuple's own count is of no use here
     also: tuple[RecordId, ...] = ()
 
 
@@ -109,7 +108,7 @@ class FeatureSet:
             row[place : place + len(values)] = values
             place += len(values)
             if origin is not None:
-                origins.extend(replace(origin, feature=name) for name in feature.columns)
+                origins.extend(origin._replace(feature=name) for name in feature.columns)
         if profile.unused:
             origins = self._leave_out(row, origins, profile.unused)
         return Evaluated(row, tuple(origins), self._segments(row), odd)

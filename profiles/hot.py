@@ -23,6 +23,7 @@ from profiles.interests import Interest
 from profiles.profile import UnifiedProfile
 
 FORM: Final = 5  # raised when older bytes can no longer be read; what has another form is cold
+_ANSWERS: Final = {str(one): one for one in Answer}
 _VERSION_BYTES: Final = 6  # fits a JSON number, which holds 53 bits exactly
 
 
@@ -123,7 +124,7 @@ def unpack(words: bytes) -> HotProfile | None:
         permitted=form["permitted"],
         features=tuple(float.fromhex(value) for value in form["features"]),
         permissions={
-            name: Permission(Answer(a), reason, act) for name, (a, reason, act) in form["permissions"].items()
+            name: Permission(_ANSWERS[a], reason, act) for name, (a, reason, act) in form["permissions"].items()
         },
         reach=form["reach"],
         sure=float.fromhex(form["sure"]),

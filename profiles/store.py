@@ -79,16 +79,8 @@ class HotStore:
 
     async def read_with(self, person: PersonId, purpose: str, keys: Sequence[str]) -> list[bytes | None]:
         """The bytes of one, and after them the values of these keys of others; None where absent or cold; one round trip."""
-
-        async def ask(redis: "Redis") -> list[bytes | None]:
-            async with redis.pipeline(transaction=False) as pipe:
-                pipe.hget(_key(person), purpose)
-                pipe.mget(list(keys))
-                words, values = await pipe.execute()
-            return [words, *values]
-
         try:
-            return await self._cache.run(ask)
+            return await self._cache.ask(("HGET", _key(person), purpose), *(("GET", key) for key in keys))
         except CacheUnavailable:
             return [None] * (1 + len(keys))
 

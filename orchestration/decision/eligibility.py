@@ -190,7 +190,7 @@ def verdicts(state: Inputs) -> list[tuple[Arm, Rejection | None]]:
     known: dict[object, Rejection | None] = {}
     found: list[tuple[Arm, Rejection | None]] = []
     for arm in state.arms:
-        alike = (*_asked_of(arm), refused.get(arm.id), arm.id in state.declined)
+        alike = (arm.asked, refused.get(arm.id), arm.id in state.declined)
         if alike not in known:
             known[alike] = judge(state, arm)
         found.append((arm, known[alike]))
@@ -203,11 +203,3 @@ def _holding(state: Inputs, found: list[tuple[Arm, Rejection | None]]) -> list[t
     if held is None or not any(arm.variant == held and rejection is None for arm, rejection in found):
         return found
     return [(arm, _HOLDS if rejection is None and arm.variant != held else rejection) for arm, rejection in found]
-
-
-def _asked_of(arm: Arm) -> tuple[object, ...]:
-    """All that the questions look at in an arm itself."""
-    return (
-        arm.permit, arm.channel, arm.personal, arm.published, arm.stock == 0, arm.regions, arm.locale, arm.item is None,
-        arm.content_rating, arm.price, arm.currency,
-    )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from audit.entries import NewEntry
 from audit.tags import Tag
-from kernel.canonical import Json, canonical, canonical_of_code, digest_of
+from kernel.canonical import Json, canonical_of_code, canonical_rows_of_code, digest_of
 from kernel.ids import KeyId
 from orchestration.decision.record import Record
 
@@ -18,10 +18,10 @@ def evidence(record: Record) -> dict[str, Json]:
     return {"decision": record.to_json(), **_grounds(record)}
 
 
-def _grounds(record: Record) -> dict[str, Json]:
+def _grounds(record: Record) -> dict[str, dict[str, Json] | list[dict[str, Json]]]:
     state = record.inputs
     ver = state.versions
-    purposes = sorted({f"{arm.purpose}|{arm.channel}" for arm in state.arms} | {f"{state.personalize_under}|"})
+    purposes = sorted({arm.permit for arm in state.arms} | {f"{state.personalize_under}|"})
     return {
         "consents": {
             key: {"answer": permit.answer, "reason": permit.reason, "act": permit.act}
@@ -62,7 +62,7 @@ def entry(record: Record, *, key_id: KeyId | None, actor: str) -> NewEntry:
     facts: Mapping[str, Json] = {
         "decision": record.digest,
         **{
-            name: digest_of(canonical_of_code(piece) if isinstance(piece, dict) else canonical(piece))
+            name: digest_of(canonical_of_code(piece) if isinstance(piece, dict) else canonical_rows_of_code(piece))
             for name, piece in _grounds(record).items()
         },
         "inputs": state.digest,
@@ -77,5 +77,5 @@ def entry(record: Record, *, key_id: KeyId | None, actor: str) -> NewEntry:
 def _acts_used(record: Record) -> set[str]:
     """The acts behind the permissions that were asked: of the arms' purposes and of personalisation."""
     state = record.inputs
-    asked = {f"{arm.purpose}|{arm.channel}" for arm in state.arms} | {f"{state.personalize_under}|"}
+    asked = {arm.permit for arm in state.arms} | {f"{state.personalize_under}|"}
     return {permit.act for key in asked if (permit := state.permits.get(key)) is not None and permit.act}

@@ -27,10 +27,11 @@ from orchestration.decision import store
 from orchestration.decision.catalogue import Catalogue, Holdout, Placement
 from orchestration.decision.errors import SubjectAmbiguous
 from orchestration.decision.feedback import declined
-from orchestration.decision.inputs import Arm, HoldoutDraw, Inputs, Origin, Versions
+from orchestration.decision.inputs import Arm, HoldoutDraw, Inputs, Versions
 from orchestration.decision.items import slot_texts
 from orchestration.decision.models import Models
 from orchestration.decision.offering import offering
+from orchestration.decision.origin import Origin
 from orchestration.decision.outbound import Outbound
 from orchestration.decision.policies.finding import Policies
 from orchestration.decision.policy import Policy
@@ -198,7 +199,7 @@ class Gatherer:
                 items=shelved.assortment.version if placement.sources else None,
             ),
             feature_names=self._profiles.features.names,
-            features=tuple(float(one) for one in seen.features),
+            features=seen.features,
             origins=tuple(
                 Origin(feature=o.feature, trait=o.trait, source=o.source, observed_at=o.observed_at.isoformat(),
                        purpose=o.purpose, record_id=o.record_id, act=o.act, also=o.also)

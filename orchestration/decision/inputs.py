@@ -15,6 +15,7 @@ import orjson
 from kernel.canonical import Json, canonical_of_code
 from orchestration.decision.balance import Balance, read_balance
 from orchestration.decision.market import Market
+from orchestration.decision.origin import Origin
 
 SHOWN, CATEGORY_FULL, BRAND_FULL = "shown_on_page", "category_full_on_page", "brand_full_on_page"
 BESIDE = frozenset({SHOWN, CATEGORY_FULL, BRAND_FULL})
@@ -74,6 +75,14 @@ class Arm:
         return f"{self.purpose}|{self.channel}"
 
     @cached_property
+    def asked(self) -> tuple[object, ...]:
+        """All that the questions of `eligibility` look at in an arm itself."""
+        return (
+            self.permit, self.channel, self.personal, self.published, self.stock == 0, self.regions, self.locale,
+            self.item is None, self.content_rating, self.price, self.currency,
+        )  # fmt: skip
+
+    @cached_property
     def marks(self) -> tuple[str, ...]:
         """The model columns that are 1 for it."""
         names = dict.fromkeys((self.variant, self.family or self.variant))
@@ -103,21 +112,6 @@ class HoldoutDraw:
     name: str
     share: float
     member: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where one feature came from: ids and times, never the value."""
-
-    feature: str
-    trait: str
-    source: str
-    observed_at: str
-    purpose: str
-    record_id: str | None = None
-    act: str | None = None
-    also: tuple[str, ...] = ()
-    """Further records that had a part in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

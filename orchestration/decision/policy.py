@@ -11,13 +11,12 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from kernel.canonical import Json, digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(NamedTuple):  # a decision has one an arm, and a frozen class of fields takes three times as long to make
     """What a policy may know of an eligible arm. `gain` and `burden` turn a reward that was learned into a utility: gain x reward - burden."""
 
     id: str

@@ -41,6 +41,10 @@ async def test_an_error_of_the_store_is_cold_for_that_call_only(kernel):
         await kernel.cache.run(lambda redis: redis.lpush("a", "x"))
     assert kernel.cache.available
     assert await kernel.cache.get_many(["a"]) == [b"text"]
+    assert await kernel.cache.ask(("GET", "a"), ("HGET", "none", "x")) == [b"text", None]
+    with pytest.raises(CacheUnavailable):
+        await kernel.cache.ask(("HGET", "a", "x"), ("GET", "a"))
+    assert await kernel.cache.ask(("GET", "none"), ("GET", "a")) == [None, b"text"]  # no answer was left behind
 
 
 async def test_it_goes_cold_when_the_server_stops_and_warm_when_it_is_back(engines):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from kernel.canonical import canonical, digest
 from orchestration.decision import evidence
 from orchestration.decision.engine import decide
-from orchestration.decision.inputs import HoldoutDraw, Origin, from_json
+from orchestration.decision.inputs import HoldoutDraw, from_json
+from orchestration.decision.origin import Origin
 from orchestration.decision.record import Record
 from tests.orchestration.decision.support import arm, inputs
 

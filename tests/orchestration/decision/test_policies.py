@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,8 +115,8 @@ def test_thompson_shares_are_those_of_draws_for_arms_of_every_kind():
 def test_thompson_weighs_what_an_arm_is_worth_and_what_it_costs():
     state = Learned(digest="s", arms={"a": ArmState(n=1000, reward=100), "b": ArmState(n=1000, reward=120)})
     plain = [Option(id="a", utility=0, epsilon=0), Option(id="b", utility=0, epsilon=0)]
-    dear = [plain[0], replace(plain[1], burden=0.1)]
-    worth = [replace(plain[0], gain=3.0), plain[1]]
+    dear = [plain[0], plain[1]._replace(burden=0.1)]
+    worth = [plain[0]._replace(gain=3.0), plain[1]]
     context, policy = PolicyContext(eps_min=0.01, best=0), ruled("thompson").make(state)
     shares = [policy.probabilities(options, context, "s")[1] for options in (plain, dear, worth)]
     assert shares[0] > 0.8 > 0.1 > shares[1]
