@@ -159,6 +159,7 @@ async def test_a_page_never_tells_a_good_token_of_another_door_from_a_bad_one(
         "/confirm/{token}": "confirm",
         "/packages/{token}": "package",
         "/why/{token}": "why",
+        "/why/{token}/answer": "why",
     }[path]
     bad = await client.get(path.format(token="nonsense"))
     assert bad.status_code in {200, 404, 410}
