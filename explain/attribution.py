@@ -63,6 +63,11 @@ def attribute(model: Model, row: NDArray[np.float64], score: float, *, check: bo
     return Attribution(base=float(base), parts=tuple(float(part) for part in parts), checked=checked)
 
 
+def prepared(model: Model) -> bool:
+    """Whether a second computation would begin at once: SHAP is loaded and knows this model."""
+    return model.digest in _explainers
+
+
 def prepare(model: Model, *, check: bool) -> None:
     """Load what `attribute` will need for this model."""
     model.contributions(np.zeros(len(model.feature_names)))

@@ -4,10 +4,9 @@ Enters: facts, attribution, concepts, levers. Leaves: `Content` with one canonic
 depends on the time of making. What a person reads and what an auditor reads are both views of it (explain.E1).
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
@@ -37,7 +36,7 @@ class Content:
 
     def to_json(self) -> dict[str, Json]:
         """The canonical JSON form; `read` gives the same value back."""
-        return {"v": VERSION, "content": _plain(_CONTENT.dump_python(self, mode="json", exclude_defaults=True))}
+        return {"v": VERSION, "content": _numbered(_CONTENT.dump_python(self, mode="json", exclude_defaults=True))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,16 +80,13 @@ def read(words: bytes) -> Content:
     return _STORED.validate_json(words).content
 
 
-def _plain(value: object) -> Json:
-    if isinstance(value, float) and isnan(value):
-        return _NAN
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"expected a JSON value, got {type(value).__name__}")
+def _numbered(form: dict[str, Any]) -> Json:
+    """The form with a word for each absent number: only features of a row can be absent."""
+    for feature in form["facts"]["features"]:
+        if isnan(feature["value"]):
+            feature["value"] = _NAN
+    plain: dict[str, Json] = form
+    return plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from audit.errors import SubjectKeyGone
 from audit.service import Audit
 from audit.tags import Tag
 from explain import apart, levers, promises_store, reasons, significant_store, store, views
-from explain.attribution import TOLERANCE, Attribution, attribute, prepare
+from explain.attribution import TOLERANCE, Attribution, attribute, prepare, prepared
 from explain.contrast import Contrast
 from explain.contrasting import contrasted
 from explain.errors import Altered, NotWired, Unfaithful, WrongRow
@@ -74,6 +74,8 @@ class Explain:
         self.hearing = Hearing(kernel, audit, self.promises)
         self.on_feedback = self.hearing.on_feedback
         self.significant = Significant(kernel, audit, self.on_feedback)
+        # False in a process that serves requests beside one that makes explanations: it does not load SHAP, which holds everybody up for seconds.
+        self.patient = True
 
     def register(self, decisions: DecisionSource, models: ModelSource, decide: Decide | None = None) -> None:
         """The rooms above that decide, score and decide again; wiring calls this once."""
@@ -150,7 +152,7 @@ class Explain:
         again = float(model.score(row.reshape(1, -1))[0])
         if not abs(again - score) <= TOLERANCE:
             raise Unfaithful("the recorded score and the model's", abs(again - score))
-        check = self.settings.verify_attributions
+        check = self.settings.verify_attributions and (self.patient or prepared(model))
         return await asyncio.to_thread(attribute, model, row, score, check=check)
 
     async def _keep(self, made: Sequence[Fresh]) -> list[Explanation]:

@@ -14,7 +14,15 @@ class ExplainSettings(Section):
         bool,
         Field(
             description="Compute every attribution a second time by SHAP's TreeExplainer and refuse it where the two differ. "
-            "The first one of a process loads SHAP, which takes seconds."
+            "The first one of a process loads SHAP, which takes seconds: the process that makes explanations ahead does so, the one that serves "
+            "requests does not, and the log tells of each explanation whether it was verified."
+        ),
+    ] = True
+    ahead: Annotated[
+        bool,
+        Field(
+            description="Make the explanation of every decision before anybody asks, in a process of low priority. Otherwise it is made when it "
+            "is asked for, which takes tens of milliseconds, and costs nothing until then."
         ),
     ] = True
     preferences_minutes: Annotated[

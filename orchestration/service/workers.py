@@ -41,8 +41,10 @@ async def working(house: "House", *, apart: bool = False) -> AsyncIterator[None]
         asyncio.create_task(house.learning.rollouts.run(stop), name="rollouts"),
         asyncio.create_task(house.identity.residing.run(stop), name="residing"),
         asyncio.create_task(house.identity.settler.run(stop), name="settling"),
-        asyncio.create_task(Helper().run(stop) if apart else explaining(house, stop), name="explaining"),
     ]
+    house.explain.patient = not apart
+    if house.explain.settings.ahead:
+        loops.append(asyncio.create_task(Helper().run(stop) if apart else explaining(house, stop), name="explaining"))
     try:
         yield
     finally:
