@@ -84,8 +84,15 @@ def digest_of(words: bytes) -> str:
     return f"sha256:{hashlib.sha256(words).hexdigest()}"
 
 
+_LEAST, _MOST = 1e-4, 1e15
+"""Between these both writers give the shortest digits without an exponent, so the fast one may write it."""
+
+
 def _written(value: float) -> object:
-    return orjson.Fragment(_by_library(float(value)))
+    number = float(value)
+    if _LEAST <= abs(number) < _MOST:
+        return int(number) if number.is_integer() else number
+    return orjson.Fragment(_by_library(number)) if number else 0
 
 
 def _same(value: float) -> object:
@@ -99,6 +106,12 @@ def _plain(value: object, pointer: str, unusual: list[bool], fraction: Callable[
     kind = type(value)
     if kind is str or kind is int or value is None or kind is bool:
         return value
+    if kind is float:
+        return fraction(cast("float", value))
+    if kind is list:
+        return [
+            _plain(item, f"{pointer}/{place}", unusual, fraction) for place, item in enumerate(cast("list[object]", value))
+        ]
     if isinstance(value, Mapping):
         made: dict[str, object] = {}
         for key, item in value.items():
