@@ -14,9 +14,9 @@ _SEEN: Final = 1e-9  # an amount may be off by this share of itself
 def closed(amounts: Sequence[float], total: float) -> tuple[list[float], float]:
     """The amounts with one of them corrected, and what is left to be said beside them (0.0 nearly always). The caller judges how large `total` may miss."""
     made = list(amounts)
-    missing = Fraction(total) - sum((Fraction(one) for one in made), Fraction())
     if math.fsum(made) == total:
         return made, 0.0
+    missing = Fraction(total) - sum((Fraction(one) for one in made), Fraction())
     for place in sorted(
         range(len(made)), key=lambda at: abs(made[at])
     ):  # the smallest that hides it has the finest grid

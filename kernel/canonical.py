@@ -99,18 +99,22 @@ def _same(value: float) -> object:
     return value
 
 
+_LEAVES = frozenset({str, int, bool, type(None)})
+
+
 def _plain(value: object, pointer: str, unusual: list[bool], fraction: Callable[[float], object] = _written) -> object:
     """The same value in plain dicts and lists, every mapping and sequence accepted, what `fraction` makes of fractions; `unusual` is filled when
     only the full rules of RFC 8785 will do, as for keys beyond ASCII.
     """
     kind = type(value)
-    if kind is str or kind is int or value is None or kind is bool:
+    if kind in _LEAVES:
         return value
     if kind is float:
         return fraction(cast("float", value))
     if kind is list:
         return [
-            _plain(item, f"{pointer}/{place}", unusual, fraction) for place, item in enumerate(cast("list[object]", value))
+            _plain(item, f"{pointer}/{place}", unusual, fraction)
+            for place, item in enumerate(cast("list[object]", value))
         ]
     if isinstance(value, Mapping):
         made: dict[str, object] = {}
@@ -120,7 +124,7 @@ def _plain(value: object, pointer: str, unusual: list[bool], fraction: Callable[
                 raise NotCanonical(msg)
             if not key.isascii():
                 unusual.append(True)
-            made[str(key)] = _plain(item, pointer + "/*", unusual, fraction)
+            made[str(key)] = item if type(item) in _LEAVES else _plain(item, pointer + "/*", unusual, fraction)
         return made
     if isinstance(value, str):  # an enum's member, for one
         return str(value)

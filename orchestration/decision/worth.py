@@ -159,6 +159,8 @@ def summing(told: Sequence[Term], compared: float) -> tuple[Term, ...]:
         IntegrityError: they miss it by more than rounding.
     """
     missing = compared - math.fsum(one.amount for one in told)
+    if not missing:
+        return tuple(told)
     if not abs(missing) <= _ROUNDING * max(1.0, abs(compared)):  # written so that NaN fails
         raise IntegrityError(
             f"expected terms that sum to what was compared, got {missing:.3g} more or less", code="terms_off"

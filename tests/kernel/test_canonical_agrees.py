@@ -26,3 +26,15 @@ def test_both_writers_agree(value: object) -> None:
     except (NotCanonical, UnicodeEncodeError):
         got = None
     assert got == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.floats(allow_nan=False, allow_infinity=False)
+        | st.floats(-1e17, 1e17)
+        | st.integers(-(2**53), 2**53).map(float)
+    )
+)
+def test_fractions_are_written_alike_at_every_size(numbers: list[float]) -> None:
+    assert canonical(numbers) == rfc8785.dumps(numbers)
