@@ -1,10 +1,14 @@
 """Where one thing ends and the next begins: the last bit of a draw, the threshold that is met exactly, the arm that is only tried."""
 
 import pytest
+import yaml
 
+from orchestration.decision.balance import Balance, stakes
 from orchestration.decision.eligibility import Stage, judge
 from orchestration.decision.engine import decide
-from orchestration.decision.policy import draw
+from orchestration.decision.policies.learned import ArmState, Learned
+from orchestration.decision.policies.rules import FirstRule, SquareRule, recorded
+from orchestration.decision.policy import Option, PolicyContext, draw
 from tests.orchestration.decision.support import arm, inputs
 
 
@@ -47,3 +51,39 @@ def test_a_segment_rule_is_all_of_some_and_none(rule, reason):
     assert (None if lost is None else (lost.stage, lost.reason)) == (
         None if reason is None else (Stage.SEGMENT, reason)
     )
+
+
+def test_what_an_arm_takes_is_its_own_cost_its_channel_s_and_her_fatigue():
+    held = Balance(channel_costs={"email": 0.5}, fatigue={"email": 0.25})
+    assert stakes(held, [arm(value=2.0, cost=0.05), arm(channel="web", cost=0.1)]) == [(2.0, 0.8), (1.0, 0.1)]
+
+
+@pytest.mark.parametrize("policy", ["ucb", "{name: linucb, features: [age]}"])
+def test_hope_is_hope_although_an_outcome_is_unwelcome(policy):
+    """With a negative worth the upper bound is that of what is known least, not of what is known best."""
+    known = ArmState(n=1000.0, theta=(0.0, 0.0), inverse=(0.01, 0.0, 0.0, 0.01))
+    told = yaml.safe_load(policy)
+    told = {"name": told} if isinstance(told, str) else told
+    rule = recorded({"name": told.pop("name"), "parameters": told})
+    shares = rule.make(Learned(arms={"a": known}, columns=rule.columns)).probabilities(
+        [Option(id=name, utility=0.0, epsilon=0.1, gain=-1.0) for name in "ab"],
+        PolicyContext(eps_min=0.01, best=0),
+        "s",
+    )
+    assert shares[1] > 0.9
+
+
+def test_squarecb_tries_less_the_more_it_knows():
+    state = Learned(arms={"a": ArmState(n=10_000.0)})
+    options = [Option(id="a", utility=1.0, epsilon=0.1), Option(id="b", utility=0.5, epsilon=0.1)]
+    shares = SquareRule().make(state).probabilities(options, PolicyContext(eps_min=1e-9, best=0), "s")
+    assert shares[1] == pytest.approx(1 / (2 + 10 * 100 * 0.5), rel=1e-4)
+
+
+def test_explore_first_ends_with_the_decision_it_named_and_an_unknown_arm_is_worth_the_mean():
+    state = Learned(arms={"a": ArmState(n=10.0, reward=8.0, squares=8.0)})
+    options = [Option(id=name, utility=0.0, epsilon=0.1) for name in "ab"]
+    context = PolicyContext(eps_min=1e-9, best=0)
+    assert FirstRule(first=10).make(state).probabilities(options, context, "s")[0] > 0.99
+    assert FirstRule(first=11).make(state).probabilities(options, context, "s")[0] == pytest.approx(0.5)
+    assert (state.estimate("b"), state.estimate("a")) == pytest.approx((0.8, 0.8))

@@ -1,0 +1,113 @@
+"""The figures that decide, each looked at from both sides: what just passes and what just does not (decision.D13-D18, D34, D41, D45)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from kernel.ids import DecisionId
+from orchestration.learning.assignment import Division
+from orchestration.learning.attribution import Happening, Seen, Touch, share
+from orchestration.learning.judging import may_go_on
+from orchestration.learning.lessons import Sums, broken
+from orchestration.learning.rewards import MICRO
+from orchestration.learning.rollout import breach
+from orchestration.learning.sequential import Group, boundary
+from orchestration.learning.srm import Mismatch, Watch
+from tests.orchestration.learning.test_judging import BEGUN, COMPARED, DECLARED, METRICS, Event, look, people
+
+DAY = timedelta(days=1)
+
+
+def test_who_takes_part_is_divided_evenly_at_every_share():
+    """Taking part and the arm are two hashes: one would put all of the first half into the first arm."""
+    made = Division(b"word", (("a", 0.5), ("b", 0.5)))
+    inside = [made.arm(f"per_{n}") for n in range(2000) if made.takes_part(f"per_{n}", 0.5)]
+    assert 900 < len(inside) < 1100
+    assert 0.4 < inside.count("a") / len(inside) < 0.6
+
+
+def test_after_the_plan_the_boundary_rises_for_ever():
+    assert boundary(1e6) > 1.5 * boundary(1.0)
+    assert boundary(1e9) > boundary(1e6)
+
+
+def test_an_alarm_is_one_in_a_thousand_and_stays():
+    assert not Mismatch((1, 1), (1.0, 1.0), 0.0011).alarm
+    assert Mismatch((1, 1), (1.0, 1.0), 0.001).alarm
+    watch = Watch(2)
+    watch.add([900, 600], [0.5, 0.5])
+    seen = watch.result().p
+    watch.add([600, 900], [0.5, 0.5])
+    assert watch.result().p == seen < 0.001
+
+
+def test_harm_allows_for_every_metric_and_step_that_may_call_it():
+    """At the size that was meant: z of 2.9 is harm in an experiment of three metrics, not in a rollout of five steps; 2.4 is none."""
+    some, less = people(2000, 2000, rates=(0.074, 0.1)), people(2000, 2000, rates=(0.078, 0.1))
+    assert 2.9 < -look(*some, COMPARED).primary.look.z < 3.0
+    assert (look(*some, COMPARED).verdict, look(*some, DECLARED).verdict) == ("harm", "running")
+    assert 2.4 < -look(*less, COMPARED).primary.look.z < 2.5
+    assert look(*less, COMPARED).verdict == "running"
+
+
+def test_a_breach_in_the_watch_is_held_to_the_same():
+    nobody = Group.of_share(2000, 0)
+    quiet = dict.fromkeys(DECLARED.guardrails, (nobody, nobody))
+    old = Group.of_share(2000, 200)
+    assert breach(DECLARED, {"conversion": (Group.of_share(2000, 148), old), **quiet}) is None
+    assert (
+        breach(DECLARED, {"conversion": (Group.of_share(2000, 140), old), **quiet}) == "worse than before: conversion"
+    )
+
+
+def test_a_win_rests_on_whole_weeks_alone():
+    subjects, events = people(2000, 2000)
+    for one in subjects:
+        if one.side == "new" and one.since > BEGUN + 14 * DAY:
+            events[one.person] = [Event("Order Completed", one.since + timedelta(hours=1), {"revenue": 20.0}, False)]
+    found = look(subjects, events, COMPARED)
+    assert found.primary.look.better
+    assert found.verdict == "running"
+
+
+def test_a_model_that_was_done_without_a_little_too_often_by_chance_is_no_harm():
+    named = DECLARED.model_copy(
+        update={"arms": (DECLARED.arms[0].model_copy(update={"ranker": f"sha256:{'0' * 64}"}), DECLARED.arms[1])}
+    )
+    subjects, events = people(300, 300)
+
+    def without(count):
+        return [replace(one, ranked_by="rules" if place < count else "ranker") for place, one in enumerate(subjects)]
+
+    assert look(without(5), events, named).verdict == "running"
+    assert look(without(15), events, named).reason == "worse: latency"
+
+
+def test_the_margin_is_lost_downwards_where_less_is_better():
+    found = look(*people(2000, 2000), DECLARED)
+
+    def held(better, low, high):
+        metric = METRICS.metric("unsubscribed" if better == "down" else "conversion")
+        seen = replace(found.primary.look, low=low, high=high)
+        primary = replace(found.primary, metric=metric, look=seen, control=0.1)
+        return may_go_on(DECLARED, replace(found, readings=(primary, *found.readings[1:]), variety=None)) is not None
+
+    assert held("down", -0.01, 0.03)
+    assert not held("down", -0.03, 0.01)
+    assert held("up", -0.03, 0.01)
+    assert not held("up", -0.01, 0.03)
+
+
+def test_an_outcome_in_the_last_moment_of_a_window_still_counts():
+    touch = Touch(DecisionId("dec_1"), BEGUN, BEGUN, BEGUN + 7 * DAY, Seen.REPORTED)
+    for names in (None, touch.decision):
+        assert share(Happening("o", touch.until, names), [touch], "last") == {touch.decision: MICRO}
+        assert share(Happening("o", touch.until + timedelta(microseconds=1), names), [touch], "last") == {}
+        assert share(Happening("o", touch.at, names), [touch], "last") == {touch.decision: MICRO}
+
+
+def test_a_record_breaks_at_four_standard_errors_and_not_at_three():
+    def record(before, after):
+        return {("a", at): Sums(200, won * MICRO, won * MICRO) for at, won in ((0, before), (604_800, after))}
+
+    assert broken(record(100, 130)) == 0
+    assert broken(record(100, 145)) == 604_800
