@@ -1,16 +1,24 @@
-"""The figures that decide, each looked at from both sides: what just passes and what just does not (decision.D13-D18, D34, D41, D45)."""
+"""The figures that decide, each looked at from both sides: what just passes and what just does not (decision.D13-D18, D27, D31, D34, D41, D45)."""
 
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
+import pytest
+
 from kernel.ids import DecisionId
 from orchestration.learning.assignment import Division
 from orchestration.learning.attribution import Happening, Seen, Touch, share
+from orchestration.learning.evaluation import Z95, Estimate, Support
+from orchestration.learning.gate import Other, Round, _median, answer
 from orchestration.learning.judging import may_go_on
+from orchestration.learning.leaks import suspects
 from orchestration.learning.lessons import Sums, broken
+from orchestration.learning.logs import Log
 from orchestration.learning.rewards import MICRO
 from orchestration.learning.rollout import breach
 from orchestration.learning.sequential import Group, boundary
+from orchestration.learning.settings import LearningSettings
 from orchestration.learning.srm import Mismatch, Watch
 from tests.orchestration.learning.test_judging import BEGUN, COMPARED, DECLARED, METRICS, Event, look, people
 
@@ -111,3 +119,55 @@ def test_a_record_breaks_at_four_standard_errors_and_not_at_three():
 
     assert broken(record(100, 130)) == 0
     assert broken(record(100, 145)) == 604_800
+
+
+def test_a_number_is_refused_just_beyond_each_limit():
+    """D27."""
+
+    def refused(n=1000, ess=500.0, heaviest=0.01, overlap=1.0):
+        return Support(n, ess, heaviest, overlap).refusal
+
+    assert (refused(ess=100.0), refused(n=100_000, ess=1000.0), refused(heaviest=0.05), refused(overlap=0.8)) == (
+        None,
+    ) * 4
+    assert refused(ess=99.9).startswith("effective sample size")
+    assert refused(n=100_000, ess=999.0) == "effective sample size 999.0 is below 1000"
+    assert refused(heaviest=0.051).startswith("one row carries 5.1%")
+    assert refused(overlap=0.799).startswith("overlap")
+
+
+def judged(gap, shown=(200, 200, 3)):
+    """A log of three arms, and scores under which the first earns so much more than the second, and the third more than all, seen three times."""
+    arm = np.repeat(np.arange(3), shown)
+    n = len(arm)
+    log = Log(("a", "b", "c"), arm, np.zeros(n), np.full(n, 0.45), np.zeros((n, 0)), ())
+    noise = np.where(np.arange(n) % 2, 1.0, -1.0)
+    scores = np.column_stack([noise + gap, np.zeros(n), np.full(n, 9.0)])
+    policy = np.tile([0.5, 0.5, 0.0], (n, 1))
+    fixed = np.tile([0.0, 1.0, 0.0], (n, 1))
+    return answer(log, [Round(scores, policy, scores)] * 2, {"vs_b": Other(fixed)})
+
+
+def test_more_in_the_mean_is_not_more_by_interval_and_an_arm_seen_thrice_is_no_best():
+    """D31: the learner may rule when the lower end is above nought, not when the value is."""
+    little, much = judged(0.05), judged(1.0)
+    assert little["vs_b"]["diff"] > 0 > little["vs_b"]["low"]
+    assert (little["vs_b"]["decision"], much["vs_b"]["decision"]) == ("hold", "promote")
+    assert (little["best_fixed"], much["best_fixed"]) == ("a", "a")
+
+
+def test_fits_that_disagree_are_less_sure():
+    half = Z95 * 0.1
+    found = _median([Estimate(one, one - half, one + half) for one in (1.0, 2.0, 9.0)])
+    assert (found.value, found.high - found.value) == pytest.approx((2.0, Z95 * (0.01 + 1.0) ** 0.5))
+
+
+def test_where_most_answer_a_value_at_which_all_do_gives_nothing_away():
+    """F46: the same value where few answer is a leak."""
+    settings = LearningSettings()
+    marked = np.zeros((1000, 1))
+    marked[:60] = 1.0
+    many, few = np.arange(1000) % 10 < 6, np.arange(1000) % 10 == 0
+    many[:60] = few[:60] = True
+    assert suspects(marked, many, ["mark"], settings) == []
+    assert [one.feature for one in suspects(marked, few, ["mark"], settings)] == ["mark"]
