@@ -106,9 +106,8 @@ class Advisor:
 
     async def _look(self, person: PersonId, contacts: Sequence[IdentifierId]) -> _Held:
         async with self._kernel.db.reading() as conn:
-            taken, any_suppressed = await caps_store.taken(conn, person)
+            taken, recent, any_suppressed = await caps_store.held(conn, person, self._kernel.clock.now() - _LATE)
             barred = await self._suppressions.of(conn, contacts) if any_suppressed else {}
-            recent = await caps_store.recent(conn, person, self._kernel.clock.now() - _LATE)
         held = _Held(
             _moments(taken),
             {one: sorted(barred.get(one, ())) for one in contacts},

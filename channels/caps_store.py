@@ -108,28 +108,27 @@ async def room(conn: Conn, places: Sequence[Place]) -> list[bool]:
     return [bool(one["free"]) for one in await got.fetchall()]
 
 
-async def taken(conn: Conn, person: PersonId) -> tuple[dict[str, list[datetime]], bool]:
-    """When the places were taken that are kept of a person, by cap; and whether anybody at all is suppressed."""
+async def held(
+    conn: Conn, person: PersonId, since: datetime
+) -> tuple[dict[str, list[datetime]], dict[str, list[datetime]], bool]:
+    """Of a person: when the places were taken that are kept of her, by cap; when messages of late were to leave, by channel, oldest first, without
+    those that never left; and whether anybody at all is suppressed. One look.
+    """
     got = await conn.execute(
-        "SELECT s.found, c.cap_key, c.taken FROM (SELECT EXISTS (SELECT FROM channels.suppressions) AS found) s"
-        " LEFT JOIN channels.caps c ON c.person = %s",
-        (person,),
+        "SELECT s.found, c.cap_key AS name, c.taken AS moments"
+        " FROM (SELECT EXISTS (SELECT FROM channels.suppressions) AS found) s LEFT JOIN channels.caps c ON c.person = %(person)s"
+        " UNION ALL SELECT NULL, channel, array_agg(deliver_after ORDER BY deliver_after) FROM channels.deliveries"
+        " WHERE person = %(person)s AND deliver_after > %(since)s AND state NOT IN ('rejected', 'cancelled', 'withheld', 'dropped')"
+        " GROUP BY channel",
+        {"person": person, "since": since},
     )
     rows = await got.fetchall()
-    return {str(one["cap_key"]): list(one["taken"]) for one in rows if one["cap_key"] is not None}, bool(
-        rows[0]["found"]
+    caps = [one for one in rows if one["found"] is not None]
+    return (
+        {str(one["name"]): list(one["moments"]) for one in caps if one["name"] is not None},
+        {str(one["name"]): list(one["moments"]) for one in rows if one["found"] is None},
+        any(one["found"] for one in caps),
     )
-
-
-async def recent(conn: Conn, person: PersonId, since: datetime) -> dict[str, list[datetime]]:
-    """When the messages of late were to leave, by channel, oldest first; those that never left are left out."""
-    got = await conn.execute(
-        "SELECT channel, array_agg(deliver_after ORDER BY deliver_after) AS moments FROM channels.deliveries"
-        " WHERE person = %s AND deliver_after > %s AND state NOT IN ('rejected', 'cancelled', 'withheld', 'dropped')"
-        " GROUP BY channel",
-        (person, since),
-    )
-    return {str(one["channel"]): list(one["moments"]) for one in await got.fetchall()}
 
 
 async def give_back(conn: Conn, held: Sequence[tuple[PersonId, str, DeliveryId]]) -> None:

@@ -5,6 +5,7 @@ of features and ids only: the words of a person are read for one purpose, the sl
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -43,6 +44,7 @@ from orchestration.decision.significant import marked, permitted
 from orchestration.decision.variants import name_parts
 from orchestration.decision.warm import Warm
 from orchestration.decision.weighing import balance, signals, usable
+from profiles.errors import NobodyThere
 from profiles.hot import HotProfile
 from profiles.service import Profiles
 
@@ -87,8 +89,8 @@ class Gatherer:
         self._settings = settings
 
     async def subject(self, request: DecisionRequest) -> tuple[PersonId, Warm | None]:
-        """Who the request is about, with her hot profile where it was there: whoever has one was alive when it was made, and the commit's fence
-        finds out what happened since. A dry run has no fence, so it asks Postgres. Raises as `person` does.
+        """Who the request is about, with her hot profile, made anew where there was none: whoever has one was alive when it was made, and the commit's
+        fence finds out what happened since. A dry run has no fence, so it asks Postgres. Raises as `person` does.
         """
         if (
             request.person is not None
@@ -102,6 +104,9 @@ class Gatherer:
             found = await self._warm(person, placement)
             if found.hot is not None:
                 return person, found
+            with suppress(NobodyThere):  # under this id: she may be somebody else's now, which `person` finds out
+                made = await self._profiles.hot(person, placement.personalize_under, fresh=True)
+                return person, replace(found, hot=made)
         return await self.person(request), None
 
     async def _warm(self, person: PersonId, placement: Placement) -> Warm:
@@ -152,7 +157,7 @@ class Gatherer:
         with metrics.stage("profile"):
             if warm is None:
                 warm = await self._warm(person, placement) if attempt == 1 else Warm(None, None)
-            hot = warm.hot or await self._profiles.hot(person, placement.personalize_under, fresh=attempt > 1)
+            hot = warm.hot or await self._profiles.hot(person, placement.personalize_under, fresh=True)
         active = await self._models.active(placement.name)
         chosen = await self.policies.of(placement)
         treated = await self._models.treatment(placement.name, person)
