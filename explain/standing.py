@@ -6,7 +6,8 @@ Enters: a connection, now. Leaves: `Standing`, for figures and for whoever looks
 from dataclasses import dataclass
 from datetime import datetime
 
-from explain import store, tally_store, trial_store
+from explain import promises_store, store, tally_store, trial_store
+from explain.promises import Honesty
 from explain.tallies import ALL
 from explain.trial_store import Trial
 from kernel.canonical import Json
@@ -16,19 +17,21 @@ from kernel.ids import made_at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """`oldest_seconds`: how long the oldest decision has waited for its explanation, 0 with none. `trial`: the newest one."""
+    """`oldest_seconds`: how long the oldest decision has waited for its explanation, 0 with none. `trial`: the newest one. `levers`: whether they keep what they promise."""
 
     made: int
     waiting: int
     refused: int
     oldest_seconds: float
     trial: Trial | None
+    levers: Honesty
 
     def to_json(self) -> dict[str, Json]:
         """As answered."""
         trial = self.trial
         return {
             "made": self.made, "waiting": self.waiting, "refused": self.refused, "oldest_seconds": self.oldest_seconds,
+            "levers": self.levers.as_json(),
             "trial": None if trial is None else {"at": trial.at.isoformat(), "holds": trial.holds, **trial.counts()},
         }  # fmt: skip
 
@@ -40,5 +43,5 @@ async def of_explanations(conn: Conn, now: datetime) -> Standing:
     return Standing(
         made=await tally_store.total(conn, ALL), waiting=await store.queued(conn), refused=len(await store.refused(conn)),
         oldest_seconds=0.0 if first is None else max(0.0, (now - made_at(first)).total_seconds()),
-        trial=trials[0] if trials else None,
+        trial=trials[0] if trials else None, levers=Honesty(**await promises_store.counts(conn)),
     )  # fmt: skip

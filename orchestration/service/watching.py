@@ -6,6 +6,7 @@ Postgres is asked at most every `EVERY` seconds, however often the page is read;
 
 import asyncio
 import time
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -45,6 +46,7 @@ _unexplained = metrics.gauge("candor_explanations_refused", "Decisions whose exp
 _unsaid = metrics.gauge("candor_explanations_age_seconds", "How long the oldest decision has waited for its explanation; 0 with none.")  # fmt: skip
 _tried = metrics.gauge("candor_reasons_tried", "Reasons and levers that were tried to be proven wrong, in the newest trial, by what became of them: held, falsified, idle, score, flat.", ["outcome"])  # fmt: skip
 _trial = metrics.gauge("candor_reasons_trial_age_seconds", "How long ago reasons were tried; 0 before the first trial.")
+_levers = metrics.gauge("candor_levers", "Levers on explanations: shown, replayed since, flipped the choice again, used by people, followed by another decision there, changed as promised.", ["what"])  # fmt: skip
 _runs = metrics.gauge("candor_trigger_runs_open", "Runs of triggers that have not ended.", ["trigger"])
 _ringing = metrics.gauge("candor_trigger_age_seconds", "How long the oldest run has been due and not claimed; 0 with none.")  # fmt: skip
 _asked = metrics.gauge("candor_subject_requests_open", "Subject requests that are not closed, by the last alarm of their clock: 0, 50, 80 or 100 percent.", ["alarm"])  # fmt: skip
@@ -154,6 +156,8 @@ def _of_explanations(found: Standing, now: datetime) -> None:
     _explained.set(found.made)
     _unexplained.set(found.refused)
     _unsaid.set(found.oldest_seconds)
+    for what, count in asdict(found.levers).items():
+        _levers.labels(what).set(count)
     trial = found.trial
     _trial.set((now - trial.at).total_seconds() if trial is not None else 0.0)
     if trial is not None:
