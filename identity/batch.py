@@ -18,13 +18,14 @@ from identity.choosing import FEW, Part, among, choose, fair_sample, named, pair
 from identity.cleaning import Cleaned, Codes, clean
 from identity.clusters import Clusters, Policy, guarded
 from identity.column_values import texts
+from identity.comparisons import OWN
 from identity.facts import gather
 from identity.judgements import Rulings
 from identity.junk import remove_junk
 from identity.kinds import Kinds
 from identity.linkage import Edges, Scales
 from identity.prior import SMALL, error, moved
-from identity.training import OWN, LinkageModel, train_cleaned
+from identity.training import LinkageModel, train_cleaned
 from kernel.errors import InvalidInput
 
 Progress = Callable[[str], None]

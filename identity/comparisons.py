@@ -146,6 +146,15 @@ _LEVELS: dict[str, Callable[[str, dict[str, Field]], list[tuple[str, str, float,
 }  # fmt: skip
 
 
+NAMING = frozenset({"first_name", "last_name", "full_name", "rest", "birth_date", "street"})
+OWN = frozenset({"email", "national_id", "login_id"})  # of which people have their own, as a rule
+UNNAMED = "same, and nothing names both"
+_UNNAMED_PRIOR, _UNNAMED_SHARE, _UNNAMED_ROWS = (
+    0.1,
+    0.05,
+    20,
+)  # of rows that bear the value, from which the level is worth having
+
 _TOLD_BY_POSTCODE = frozenset({"city", "place", "country"})
 
 
@@ -160,9 +169,25 @@ def comparisons(cleaned: Cleaned) -> tuple[Comparison, ...]:
             Level(label, _fill(sql, column_of(name)), prior, column_of(name) if rare else None)
             for label, sql, prior, rare in rows
         ]
+        if field.kind in OWN and (unnamed := _unnamed(field, cleaned)):
+            levels.insert(0, Level(UNNAMED, _fill(f"{_SAME} and {unnamed}", column_of(name)), _UNNAMED_PRIOR))
         levels.append(Level("different", "ELSE", max(0.005, 1 - sum(x.prior for x in levels))))
         made.append(Comparison(name, field.kind, _absent(name, field, cleaned), tuple(levels)))
     return tuple(made)
+
+
+def _unnamed(field: Field, cleaned: Cleaned) -> str | None:
+    """That no field which names people is given on both sides; None where rows that bear the field are named, or nobody is."""
+    naming = [one for one in cleaned.fields.values() if one.kind in NAMING]
+    bearing = field.coded.codes >= 0
+    named = np.zeros(cleaned.rows, bool)
+    for one in naming:
+        named |= one.coded.codes >= 0
+    bare = int((bearing & ~named).sum())
+    if not naming or bare < max(_UNNAMED_ROWS, _UNNAMED_SHARE * bearing.sum()):
+        return None
+    columns = [column_of(one.name) for one in naming]
+    return " and ".join(f"({column}_l is null or {column}_r is null)" for column in columns)
 
 
 def _absent(name: str, field: Field, cleaned: Cleaned) -> str:

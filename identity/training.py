@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from identity.blocking import Pairs, block
 from identity.cleaning import Cleaned, Codes, clean
-from identity.comparisons import Comparison, comparisons, linkage_input
+from identity.comparisons import NAMING, OWN, UNNAMED, Comparison, comparisons, linkage_input
 from identity.junk import remove_junk
 from identity.kinds import Kinds
 
@@ -31,10 +31,8 @@ ITERATIONS = 60
 PRIOR_WEIGHT = 0.25  # share of the expected matches that the prior counts for
 KIN_PRIOR_WEIGHT = 0.5
 LEAST = 1e-7
-# Where a table names nobody, nothing in it can tell what an address is worth that two rows share: the likeliest explanation of a few would be chance.
-NAMING = frozenset({"first_name", "last_name", "full_name", "rest", "birth_date", "street"})
-OWN = frozenset({"email", "national_id", "login_id"})  # there, two who share one of these are held to be one person
-HELD = 0.97  # so surely, while the model is trained
+# Where nothing names two rows, nothing else can tell what an address is worth that they share: the likeliest explanation of a few would be chance.
+HELD = 0.97  # so surely they are held to be one person, while the model is trained
 SHARED_BY_A_HOUSEHOLD = frozenset(
     {
         "last_name",
@@ -130,7 +128,7 @@ def train_cleaned(
     assumed = _assumed(made)
     # Among so few values of people's own, how many rows bear one says how many a person has, not how common it is.
     made = tuple(
-        replace(c, levels=tuple(replace(x, rarity=None) for x in c.levels)) if i in assumed else c
+        replace(c, levels=(replace(c.levels[0], rarity=None), *c.levels[1:])) if i in assumed else c
         for i, c in enumerate(made)
     )
     total = _total_pairs(cleaned.rows, sources)
@@ -214,10 +212,9 @@ def patterns(
 
 
 def _assumed(made: tuple[Comparison, ...]) -> tuple[int, ...]:
-    """The comparisons whose first level is held to be one person's: none where people are named."""
-    if any(c.kind in NAMING for c in made):
-        return ()
-    return tuple(i for i, c in enumerate(made) if c.kind in OWN)
+    """The comparisons whose first level is held to be one person's: agreement in what is a person's own where nothing else names both."""
+    named = any(c.kind in NAMING for c in made)
+    return tuple(i for i, c in enumerate(made) if (c.levels[0].label == UNNAMED if named else c.kind in OWN))
 
 
 def _held(seen: Patterns, assumed: tuple[int, ...]) -> Floats:

@@ -1,13 +1,16 @@
 """Limits of identifiers: Segment's documented answer, and nobody beyond a limit whatever the order (identity.I12)."""
 
+import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from identity.bounds import Bounds
 from identity.clusters import guarded
@@ -17,6 +20,7 @@ from identity.people import Carried, Holders
 from identity.queue import questions
 from identity.settings import IdentitySettings
 from identity.why_not import Cause
+from orchestration.service.cli.identity_link import link
 from tests.identity.test_clusters import edges
 
 DAY = 86_400.0
@@ -232,3 +236,22 @@ async def test_in_the_store_a_kiosk_ends_at_its_limit_and_browsers_beyond_it_lea
 
 def replace_limits(policy: IdentitySettings, most: int) -> IdentitySettings:
     return IdentitySettings(limits={kind: Limit(most=most) for kind in policy.limits})
+
+
+def test_a_file_is_linked_within_limits_and_a_limit_that_is_none_is_refused(tmp_path):
+    people = tmp_path / "people.csv"
+    people.write_text(
+        "first_name,surname,dob,street,email\nAnn,Ray,1980-01-02,1 Elm road,ann.ray@x.org\nAnn,Ray,1980-01-02,1 Elm road,a.ray@y.org\n"
+        "Bob,Moe,1977-03-04,8 Oak lane,bob@x.org\n"
+    )
+    app = typer.Typer()
+    app.command()(link)
+    told = {}
+    for limit in ([], ["--limit", "email=1"]):
+        done = CliRunner().invoke(app, [str(people), "--out", str(tmp_path / "out.parquet"), "--json", *limit])
+        told[bool(limit)] = json.loads(done.stdout)
+    assert [told[on]["people"] for on in (False, True)] == [2, 3]
+    assert told[True]["ambiguous"] == {"limit": 1}
+    for wrong in ("email", "email=none", "email=0", "mailbox=3"):
+        done = CliRunner().invoke(app, [str(people), "--out", str(tmp_path / "out.parquet"), "--limit", wrong])
+        assert getattr(done.exception, "code", None) == "identity.bad_limit"

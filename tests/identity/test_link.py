@@ -23,6 +23,7 @@ from identity.score import score
 from kernel.errors import InvalidInput
 from orchestration.service.cli import identity_link
 from tests.identity.linkage_world import FAMILY, GIVEN, world
+from tests.identity.test_weights import bare
 from tests.support.shared import shared_path
 
 
@@ -232,6 +233,16 @@ def test_where_nobody_is_named_whoever_shares_a_mailbox_is_one_and_a_desk_is_nob
     assert figures["precision"] > 0.99
     assert any("80 rows bear values shared by far more rows" in note for note in notes)
     assert bool(beside) or any("only one column, email, says who somebody is: whoever shares" in note for note in notes)
+
+
+def test_a_mailbox_joins_rows_that_say_nothing_else_to_those_that_are_named():
+    table = bare(150, 0.3)
+    found = run(table, infer(table, Overrides(record_id="rec", ignore=["who"])))[0]
+    mail, who = table.column("email").to_pylist(), table.column("who").to_numpy()
+    pairs = [(a, b) for b in range(len(mail)) for a in range(b) if mail[a] and mail[a] == mail[b]]
+    assert len(pairs) > 60
+    assert all(found.person[a] == found.person[b] for a, b in pairs)
+    assert score(found.person, who)["pairwise"]["precision"] > 0.97
 
 
 def test_nothing_to_compare_is_refused(small):

@@ -55,7 +55,17 @@ def mixed() -> pa.Table:
     return pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
 
 
-@pytest.mark.parametrize("table", [world(120, seed=3), mixed()], ids=["plain", "mixed"])
+def bare(people: int = 120, named: float = 0.4) -> pa.Table:
+    """Most rows say how somebody is reached and nothing else."""
+    rng = random.Random(6)
+    rows = world(people, seed=3).to_pylist()
+    for row in rows:
+        if rng.random() > named:
+            row.update(dict.fromkeys(("first_name", "surname", "dob")))
+    return pa.Table.from_pylist(rows)
+
+
+@pytest.mark.parametrize("table", [world(120, seed=3), mixed(), bare()], ids=["plain", "mixed", "bare"])
 def test_a_pair_weighs_what_splink_says(table: pa.Table) -> None:
     prepared = prepare(table, infer(table, Overrides(record_id="rec", ignore=["who"])))
     model = prepared.train(1)
