@@ -62,7 +62,7 @@ class Identity:
     """Whose is this. One per process and event loop.
 
     ``on_people_changed``: what is told, in the same transaction, of everybody whose records, identifiers or possible doubles
-    changed; consent registers here, so that commits which rested on the old graph are fenced off.
+    changed; consent registers here, so that commits which rested on the old graph are fenced off. ``on_people_merged``: likewise, unless records only joined.
     ``counts``: figures of the graph. ``past``: the graph as it was. ``aging``: records whose time is over. ``linkage``: the files of the last linkage run.
     ``residing``: the identifiers in memory. ``judging``: what staff decide about who is who. ``runs``: linkage runs and the gate. ``reasons``: why, why not, how. ``meeting``: who an unseen profile is. ``settler``: what came since the last run. ``ledger``: versions of the graph in the log. ``surroundings``: who is around identifiers.
     ``on_identifiers_stored``: what is told, likewise, of identifiers that were not held before, in clear; consent registers
@@ -97,6 +97,7 @@ class Identity:
         )
         self.aging = Aging(kernel.clock, audit, self.settings, self._hot, self.linkage, self.reasons, self._changed)
         self.on_people_changed: list[PeopleChanged] = []
+        self.on_people_merged: list[PeopleChanged] = []
         self.on_identifiers_stored = self._collector.on_stored
 
     # taking in
@@ -109,7 +110,7 @@ class Identity:
         """
         taken = await self._collector.add(conn, records, known)
         if taken.touched:
-            await self._tell(conn, sorted(taken.touched))
+            await self._tell(conn, sorted(taken.touched), merged=False)
         indexes = [self._collector.index(i) for i in dict.fromkeys(i for r in records for i in r.identifiers)]
         if indexes:
             after_commit(conn, partial(self._hot.forget, indexes), together=True)
@@ -368,8 +369,8 @@ class Identity:
             after_commit(conn, partial(self._hot.forget, erased.indexes))
         return erased.rows
 
-    async def _tell(self, conn: Conn, people: Sequence[PersonId]) -> None:
-        for told in self.on_people_changed if people else ():
+    async def _tell(self, conn: Conn, people: Sequence[PersonId], *, merged: bool = True) -> None:
+        for told in (*self.on_people_changed, *(self.on_people_merged if merged else ())) if people else ():
             await told(conn, people)
 
     async def analyse(self) -> None:

@@ -135,7 +135,7 @@ def build(settings: Settings, kernel: Kernel) -> House:
     channels = Channels(kernel, audit, identity, consent, events, profiles, settings.channels)
     consent.on_touched.append(channels.pages.touched)
     consent.confirmations.post = channels.confirming.post
-    identity.on_people_changed.append(channels.people_changed)
+    identity.on_people_merged.append(channels.people_changed)
     profiles.features.kinds = kinds_of(profiles.features.names, kind_of)
     profiles.unreachable = channels.push.subscriptions.unreachable
     explain = Explain(kernel, audit, settings.explain, identity)

@@ -253,6 +253,34 @@ async def test_erasure_leaves_tombstones_and_no_way_to_find_her(kernel, identity
     assert (await person_of(kernel, identity, ("login_id", "u1"))).person not in {her, him, None}
 
 
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_identifiers_that_the_caller_knows_join_as_others_and_one_erased_since_is_found_anew(
+    kernel, identity, record, pipelined
+):
+    login = ("login_id", "u1")
+    await add(kernel, identity, record("1", login))
+    her = (await person_of(kernel, identity, login)).person
+    async with kernel.db.reading() as conn:
+        seen = await identity.surroundings.of(conn, [Identifier(*login)])
+    assert [*seen.people.values()] == [(her,)]
+
+    async def again(key):
+        async with kernel.db.transaction(pipelined=pipelined) as conn:
+            await identity.add_records(conn, [record(key, login, source=f"s{key}")], seen.ids)
+
+    await asyncio.gather(*(again(str(n)) for n in range(4)))
+    async with kernel.db.transaction() as conn:
+        assert await identity.people(conn) == [her]
+        await identity.erase(conn, her)
+    await asyncio.gather(*(again(str(n)) for n in range(4, 8)))
+    found = await person_of(kernel, identity, login)
+    async with kernel.db.reading() as conn:
+        assert await identity.people(conn) == [found.person] != [her]
+        now = await identity.surroundings.of(conn, [Identifier(*login)])
+        assert set(now.ids.values()).isdisjoint(seen.ids.values())
+        assert len((await identity.members(conn, [found.person]))[found.person].records) == 4
+
+
 async def test_people_can_be_listed_by_the_source_that_knows_them(kernel, identity, record):
     await add(kernel, identity, record("1", ("login_id", "u1")), record("2", ("login_id", "u2"), source="crm"))
     async with kernel.db.reading() as conn:
