@@ -141,6 +141,11 @@ async def test_a_holdout_arm_gets_nothing_says_why_and_a_counterfactual_tells_wh
     assert (shares.treated_hits, shares.treated, shares.held_hits, shares.held, found.mixed) == (1, 1, 0, 1, 0)
     primary = (await shop.learning.experiments.status("words")).report.primary
     assert (primary.treated, primary.control) == (1.0, 0.0)
+    declared = (await shop.learning.experiments.status("words", look=False)).declared
+    assert await shop.learning.experiments.present(declared) == (
+        0.5,
+        2.0,
+    )  # one of two bought; two people on the first day
     before = await shop.rows("SELECT count(*) AS n FROM decision.decisions")
     ask = shop.decisions.counterfactual.ask
     other = await ask(sent.decision_id, Change(exclude=(sent.choice,)))
