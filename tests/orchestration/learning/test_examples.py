@@ -1,6 +1,7 @@
 """What a decision teaches: the variant that was shown, with the probability of showing it at all (decision.D5, D28)."""
 
 import math
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,7 +11,9 @@ from orchestration.decision.engine import decide
 from orchestration.decision.record import Record
 from orchestration.decision.sealed import Opened
 from orchestration.decision.store import Row
-from orchestration.learning.training import _example
+from orchestration.learning.rewards_store import Reward
+from orchestration.learning.training import _example, _unfit
+from tests.orchestration.conftest import NOW
 from tests.orchestration.decision.support import arm, inputs
 
 
@@ -23,6 +26,20 @@ def opened(state, seed):
     )  # fmt: skip
     record = Record(decision_id="dec_1", seed=seed, inputs=state, outcome=made).to_json()
     return Opened(cast("Row", row), record, state)
+
+
+@pytest.mark.parametrize(
+    ("row", "reward", "why"),
+    [
+        ({}, {}, None), ({"propensity": 1.0}, {}, "no_choice"), ({"feature_set": "sha256:old"}, {}, "other_features"),
+        ({}, None, "not_counted"), ({}, {"closes_at": NOW + timedelta(seconds=1)}, "window_open"),
+    ],
+)  # fmt: skip
+def test_what_is_no_choice_of_these_features_or_may_still_earn_teaches_nothing(row, reward, why):
+    """D41: of an open window only the early outcomes are known."""
+    told = cast("Row", SimpleNamespace(**({"propensity": 0.5, "feature_set": "sha256:f"} | row)))
+    counted = None if reward is None else cast("Reward", SimpleNamespace(**({"closes_at": NOW} | reward)))
+    assert _unfit(told, counted, NOW, "sha256:f") == why
 
 
 def test_a_variant_on_two_channels_counts_with_the_probability_of_both():

@@ -59,7 +59,9 @@ async def test_a_rollout_grows_on_evidence_is_watched_for_two_days_and_rules(sho
     assert {"z", "threshold", "treated", "from"} <= set(steps[-1].facts)
     (told,) = await rollouts.round()
     assert (told.moved, told.reason) == (None, "watched")
-    shop.clock.advance(timedelta(hours=48))
+    shop.clock.advance(timedelta(hours=47.9))
+    assert (await rollouts.round())[0].reason == "watched"
+    shop.clock.advance(timedelta(hours=0.1))
     (told,) = await rollouts.round()
     assert told.moved == "done"
     assert ruled == [("open", "rules")]
