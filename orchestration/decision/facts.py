@@ -55,7 +55,7 @@ def facts(
         channel=arm.channel if arm else None,
         choice=made.choice,
         title=_title(variant, arm),
-        candidates=tuple(_candidate(one, worth.get(one.id)) for one in made.judged),
+        candidates=tuple(candidate(one, worth.get(one.id)) for one in made.judged),
         policy=PolicyFacts(
             name=made.policy,
             ranked_by=acted_on(state.policy) or made.ranked_by,
@@ -120,7 +120,8 @@ def _title(variant: Variant | None, arm: Arm | None) -> str:
     return variant.label if arm.title is None else f"{variant.label}: {arm.title}"
 
 
-def _candidate(one: Judged, worth: Worth | None) -> Candidate:
+def candidate(one: Judged, worth: Worth | None) -> Candidate:
+    """One arm as explain knows it."""
     lost = one.rejection
     return Candidate(
         candidate_id=one.id,

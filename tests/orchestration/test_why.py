@@ -135,3 +135,24 @@ async def test_after_an_erasure_the_page_is_calm_and_empty(shop, explain) -> Non
     for one in (made, other):
         assert "has been erased" in await page(shop, explain, one.decision_id)
     assert (await explain.explain(made.decision_id)).redacted
+
+
+async def test_an_explanation_is_equal_whenever_it_is_made(shop, explain, tmp_path) -> None:
+    """By the worker, on demand, by somebody who has just started, and after another model rules: the same bytes."""
+    await past(shop, tmp_path, count=450)
+    assert (await shop.learning.train("open")).promoted
+    made = [(await shop.decide(await shop.person(f"new{place}", age=30 + 9 * place))).decision_id for place in range(4)]
+    asked = {one: (await explain.explain(one)).digest for one in made[:2]}
+    await shop.audit.sequence()
+    await explain.explain_pending(10)
+    kept = {one: (await explain.explain(one)).digest for one in made}
+    assert kept.items() >= asked.items()
+    async with shop.kernel.db.reading() as conn:
+        ruling = (await shop.learning.ruling(conn))["open"]
+    assert await shop.learning.rollback("open", actor="staff:ann")
+    async with shop.kernel.db.reading() as conn:
+        assert (await shop.learning.ruling(conn))["open"] != ruling
+    started = Explain(shop.kernel, shop.audit, identity=shop.identity)
+    started.register(shop.decisions, shop.learning, shop.decisions)
+    started.patient = False  # as in a server
+    assert {one: (await started.anew(one)).digest for one in made} == kept
