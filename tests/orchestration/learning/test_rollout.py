@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from orchestration.decision.reading_store import Shown
 from orchestration.learning import experiments as module
 from orchestration.learning.experiment import parse
 from orchestration.learning.rollout import Rollouts
+from tests.orchestration.conftest import NOW
 from tests.orchestration.learning.test_judging import DECLARED, look, people
 
 pytestmark = pytest.mark.anyio
@@ -111,3 +113,34 @@ async def test_silence_goes_back_after_a_while(shop, says):
     says[0] = SILENT
     (told,) = await Rollouts(shop.kernel, experiments, settings, None).round()
     assert (told.moved, told.reason) == ("rolled_back", "telemetry_lost")
+
+
+async def test_who_is_held_out_above_an_experiment_takes_no_part_and_a_step_is_taken_once(shop, says, monkeypatch):
+    experiments = shop.learning.experiments
+    await experiments.start(parse(ROLLOUT.replace("share: 0.01", "share: 0.5")), actor="staff:ann")
+    standing = await experiments.status("model", look=False)
+    rows = [
+        Shown(person=f"per_{held}_{name}", at=NOW, variant=None, channel=None, holdout=name, held=held, ranked_by="none")
+        for name in ("model", "everywhere") for held in (True, False)
+    ]  # fmt: skip
+
+    async def compared(*_):
+        return rows
+
+    async def same(_, people):
+        return {one: one for one in people}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.reading_store, "compared", compared)
+        patch.setattr(shop.identity, "current", same)
+        found = await experiments.subjects(None, standing.declared, standing.steps, NOW)
+    assert {one.person for one in found} == {"per_True_model", "per_False_model", "per_False_everywhere"}
+
+    seen = await experiments.status("model")
+    assert (await experiments.ramp("model", actor="staff:ann")).step.share == 1.0
+
+    async def earlier(*_, **__):
+        return seen
+
+    monkeypatch.setattr(experiments, "status", earlier)
+    assert (await experiments.ramp("model", actor="staff:bob")).held == "moved meanwhile"
