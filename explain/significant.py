@@ -74,8 +74,10 @@ def answer(facts: DecisionFacts, view: PersonView, use: Use) -> Answer:
     """The answer of one decision, out of what the person's page says. Pure."""
     say = words(view.locale)
     purposes = ", ".join(say.of("purpose", one) for one in use.purposes)
-    machine = view.procedure in _BY_MACHINE
-    logic = [say("significant.logic_machine" if machine else "significant.logic_rules"), view.headline]
+    how = (
+        "machine" if view.procedure in _BY_MACHINE else "chance" if view.procedure == Procedure.EXPLORATION else "rules"
+    )
+    logic = [say(f"significant.logic_{how}"), view.headline]
     logic += [
         say("significant.weighed", what=one.name, way=one.contribution, source=one.source)
         for one in view.main_parameters

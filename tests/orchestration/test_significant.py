@@ -14,7 +14,6 @@ from audit.tags import Tag
 from explain import endpoints, significant_endpoints
 from explain.facts import NOTHING
 from explain.service import Explain
-from explain.wording import words
 from kernel.errors import CandorError, NotFound
 from orchestration.decision.facts import MARK, OPTED_OUT
 from orchestration.decision.feedback import acting
@@ -145,10 +144,3 @@ async def test_the_answer_names_what_counted_and_only_that(shop, explain, client
     assert "other things we know about you" in page
     assert "No person on our staff changed it" in page
     assert "0." not in page.split("<main", 1)[1], "no score, no value"
-
-
-def test_every_word_is_there_in_both_languages() -> None:
-    english, german = words("en"), words("de")
-    keys = [name for name in english._words if name.startswith("significant.")]
-    assert len(keys) >= 30
-    assert {name for name in german._words if name.startswith("significant.")} == set(keys)

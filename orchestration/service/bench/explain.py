@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from orchestration.service.bench import explain_claims, explain_contrast, explain_demo, explain_hillstrom, explain_speed
+from orchestration.service.bench import (
+    explain_audit,
+    explain_claims,
+    explain_contrast,
+    explain_demo,
+    explain_hillstrom,
+    explain_speed,
+)
 from orchestration.service.bench.learning_rows import Progress, Section
 from orchestration.service.bench.sections import Report, measure
 
@@ -17,6 +24,7 @@ SECTIONS: Final = (
     *explain_demo.SECTIONS,
     *explain_claims.SECTIONS,
     *explain_speed.SECTIONS,
+    *explain_audit.SECTIONS,
 )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from explain.standing import of_explanations
 from kernel.canonical import Json
 from kernel.errors import NotFound
 from orchestration.decision import reading_store
@@ -56,6 +57,7 @@ async def overview(desk: AtDesk, days: int = 30) -> View:
         "queue_age_seconds": round(backlog.oldest_due_seconds),
         "models": await _models(house),
         "earned": await _earned(house),
+        "reasons": await _reasons(house),
         "log": await _log(house),
         "health": await _health(house),
     }
@@ -112,6 +114,13 @@ async def _earned(house: "House") -> Json:
                 ],
             })  # fmt: skip
     return found
+
+
+async def _reasons(house: "House") -> Json:
+    """Whether what people were told held: the newest trial, and what levers promised."""
+    async with house.kernel.db.reading() as conn:
+        found = await of_explanations(conn, house.kernel.clock.now())
+    return {**cast("dict[str, Any]", found.to_json()), "honesty": (await house.explain.honesty()).as_json()}
 
 
 async def _placements(house: "House") -> list[str]:

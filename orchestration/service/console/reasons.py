@@ -35,7 +35,7 @@ async def reasons(
     trials = await house.explain.falsifier.trials(14)
     return {
         "days": days, "by": by, "placement": placement, "fewest": FEWEST, "alarm": house.explain.settings.drift_alarm,
-        "newest": house.explain.settings.drift_days, "standing": found.to_json(), "placements": [one.placement for one in courses],
+        "newest": house.explain.settings.drift_days, "standing": found.to_json(), "honesty": (await house.explain.honesty()).as_json(), "placements": [one.placement for one in courses],
         "courses": [drawn(one) for one in courses if placement in {"", one.placement}],
         "trials": [{"at": one.at.isoformat(), "holds": one.holds, **one.counts()} for one in trials],
         "late": bool(trials) and now - trials[0].at > timedelta(hours=50), "proxies": await _proxies(desk),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from audit.tags import Tag
 from explain.wording import words as person_words
 from kernel.canonical import Json
-from kernel.errors import IntegrityError, NotFound
+from kernel.errors import IntegrityError, InvalidInput, NotFound
 from kernel.log import get_logger
 from orchestration.decision.errors import DecisionRedacted
 from orchestration.service.console.decisions import PROVERS, SEERS, candidate, checked_id
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = get_logger("console")
 _TERMS: Final = {
-    "value": "what one is worth", "cost": "its own cost", "channel_cost": "cost of the channel", "fatigue": "messages of late",
+    "score": "the score", "value": "what one is worth", "cost": "its own cost", "channel_cost": "cost of the channel", "fatigue": "messages of late",
     "freshness": "how new it is",
 }  # fmt: skip
 _PROOFS: Final = (Tag.DECISION_MADE, Tag.EXPLANATION_MADE)
@@ -52,7 +52,35 @@ async def why(desk: AtDesk, decision: str, by: Literal["concepts", "features"] =
     about["ranked_by"] = record["ranked_by"]
     if desk.may(*PROVERS):
         about["proofs"] = await _proofs(desk, row.id)
+    about["contrast"] = await _contrast(desk, row.id, against) if against else None
     return {**about, **await _explained(desk, row, by)}
+
+
+async def _contrast(desk: Desk, decision: str, against: str) -> Json:
+    """What was chosen against another candidate, as steps from the one to the other; or why the two cannot be compared."""
+    try:
+        found = await desk.house.explain.contrast(decision, None, against)
+    except (IntegrityError, NotFound, InvalidInput) as fault:
+        return {"fault": fault.message, "remedy": fault.remedy}
+    told = cast("dict[str, Any]", found.as_json())
+    told["steps"] = between(told["b"]["compared"], told["differences"], told["a"]["compared"])
+    told["score_steps"] = between(told["b"]["score"], told["features"], told["a"]["score"])
+    return cast("Json", told)
+
+
+def between(low: float | None, differences: Sequence[Mapping[str, Any]], high: float | None) -> list[Json]:
+    """The steps from one number to another; empty where one of them is none."""
+    if low is None or high is None:
+        return []
+    parts = sorted(differences, key=lambda one: -abs(float(one["difference"])))
+    return [
+        _level("other", "the other", low),
+        *(
+            {**_step("part", str(one["name"]), float(one["difference"]), None), "a": one["a"], "b": one["b"]}
+            for one in parts
+        ),
+        _level("chosen", "what was chosen", high),
+    ]
 
 
 async def _explained(desk: Desk, row: "Row", by: str) -> View:

@@ -164,6 +164,7 @@ class Story:
             "profile": f"{her}/profile", "timeline": f"{her}/timeline", "looks": f"{her}/looks",
             "decisions": "/console/decisions", "decision": f"/console/decisions/{self.chosen}",
             "withheld": f"/console/decisions/{self.withheld}", "numbers": f"/console/decisions/{self.chosen}/why",
+            "numbers_against": f"/console/decisions/{self.chosen}/why?against=offer@email",
             "numbers_withheld": f"/console/decisions/{self.withheld}/why",
             "whatif": f"/console/decisions/{self.chosen}/whatif?withdraw=marketing.email", "models": "/console/models", "looks_at": "/console/looks", "reasons": "/console/reasons", "deliveries": "/console/deliveries",
             "delivery": f"/console/deliveries/{self.delivery}", "requests": "/console/requests", "processors": "/console/processors",

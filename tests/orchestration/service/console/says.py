@@ -7,6 +7,7 @@ SAYS = {
         "Accepted",
         "Does every part answer?",
         "Rules choose everywhere",
+        "Was it true what people were told?",
     ),
     "find": ("What you have", "stands in no address and no server log"),
     "person": (
@@ -44,6 +45,7 @@ SAYS = {
         "From the score to what was compared",
         "explanation.made",
     ),
+    "numbers_against": ("Why this and not that", "was worth more, by", "The differences below add up to it exactly"),
     "numbers_withheld": ("Why nothing was sent", "the person never agreed", "consent.missing"),
     "whatif": (
         "Another choice.",

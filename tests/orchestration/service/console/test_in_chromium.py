@@ -137,6 +137,7 @@ async def test_every_page_is_free_of_violations_fits_and_breaks_no_policy(
         **story.pages,
         "weighed": f"/console/decisions/{weighed.decision_id}",
         "weighed-why": f"/console/decisions/{weighed.decision_id}/why",
+        "weighed-against": f"/console/decisions/{weighed.decision_id}/why?against=plain@email",
         "weighed-features": f"/console/decisions/{weighed.decision_id}/why?by=features",
         "weighed-whatif": f"/console/decisions/{weighed.decision_id}/whatif?without=age",
         "model-card": f"/console/models/{(await house.learning.status())[0]['digest'][7:]}",
