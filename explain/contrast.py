@@ -100,7 +100,7 @@ def contrast(facts: DecisionFacts, a: str, b: str, rows: Mapping[str, Scored]) -
     gap = one.compared - two.compared if one.compared is not None and two.compared is not None else None
     parted: tuple[Difference, ...] = ()
     if gap is not None:
-        parted = exact(_parted(one.terms, two.terms), gap)
+        parted = exact(_parted(one.terms, two.terms), gap, max(abs(one.compared or 0.0), abs(two.compared or 0.0)))
     score_gap, features = None, tuple[Difference, ...]()
     if one.score is not None and two.score is not None and a in rows and b in rows:
         score_gap = one.score - two.score
@@ -240,15 +240,16 @@ def product_weight(a: Sequence[float], b: Sequence[float], place: int) -> float:
     return math.fsum(total / (count * math.comb(count - 1, n)) for n, total in enumerate(sums))
 
 
-def exact(found: Sequence[Difference], gap: float) -> tuple[Difference, ...]:
-    """The differences, greatest first, with the last bit where it belongs: they sum to the gap exactly.
+def exact(found: Sequence[Difference], gap: float, size: float = 0.0) -> tuple[Difference, ...]:
+    """The differences, greatest first, with the last bit where it belongs: they sum to the gap exactly. `size`: how large the two numbers are, as they
+    were rounded, however near they lie.
 
     Raises:
         Unfaithful: they miss it by more than rounding.
     """
     told = sorted((one for one in found if one.difference), key=lambda one: (-abs(one.difference), one.kind, one.name))
     missing = gap - math.fsum(one.difference for one in told)
-    if not abs(missing) <= _ROUNDING * max(1.0, abs(gap)):  # written so that NaN fails
+    if not abs(missing) <= _ROUNDING * max(1.0, abs(gap), size):  # written so that NaN fails
         raise Unfaithful("the differences and the gap between two candidates", abs(missing))
     made, rest = closed([one.difference for one in told], gap)
     whole = [replace(one, difference=value) for one, value in zip(told, made, strict=True)]

@@ -162,7 +162,7 @@ async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = Fal
     word = Said(kind, about, told[:LONGEST])
     path = f"/why/{token}"
     try:
-        explanation = await house.explain.explain(token_said.subject)
+        explanation = await house.explain.hers(await house.explain.explain(token_said.subject))
         if explanation.content is not None:
             house.language = words(explanation.content.facts.locale).language
         offer = house.explain.offer(explanation, word)
@@ -171,11 +171,11 @@ async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = Fal
             longest = LONGEST if kind is Feedback.CORRECT else 0
             page = rendering.ask(offer, path=path, locale=house.language, sender=house.sender, longest=longest)
             return HTMLResponse(page, headers=HEADERS)
+        if offer is None and explanation.content is not None:  # what the page has not is not done
+            return house.page("done.not_done_title", "done.not_done", 200, back=path)
         await house.explain.feedback(token_said.subject, word)
     except CandorError as fault:
         return excused(house, fault)
-    if offer is None and explanation.content is not None:
-        return house.page("done.not_done_title", "done.not_done", 200, back=path)
     # A promise is made only where somebody acts on it.
     text = "noted" if kind is not Feedback.NOT_ME and not house.explain.on_feedback else str(kind)
     slots = {"about": offer.hint} if offer is not None else {"about": ""}

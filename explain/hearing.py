@@ -13,7 +13,11 @@ from explain.explanation import Content
 from explain.facts import Decide
 from explain.feedback import ONCE, Feedback, OnCorrection, OnFeedback, Said
 from explain.promises import Promises
+from kernel.errors import CandorError
 from kernel.kernel import Kernel
+from kernel.log import get_logger
+
+_log = get_logger("explain.hearing")
 
 
 class Hearing:
@@ -38,7 +42,12 @@ class Hearing:
         lever = lever_of(content, word)
         flipped = None
         if lever is not None and decide is not None:
-            flipped = await self._promises.again(decide, facts.decision_id, lever, facts.choice)
+            try:
+                flipped = await self._promises.again(decide, facts.decision_id, lever, facts.choice)
+            except (
+                CandorError
+            ) as fault:  # a record or a model is gone: what she asks for does not wait for a count of ours
+                _log.warning("lever_not_pulled_again", decision=facts.decision_id, code=fault.code)
         entry = NewEntry(
             tag, {"decision": facts.decision_id}, {"said": str(word.kind)}, key_id=facts.key_id, actor="person"
         )

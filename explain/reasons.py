@@ -14,6 +14,7 @@ from typing import Final
 from explain import offers
 from explain.concepts import UNNAMED, About, Concept, Control
 from explain.facts import Advertisement, DecisionFacts, Stage
+from explain.feedback import Feedback, Said
 from explain.levers import Lever
 from explain.offers import Offer
 from explain.wording import Words, words
@@ -126,6 +127,11 @@ class PersonView:
         """Whether what was behind the decision is gone."""
         return self.procedure == Procedure.REDACTED
 
+    def offer(self, said: Said) -> Offer | None:
+        """The control of this page that a word means; None where it has none such."""
+        shown = [*self.controls, *(one for p in self.main_parameters for one in p.controls), *(one for one in self.pulls if one)]  # fmt: skip
+        return next((one for one in shown if (one.kind, one.subject) == (said.kind, said.subject)), None)
+
     def as_json(self) -> dict[str, Json]:
         """The view as the API answers it."""
         return {
@@ -149,7 +155,9 @@ def redacted_view(locale: str) -> PersonView:
 
 
 def apart(view: PersonView) -> PersonView:
-    """The view where two people were taken for one and are not any more: that it was so, and nothing that was known of either."""
+    """The view where two people were taken for one and are not any more: that it was so, and nothing that was known of either. What ends something for the
+    contact stays; a word against the content would be kept for whoever it was decided for, who may be the other one.
+    """
     say = words(view.locale)
     return replace(
         view,
@@ -159,6 +167,7 @@ def apart(view: PersonView) -> PersonView:
         rules=(),
         levers=(),
         pulls=(),
+        controls=tuple(one for one in view.controls if one.kind is not Feedback.NOT_INTERESTED),
         unweighed=False,
     )
 

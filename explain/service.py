@@ -336,12 +336,7 @@ class Explain:
         if content is None:
             return None
         view = reasons.person_view(content.facts, content.concepts, content.levers, content.facts.locale, Controls())
-        shown = [
-            *view.controls,
-            *(one for p in view.main_parameters for one in p.controls),
-            *(one for one in view.pulls if one),
-        ]
-        return next((one for one in shown if (one.kind, one.subject) == (said.kind, said.subject)), None)
+        return (reasons.apart(view) if explanation.mixed else view).offer(said)
 
     async def honesty(self) -> Honesty:
         """How many levers are shown, flip, are used, and change what comes next as promised."""

@@ -53,6 +53,15 @@ def test_differences_sum_to_the_gap_exactly_whatever_the_signs(one, two) -> None
     }
 
 
+def test_worth_of_tens_of_millions_is_parted_though_two_lie_close_together() -> None:
+    a = candidate("a", 3e7, 0.3100000001, {"spring": 1.1, "evening": 1.7}, 0.1)
+    for step in range(20):
+        score = 0.3100000001 - step * 1.1e-9
+        b = candidate("b", 3e7, score, {"evening": 1.7, "spring": 1.1}, 0.1, stage=Stage.SCORE, reason="lower_utility")
+        found = contrast(facts(choice="a", candidates=(a, b)), "a", "b", {})
+        assert math.fsum(each.difference for each in found.differences) == found.gap
+
+
 def test_a_factor_that_both_have_explains_nothing() -> None:
     a, b = candidate("a", 2.0, 0.5, {"spring": 3.0}, 0.1), candidate("b", 2.0, 0.2, {"spring": 3.0}, 0.1)
     found = contrast(facts(choice="a", candidates=(a, b)), "a", "b", {})

@@ -9,6 +9,7 @@ import pytest
 
 from audit.tags import Tag
 from explain.facts import NOTHING, Stage, Verdict
+from kernel.errors import NotFound
 from tests.explain.conftest import Room, gated, ruled_by_rules
 
 pytestmark = pytest.mark.anyio
@@ -191,6 +192,36 @@ async def test_not_interested_and_not_me_are_answered_calmly_and_kept_once(
     assert heard == ["not_me"]
     assert len(await room.audit.entries(tag=Tag.IDENTITY_QUESTIONED)) == 1
     assert len(await room.audit.entries(tag=Tag.FEEDBACK_GIVEN)) == 1
+
+
+async def test_what_the_page_has_not_is_not_done_and_what_it_has_does_not_wait_for_a_replay(
+    room: Room, client: httpx.AsyncClient, monkeypatch
+) -> None:
+    heard = []
+
+    async def hook(conn, about, said):
+        heard.append((said.kind, said.subject))
+
+    async def gone(decision_id, change):
+        raise NotFound("expected a model, got none", code="model_unknown")
+
+    room.explain.on_feedback.append(hook)
+    rules = room.decisions.keep(ruled_by_rules())
+    said = {"about": "marketing.personalize", "sure": "yes"}
+    answer = await client.post(f"/why/{room.token(rules.decision_id)}/opt-out", data=said)
+    assert "Nothing was done" in answer.text
+    assert heard == []
+    room.decisions.flips = {"marketing.email": Verdict(choice=NOTHING, channel=None, probability=1.0)}
+    made = await room.about()
+    url = f"/why/{room.token(made.decision_id)}"
+    assert "If you take back" in (await client.get(url)).text
+    monkeypatch.setattr(room.decisions, "again", gone)
+    answer = await client.post(f"{url}/opt-out", data={"about": "marketing.email", "sure": "yes"})
+    assert "It has ended" in answer.text
+    assert heard == [("opt_out", "marketing.email")]
+    assert (await room.explain.honesty()).as_json() == {
+        "shown": 1, "replayed": 0, "flipped": 0, "used": 1, "followed": 0, "changed": 0,
+    }  # fmt: skip
 
 
 async def test_a_form_of_another_site_is_refused(room: Room, client: httpx.AsyncClient) -> None:

@@ -191,6 +191,11 @@ async def test_once_two_are_told_apart_neither_page_says_what_was_known_of_the_o
         transport=httpx.ASGITransport(app=app), base_url=shop.kernel.settings.base_url
     ) as client:
         page = (await client.get(link(shop, made))).text
+        for control, about in (("stop-using", "other"), ("correct", "other"), ("not-interested", "")):
+            told = (await client.post(f"{link(shop, made)}/{control}", data={"about": about, "words": "Not so."})).text
+            assert "Nothing was done" in told, control
+            assert "other things we know" not in told
+    assert await shop.rows("SELECT 1 FROM explain.feedback UNION ALL SELECT 1 FROM explain.uses") == []
     assert "took you and someone else for one person" in page
-    for fact in ("other things we know", "From shop", "Stop using this", "You agreed"):
+    for fact in ("other things we know", "From shop", "Stop using this", "You agreed", "not interested"):
         assert fact not in page, fact
