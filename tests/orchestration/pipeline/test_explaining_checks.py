@@ -37,6 +37,10 @@ async def test_reasons_hold_until_somebody_plants_a_lie_and_the_doctor_says_so(h
     content = (await house.explain.explain(made.decision_id)).content
     assert (await checks.reasons_hold(house)).figures["looked"] == 1
     assert (await reasons(house)).ok
+    shown = len(content.levers)
+    assert (await steps.explanations(house))["levers_pulled_again"] == shown > 0
+    told = await house.explain.honesty()
+    assert (told.shown, told.replayed, told.flipped) == (shown, shown, shown)
 
     lever = Lever(kind="withdraw", subject="sharing", choice="elsewhere@web", channel="web")
     lie, digest = write(replace(content, levers=(lever,)))
