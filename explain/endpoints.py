@@ -173,7 +173,9 @@ async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = Fal
             return HTMLResponse(page, headers=HEADERS)
         if offer is None and explanation.content is not None:  # what the page has not is not done
             return house.page("done.not_done_title", "done.not_done", 200, back=path)
-        await house.explain.feedback(token_said.subject, word)
+        fresh = await house.explain.feedback(token_said.subject, word)
+        if kind is Feedback.CORRECT and not fresh:  # other words than before reached nobody
+            return house.page("done.not_done_title", "done.not_done", 200, back=path)
     except CandorError as fault:
         return excused(house, fault)
     # A promise is made only where somebody acts on it.

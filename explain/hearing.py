@@ -37,6 +37,8 @@ class Hearing:
         if not offered(content, word):
             return False
         facts, tag = content.facts, ONCE.get(word.kind, Tag.FEEDBACK_GIVEN)
+        if word.kind is Feedback.CORRECT and await self._promises.said_before(facts.decision_id, word):
+            return False  # each word that staff must answer is one a page and kind: a link may be passed on
         if word.kind is Feedback.CORRECT and self.on_correction is not None:
             await self.on_correction(facts, word, named(content)[word.subject])
         lever = lever_of(content, word)

@@ -69,6 +69,11 @@ class Promises:
         )  # fmt: skip
         return await store.insert_use(conn, use)
 
+    async def said_before(self, decision_id: DecisionId, said: Said) -> bool:
+        """Whether this control of this page was pressed."""
+        async with self._db.reading() as conn:
+            return await store.has_use(conn, decision_id, said.kind, said.subject)
+
     async def again(self, decide: Decide, decision_id: DecisionId, lever: Lever, was: str) -> bool:
         """Pull a lever once more: whether it flips the choice."""
         return (await decide.again(decision_id, change_of(lever))).choice != was

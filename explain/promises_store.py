@@ -52,6 +52,14 @@ async def insert_use(conn: Conn, use: Use) -> bool:
     return await got.fetchone() is not None
 
 
+async def has_use(conn: Conn, decision_id: DecisionId, kind: str, subject: str) -> bool:
+    """Whether a control was pressed."""
+    got = await conn.execute(
+        "SELECT FROM explain.uses WHERE (decision_id, kind, subject) = (%s, %s, %s)", (decision_id, kind, subject)
+    )
+    return await got.fetchone() is not None
+
+
 async def waiting(conn: Conn, people: Sequence[PersonId]) -> list[Use]:
     """Uses of these people whose lever was promised to change something."""
     got = await conn.execute(

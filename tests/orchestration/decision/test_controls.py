@@ -112,6 +112,9 @@ async def test_her_words_reach_staff_unproven_and_correct_the_detail_once_they_a
     word = Said(Feedback.CORRECT, OTHER, "17")
     assert await explain.hearing.hear(content, word, shop.decisions)
     assert not await explain.hearing.hear(content, word, shop.decisions)
+    assert not await explain.hearing.hear(
+        content, replace(word, words="No, 18"), shop.decisions
+    )  # no flood of requests
     (asked,) = await shop.rights.list_requests(person=ada)
     assert (asked.right, asked.state, asked.verdict) == ("rectification", "open", None)
     async with shop.kernel.db.transaction() as conn:
