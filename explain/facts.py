@@ -218,12 +218,13 @@ class DecisionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer of a re-run decision: what would be chosen, and where; `after`: by when, if the change is that time goes by."""
+    """The answer of a re-run decision: what would be chosen, and where; `after`: by when, if the change is that time goes by; `told`: the record could tell."""
 
     choice: str
     channel: str | None
     probability: float
     after: datetime | None = None
+    told: bool = True
 
 
 class DecisionSource(Protocol):

@@ -16,6 +16,7 @@ import numpy as np
 from audit.entries import NewEntry
 from audit.service import Audit
 from audit.tags import Tag
+from explain import promises_store
 from explain import trial_store as store
 from explain.attribution import TOLERANCE
 from explain.explanation import Content, Explanation
@@ -158,9 +159,18 @@ class Falsifier:
                 made, reasons=made.reasons + 1, falsified=made.falsified + (found is Found.FALSE), idle=made.idle + (found is Found.IDLE),
                 scores=made.scores + (found is Found.SCORE),
             )  # fmt: skip
-        if decide is not None:
-            for lever in content.levers:
-                verdict = await decide.again(content.facts.decision_id, change_of(lever))
-                flips = verdict.choice != facts.choice and verdict.choice == lever.choice
-                made = replace(made, levers=made.levers + 1, flat=made.flat + (not flips))
-        return made
+        return made if decide is None else await self._pulled(decide, content, facts, made)
+
+    async def _pulled(self, decide: Decide, content: Content, facts: DecisionFacts, made: Trial) -> Trial:
+        """The levers of one explanation, pulled once more; what they did counts for the honesty of levers, too."""
+        try:
+            pulled = [(lever, await decide.again(facts.decision_id, change_of(lever))) for lever in content.levers]
+        except NotFound:  # erased since, or a model's file is gone: nobody can pull them
+            return made
+        told = [(lever, verdict) for lever, verdict in pulled if verdict.told]
+        flipped = [(lever, verdict) for lever, verdict in told if verdict.choice != facts.choice]
+        kept = sum(verdict.choice == lever.choice for lever, verdict in flipped)
+        if told:
+            async with self._kernel.db.transaction() as conn:
+                await promises_store.replayed(conn, facts.decision_id, len(told), len(flipped))
+        return replace(made, levers=made.levers + len(told), flat=made.flat + len(told) - kept)

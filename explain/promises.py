@@ -74,14 +74,16 @@ class Promises:
         async with self._db.reading() as conn:
             return await store.has_use(conn, decision_id, said.kind, said.subject)
 
-    async def again(self, decide: Decide, decision_id: DecisionId, lever: Lever, was: str) -> bool:
-        """Pull a lever once more: whether it flips the choice."""
-        return (await decide.again(decision_id, change_of(lever))).choice != was
+    async def again(self, decide: Decide, decision_id: DecisionId, lever: Lever, was: str) -> bool | None:
+        """Pull a lever once more: whether it flips the choice; None where the record cannot tell any more."""
+        verdict = await decide.again(decision_id, change_of(lever))
+        return verdict.choice != was if verdict.told else None
 
     async def recheck(self, decide: Decide, content: Content) -> int:
         """Pull all levers of an explanation once more and count what they do; how many."""
         facts = content.facts
-        worked = [await self.again(decide, facts.decision_id, one, facts.choice) for one in content.levers]
+        pulled = [await self.again(decide, facts.decision_id, one, facts.choice) for one in content.levers]
+        worked = [one for one in pulled if one is not None]
         async with self._db.transaction() as conn:
             await store.replayed(conn, facts.decision_id, len(worked), sum(worked))
         return len(worked)

@@ -52,8 +52,9 @@ class Pulling:
             reason = (state.refused or {}).get(made.arm.id, "")
             after = room_by(catalogue.placement(state.placement), reason, datetime.fromisoformat(state.at))
         return Verdict(
-            choice=made.choice, channel=made.arm.channel if made.arm else None, probability=made.propensity, after=after
-        )
+            choice=made.choice, channel=made.arm.channel if made.arm else None, probability=made.propensity, after=after,
+            told=changed is not None,
+        )  # fmt: skip
 
     def _takes_choice(self, purpose: str) -> bool:
         declared = self._consent.rules.purposes.get(purpose)
@@ -83,7 +84,7 @@ def pulled(
     if change.get("uncapped"):
         free = {arm: why for arm, why in (state.refused or {}).items() if not _is_cap(why)}
         return replace(state, refused=free)
-    return facts.closed(state, change, segments_of)
+    return _closed(state, change, segments_of)
 
 
 def room_by(placement: Placement, reason: str, at: datetime) -> datetime | None:
@@ -113,7 +114,15 @@ def _unused(state: Inputs, kind: str, segments_of: facts.SegmentsOf | None) -> I
     if kind in _OF_TASTE and any(arm.personal_source or arm.taste for arm in state.arms):
         return None
     gone: list[Json] = [name for name in state.feature_names if kind_of(name) == kind]
-    return facts.closed(state, {"without": gone}, segments_of)
+    return _closed(state, {"without": gone}, segments_of)
+
+
+def _closed(state: Inputs, change: Mapping[str, Json], segments_of: facts.SegmentsOf | None) -> Inputs | None:
+    """As `facts.closed`, but where the placement asks for segments that nobody can judge anew, nobody can tell."""
+    made = facts.closed(state, change, segments_of)
+    asked = state.segment_all or state.segment_any or state.segment_none
+    moved = [value.hex() for value in made.features] != [value.hex() for value in state.features]
+    return None if segments_of is None and asked and moved else made
 
 
 def _declined(state: Inputs, variant: str) -> Inputs:

@@ -15,6 +15,7 @@ from explain.levers import Lever
 from explain.neutral import expected
 from explain.reasons import Procedure
 from explain.service import _TABLE
+from kernel.errors import NotFound
 from tests.explain.conftest import NAMES, NOW, Gbm, facts, model, train
 from tests.explain.test_attribution import VALUES
 
@@ -141,3 +142,28 @@ async def test_a_planted_lie_turns_the_trial_red_and_a_flat_lever_too(room, addr
     room.kernel.clock.advance((NOW - NOW).__class__(days=3))
     await room.explain.explain((await room.about("cy@example.org")).decision_id)
     assert await falsifier.faults() == ["reasons that were shown have not been tried for two days"]
+
+
+@pytest.mark.anyio
+async def test_what_a_trial_pulls_counts_for_the_levers_and_one_that_is_gone_stops_none(room, monkeypatch) -> None:
+    room.decisions.flips["marketing.email"] = Verdict(choice="nothing", channel=None, probability=1.0)
+    kept, gone = await room.about("ada@example.org"), await room.about("bob@example.org")
+    for one in (kept, gone):
+        assert len((await room.explain.explain(one.decision_id)).content.levers) == 1
+    pull, doubtful = room.decisions.again, set()
+
+    async def again(decision_id, change):
+        if decision_id == gone.decision_id:
+            raise NotFound("expected a model, got none", code="model_unknown")
+        verdict = await pull(decision_id, change)
+        return replace(verdict, choice="plain@email", told=False) if decision_id in doubtful else verdict
+
+    monkeypatch.setattr(room.decisions, "again", again)
+    made = await room.explain.falsifier.run()
+    assert (made.looked, made.levers, made.flat) == (2, 1, 0)
+    told = await room.explain.honesty()
+    assert (told.shown, told.replayed, told.flipped) == (2, 1, 1)
+    doubtful.add(kept.decision_id)  # the record cannot tell any more: that is no broken promise
+    made = await room.explain.falsifier.run()
+    assert (made.levers, made.flat) == (0, 0)
+    assert (await room.explain.honesty()).flipped == 1

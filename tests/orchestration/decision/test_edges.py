@@ -1,14 +1,18 @@
 """Where one thing ends and the next begins: the last bit of a draw, the threshold that is met exactly, the arm that is only tried."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
+from explain.concepts import kind_of
 from orchestration.decision.balance import Balance, stakes
 from orchestration.decision.eligibility import Stage, judge
 from orchestration.decision.engine import decide
 from orchestration.decision.policies.learned import ArmState, Learned
 from orchestration.decision.policies.rules import FirstRule, SquareRule, recorded
 from orchestration.decision.policy import Option, PolicyContext, draw
+from orchestration.decision.pulling import pulled
 from tests.orchestration.decision.support import arm, inputs
 
 
@@ -87,3 +91,17 @@ def test_explore_first_ends_with_the_decision_it_named_and_an_unknown_arm_is_wor
     assert FirstRule(first=10).make(state).probabilities(options, context, "s")[0] > 0.99
     assert FirstRule(first=11).make(state).probabilities(options, context, "s")[0] == pytest.approx(0.5)
     assert (state.estimate("b"), state.estimate("a")) == pytest.approx((0.8, 0.8))
+
+
+def test_a_promise_never_rests_on_a_guess_about_segments():
+    state = inputs(
+        [arm("a")], feature_names=("spend_180d",), features=(4.0,), segments=frozenset({"vip"}), segment_all=("vip",)
+    )
+    withdrawn = {"withdraw": "marketing.personalize"}
+    told = pulled(state, withdrawn, lambda values: frozenset(), lambda purpose: True)
+    assert told is not None
+    assert decide(told, "s").choice == "nothing"
+    for change in (withdrawn, {"unused": kind_of("spend_180d")}):
+        assert pulled(state, change, None, lambda purpose: True) is None
+        assert pulled(replace(state, segment_all=()), change, None, lambda purpose: True) is not None
+    assert pulled(state, {"withdraw": "marketing.email"}, None, lambda purpose: True) is not None
