@@ -4,7 +4,7 @@ Enters: which decisions and placements are such, by a protocol that wiring regis
 of it, how that was used, what she can do; and reviews that people asked for. Words are templates in files; nothing is said that the record does not hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
@@ -26,7 +26,11 @@ from kernel.kernel import Kernel
 
 Outcome = Literal["stands", "decided_anew", "withdrawn"]
 OUTCOMES: Final[Sequence[Outcome]] = ("stands", "decided_anew", "withdrawn")
-_BY_MACHINE: Final = frozenset({Procedure.MODEL, Procedure.OUTCOMES, Procedure.ALIKE})
+_LOGIC: Final[Mapping[Procedure, str]] = {
+    Procedure.MODEL: "machine", Procedure.ALIKE: "machine", Procedure.OUTCOMES: "outcomes", Procedure.EXPLORATION: "chance",
+    Procedure.HOLDOUT: "chance",
+}  # fmt: skip
+"""Which words tell how it was made; the rest are rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +78,7 @@ def answer(facts: DecisionFacts, view: PersonView, use: Use) -> Answer:
     """The answer of one decision, out of what the person's page says. Pure."""
     say = words(view.locale)
     purposes = ", ".join(say.of("purpose", one) for one in use.purposes)
-    how = (
-        "machine" if view.procedure in _BY_MACHINE else "chance" if view.procedure == Procedure.EXPLORATION else "rules"
-    )
-    logic = [say(f"significant.logic_{how}"), view.headline]
+    logic = [say(f"significant.logic_{_LOGIC.get(Procedure(view.procedure), 'rules')}"), view.headline]
     logic += [
         say("significant.weighed", what=one.name, way=one.contribution, source=one.source)
         for one in view.main_parameters

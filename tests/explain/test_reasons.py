@@ -13,6 +13,7 @@ from explain.attribution import attribute
 from explain.explanation import compose, read, write
 from explain.facts import NOTHING, Candidate, PermissionFact, PolicyFacts, Stage, Verdict
 from explain.reasons import Controls, PersonView, Procedure, person_view, procedure
+from explain.significant import Use, answer
 from explain.wording import LOCALES, words
 from tests.explain.conftest import ROW, Decisions, facts, gated, model, provenance, ruled_by_rules
 
@@ -212,3 +213,18 @@ async def test_only_levers_that_flip_are_shown() -> None:
     # What rests on a contract cannot be taken back, so it is not offered.
     bound = replace(made, permission=PermissionFact(answer="granted", reason="basis", basis="contract"))
     assert [one.kind for one in await levers.find(bound, content.concepts, source, 3)] == ["without"]
+
+
+def test_an_answer_never_says_that_scores_decided_where_chance_or_what_did_well_did() -> None:
+    use = Use(placement="open", purposes=("marketing.email",), machine="marketing.personalize", controller="Blue Shop")
+    say = words("en")
+    for made, how in (
+        (facts(), "machine"),
+        (facts(policy=PolicyFacts(name="thompson", ranked_by="outcomes")), "outcomes"),
+        (facts(policy=PolicyFacts(name="e", ranked_by="ranker", explored=True)), "chance"),
+        (gated(Stage.HOLDOUT, holdout=True), "chance"),
+        (gated(Stage.CONSENT), "rules"),
+        (ruled_by_rules(), "rules"),
+    ):
+        told = answer(made, view(made), use)
+        assert told.logic[:2] == (say(f"significant.logic_{how}"), view(made).headline)

@@ -94,7 +94,7 @@ async def _explained(desk: Desk, row: "Row", by: str) -> View:
     numbers = cast("dict[str, Any]", explain.auditor_view(found).as_json())
     if numbers["redacted"]:
         return {"redacted": True}
-    told = cast("dict[str, Any]", explain.person_view(found, "en").as_json())
+    told = cast("dict[str, Any]", explain.person_view(await explain.hers(found), "en").as_json())
     return {
         "explained": {
             "procedure": numbers["procedure"], "headline": told["headline"], "score": numbers["score"], "base": numbers["base"],
