@@ -1,5 +1,6 @@
 """Real decisions explained: what the engine recorded is what the page says, and the levers really flip."""
 
+import asyncio
 import math
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,11 +8,15 @@ from datetime import timedelta
 import httpx
 import pytest
 from fastapi import FastAPI
+from typer.testing import CliRunner
 
+from audit.tags import Tag
 from explain import endpoints
 from explain.facts import NOTHING
 from explain.levers import change_of
 from explain.service import Explain
+from orchestration.service.cli import prove
+from orchestration.service.cli.main import build
 from tests.orchestration.learning.test_service import past
 
 pytestmark = pytest.mark.anyio
@@ -156,3 +161,19 @@ async def test_an_explanation_is_equal_whenever_it_is_made(shop, explain, tmp_pa
     started.register(shop.decisions, shop.learning, shop.decisions)
     started.patient = False  # as in a server
     assert {one: (await started.anew(one)).digest for one in made} == kept
+
+
+async def test_reading_the_numbers_at_a_terminal_is_an_entry_as_over_the_api(shop, explain, monkeypatch) -> None:
+    loop, house = asyncio.get_running_loop(), House(shop.kernel, shop.audit, shop.consent, explain)
+    monkeypatch.setattr(prove, "in_house", lambda work: asyncio.run_coroutine_threadsafe(work(house), loop).result(30))
+    monkeypatch.setenv("CANDOR_ACTOR", "cli:ann")
+    made = await shop.decide(await shop.person("ada"))
+
+    async def read(*words: str) -> int:
+        done = await asyncio.to_thread(CliRunner().invoke, build(), ["why", made.decision_id, "--json", *words])
+        assert done.exit_code == 0, done.output
+        return len(await shop.audit.entries(tag=Tag.READ_PERSONAL))
+
+    assert await read() == 0
+    assert await read("--view", "auditor") == 1
+    assert await read("--against", NOTHING) == 2

@@ -9,6 +9,7 @@ from orchestration.service.cli import output
 from orchestration.service.cli.runtime import Commands, Json, actor, group, in_house
 
 if TYPE_CHECKING:
+    from explain.contrast import Contrast
     from explain.reasons import PersonView
     from explain.views import AuditorView
     from orchestration.wiring import House
@@ -47,7 +48,12 @@ def why(
 
     if against is not None:
         other = against
-        parted = in_house(lambda house: house.explain.contrast(decision, None, other))
+
+        async def part(house: "House") -> "Contrast":
+            await _note(house, decision)
+            return await house.explain.contrast(decision, None, other)
+
+        parted = in_house(part)
         if as_json:
             output.emit_json(parted.as_json())
         else:
@@ -56,6 +62,8 @@ def why(
 
     async def read(house: "House") -> "tuple[PersonView, AuditorView]":
         explanation = await house.explain.explain(decision)
+        if view == "auditor":
+            await _note(house, decision)
         return house.explain.person_view(await house.explain.hers(explanation), locale), house.explain.auditor_view(
             explanation
         )
@@ -67,6 +75,20 @@ def why(
         person_view(person)
     else:
         auditor_view(auditor)
+
+
+async def _note(house: "House", decision: str) -> None:
+    """The numbers of a decision are values of a person, so reading them is an entry of the log, as over HTTP."""
+    from audit.entries import NewEntry
+    from audit.tags import Tag
+
+    content = (await house.explain.explain(decision)).content
+    if content is None:
+        return
+    about = {"decision": content.facts.decision_id}
+    read = NewEntry(Tag.READ_PERSONAL, about, {"what": "explanation"}, key_id=content.facts.key_id, actor=actor())
+    async with house.kernel.db.transaction() as conn:
+        await house.audit.append(conn, [read])
 
 
 def replay(decision: Decision, as_json: Json = False) -> None:
