@@ -46,7 +46,12 @@ FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
 """
 
 
-_NOT_IN_REPERTOIRE = psycopg.errors.CharacterNotInRepertoire.sqlstate
+# Text that no column holds: as psycopg says it (without a SQLSTATE), as a parameter, and as an escape within JSON.
+_UNSTORABLE = {
+    None,
+    psycopg.errors.CharacterNotInRepertoire.sqlstate,
+    psycopg.errors.UntranslatableCharacter.sqlstate,
+}
 
 
 class DatabaseUnavailable(Unavailable):
@@ -251,7 +256,7 @@ class Database:
             raise TransactionConflict(msg) from fault
         except (UnicodeEncodeError, psycopg.DataError) as fault:
             # psycopg refuses a NUL itself, without a SQLSTATE; every other fault of data is ours.
-            if isinstance(fault, psycopg.DataError) and fault.sqlstate not in {None, _NOT_IN_REPERTOIRE}:
+            if isinstance(fault, psycopg.DataError) and fault.sqlstate not in _UNSTORABLE:
                 raise
             msg = "expected text that can be stored, got a NUL or half a surrogate pair"
             raise UnstorableText(msg) from fault
