@@ -71,11 +71,11 @@ async def why(request: Request, token: str) -> HTMLResponse:
         return closed(house, said)
     try:
         explanation = await house.explain.hers(await house.explain.explain(said.subject))
+        significant = not explanation.redacted and await house.explain.significant.use(said.subject) is not None
     except CandorError as fault:
         return excused(house, fault)
     path = f"/why/{token}"
     view = house.explain.person_view(explanation, None if not explanation.redacted else house.language, page=path)
-    significant = not explanation.redacted and await house.explain.significant.use(said.subject) is not None
     with metrics.stage("render"):
         page = rendering.why(view, path=path, sender=house.sender, significant=significant)
         return HTMLResponse(page, headers=HEADERS)

@@ -51,14 +51,6 @@ async def drop_old(conn: Conn, before: datetime, limit: int) -> int:
     return got.rowcount
 
 
-async def unlearn(conn: Conn, placement: str) -> int:
-    """Every lesson of the placement is to be taught anew."""
-    got = await conn.execute(
-        "UPDATE learning.lessons SET taught_at = NULL WHERE placement = %s AND taught_at IS NOT NULL", (placement,)
-    )
-    return got.rowcount
-
-
 async def taught_of(conn: Conn, people: Sequence[PersonId]) -> list[str]:
     """Placements whose library learned from a decision about any of these people."""
     got = await conn.execute(

@@ -387,7 +387,7 @@ class Online:
                 state = state_of(await store.tallies(conn, name, 0), half_life=rule.half_life, columns=rule.columns)
                 content = to_bytes(state, model=await asyncio.to_thread(untaught, rule))
                 await store.add_state(conn, name, digest_of_rule(rule), digest_of(content), content, self._kernel.clock.now())  # fmt: skip
-                await learned_store.unlearn(conn, name)
+                await store.unteach(conn, name)
         after_commit(conn, self._look_again)
         return gone
 
