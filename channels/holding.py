@@ -13,7 +13,7 @@ from channels.connector import Connector
 from channels.deliveries import No
 from channels.ledger import State, Step
 from channels.moving import Move, Mover
-from identity.service import Identity
+from identity.names import names
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import DecisionId, PersonId
@@ -26,15 +26,14 @@ _STEPS: Mapping[State, Step] = {State.RESERVED: Step.CANCEL, State.INTENT: Step.
 class Holding:
     """Exports and erases."""
 
-    def __init__(self, kernel: Kernel, identity: Identity, mover: Mover, connectors: Mapping[str, Connector]) -> None:
+    def __init__(self, kernel: Kernel, mover: Mover, connectors: Mapping[str, Connector]) -> None:
         self._kernel = kernel
-        self._identity = identity
         self._mover = mover
         self._connectors = {one.name: one for one in connectors.values()}
 
     async def export(self, conn: Conn, person: PersonId) -> dict[str, Json]:
         """Every delivery with the words it carried."""
-        rows = await store.of_people(conn, await self._names(conn, person))
+        rows = await store.of_people(conn, await self._names(conn, person, alone=True))
         keys = await self._kernel.vault.unwrap({d.key_id for d, _ in rows})
         deliveries: list[Json] = []
         for d, sealed in rows:
@@ -83,9 +82,8 @@ class Holding:
         await self._mover.move(conn, waiting)
         return {"deliveries_called_off": len(waiting)}
 
-    async def _names(self, conn: Conn, person: PersonId) -> Sequence[PersonId]:
-        """Her id and the retired ids that lead to her, of those that anything was ever sent to."""
-        held = (await self._identity.members(conn, [person])).get(person)
-        others = await store.people_of_contacts(conn, held.identifiers) if held is not None else []
-        live = await self._identity.current(conn, others)
-        return sorted({person, *(other for other in others if live.get(other) == person)})
+    @staticmethod
+    async def _names(conn: Conn, person: PersonId, *, alone: bool = False) -> Sequence[PersonId]:
+        """Every id that she was ever known by; `alone`: without those under which others stood, too."""
+        known = (await names(conn, [person]))[person]
+        return sorted(known.alone if alone else known.every)

@@ -170,14 +170,6 @@ async def of_people(
     return [(delivery_of(one), one["content"]) for one in await got.fetchall()]
 
 
-async def people_of_contacts(conn: Conn, ids: Sequence[IdentifierId]) -> list[PersonId]:
-    """Whom deliveries to these contacts were made for."""
-    got = await conn.execute(
-        "SELECT DISTINCT person FROM channels.deliveries WHERE identifier_id = ANY(%s)", (list(ids),)
-    )
-    return [PersonId(one["person"]) for one in await got.fetchall()]
-
-
 async def counts(conn: Conn, people: Sequence[PersonId]) -> tuple[int, int]:
     """How many deliveries these people have, and how many of them have not left yet."""
     got = await conn.execute(

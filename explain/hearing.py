@@ -59,7 +59,7 @@ class Hearing:
             fresh = await self._promises.used(conn, content, word, at, flipped=flipped)
             if word.kind in ONCE:
                 fresh = await store.add_feedback(
-                    conn, facts.decision_id, word.kind, person=facts.person, content=chosen, at=at
+                    conn, facts.decision_id, word.kind, person=facts.person, key_id=facts.key_id, content=chosen, at=at
                 )
             if fresh:
                 await self._audit.append(conn, [entry])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from explain.store import sum_levers
 from kernel.db import Conn
 from kernel.ids import PersonId
 
@@ -18,10 +19,12 @@ async def count(conn: Conn, before: datetime, people: Sequence[PersonId]) -> int
 
 
 async def redact(conn: Conn, before: datetime, people: Sequence[PersonId], limit: int, at: datetime) -> int:
-    """Take content and person off at most so many of them; digests stay."""
+    """Take content and person off at most so many of them; digests stay, and the count of their levers."""
     got = await conn.execute(
         "UPDATE explain.explanations SET person = NULL, body = NULL, key_id = NULL, redacted_at = %s WHERE decision_id IN"
-        f" (SELECT decision_id FROM explain.explanations WHERE {_OLD} ORDER BY decision_id LIMIT %s)",
+        f" (SELECT decision_id FROM explain.explanations WHERE {_OLD} ORDER BY decision_id LIMIT %s) RETURNING decision_id",
         (at, before, list(people), limit),
     )
-    return got.rowcount
+    gone = [str(row["decision_id"]) for row in await got.fetchall()]
+    await sum_levers(conn, gone)
+    return len(gone)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from explain import promises_store as store
+from explain.belonging import Whose
 from explain.controls import lever_of
 from explain.explanation import Content
 from explain.facts import NOTHING, Decide, DecisionFacts
@@ -18,7 +19,7 @@ from explain.levers import Lever, change_of
 from explain.promises_store import Use
 from kernel.canonical import Json
 from kernel.db import Conn, Database
-from kernel.ids import DecisionId, KeyId, PersonId
+from kernel.ids import DecisionId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ class Promises:
         """A control was pressed; False when it was pressed before on this page. `flipped`: its lever, pulled again just now."""
         facts, lever = content.facts, lever_of(content, said)
         use = Use(
-            decision_id=facts.decision_id, kind=said.kind, subject=said.subject, person=facts.person, placement=facts.placement, at=at,
+            decision_id=facts.decision_id, kind=said.kind, subject=said.subject, person=facts.person, key_id=facts.key_id,
+            placement=facts.placement, at=at,
             was=facts.choice, was_channel=facts.channel, promised=lever.choice if lever is not None else None,
             promised_channel=lever.channel if lever is not None else None, flipped=flipped,
         )  # fmt: skip
@@ -88,13 +90,11 @@ class Promises:
             await store.replayed(conn, facts.decision_id, len(worked), sum(worked))
         return len(worked)
 
-    async def pressed(self, conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> dict[DecisionId, list[Json]]:
+    async def pressed(self, conn: Conn, whose: Whose) -> dict[DecisionId, list[Json]]:
         """What she pressed, by decision: for a copy of her data."""
         found: dict[DecisionId, list[Json]] = {}
-        for use in await store.of_person(conn, person, keys):
-            found.setdefault(use.decision_id, []).append(
-                {"control": use.kind, "about": use.subject, "at": use.at.isoformat()}
-            )
+        for decision_id, kind, subject, at in await store.of_person(conn, whose):
+            found.setdefault(decision_id, []).append({"control": kind, "about": subject, "at": at.isoformat()})
         return found
 
     async def unchecked(self, limit: int) -> list[DecisionId]:

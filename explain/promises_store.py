@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from explain.belonging import HERS, Whose
 from kernel.db import Conn
 from kernel.ids import DecisionId, KeyId, PersonId
 
@@ -18,6 +19,7 @@ class Use:
     kind: str
     subject: str
     person: PersonId | None
+    key_id: KeyId | None
     placement: str
     at: datetime
     was: str
@@ -28,7 +30,7 @@ class Use:
     followed_at: datetime | None = None
 
 
-_COLUMNS = "decision_id, kind, subject, person, placement, at, was, was_channel, promised, promised_channel, flipped, followed_at"
+_COLUMNS = "decision_id, kind, subject, person, key_id, placement, at, was, was_channel, promised, promised_channel, flipped, followed_at"
 
 
 async def insert_tallies(conn: Conn, rows: Sequence[tuple[DecisionId, int]]) -> None:
@@ -44,7 +46,7 @@ async def insert_tallies(conn: Conn, rows: Sequence[tuple[DecisionId, int]]) -> 
 async def insert_use(conn: Conn, use: Use) -> bool:
     """Keep that a control was pressed; False when it was pressed before."""
     got = await conn.execute(
-        f"INSERT INTO explain.uses ({_COLUMNS}) VALUES (%(decision_id)s, %(kind)s, %(subject)s, %(person)s, %(placement)s, %(at)s,"
+        f"INSERT INTO explain.uses ({_COLUMNS}) VALUES (%(decision_id)s, %(kind)s, %(subject)s, %(person)s, %(key_id)s, %(placement)s, %(at)s,"
         " %(was)s, %(was_channel)s, %(promised)s, %(promised_channel)s, %(flipped)s, %(followed_at)s)"
         " ON CONFLICT DO NOTHING RETURNING 1",
         asdict(use),
@@ -97,7 +99,8 @@ async def counts(conn: Conn) -> dict[str, int]:
     """The figures of `Honesty`."""
     got = await conn.execute(
         "SELECT * FROM (SELECT coalesce(sum(levers), 0)::bigint AS shown, coalesce(sum(replayed), 0)::bigint AS replayed,"
-        " coalesce(sum(flipped), 0)::bigint AS flipped FROM explain.lever_tallies) AS levers,"
+        " coalesce(sum(flipped), 0)::bigint AS flipped FROM (SELECT levers, replayed, flipped FROM explain.lever_tallies"
+        "  UNION ALL SELECT levers, replayed, flipped FROM explain.lever_sums) AS every) AS levers,"
         " (SELECT count(*) AS used, count(followed_by) AS followed, count(*) FILTER (WHERE changed) AS changed,"
         " count(flipped) AS tried, count(*) FILTER (WHERE flipped) AS worked FROM explain.uses WHERE promised IS NOT NULL) AS uses"
     )
@@ -106,21 +109,18 @@ async def counts(conn: Conn) -> dict[str, int]:
     return {**row, "replayed": row.get("replayed", 0) + tried, "flipped": row.get("flipped", 0) + worked}
 
 
-async def of_person(conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> list[Use]:
-    """What she pressed, by id and by the keys that are hers."""
+async def of_person(conn: Conn, whose: Whose) -> list[tuple[DecisionId, str, str, datetime]]:
+    """(decision, kind, subject, when) of what she pressed; of older presses only the word was kept."""
     got = await conn.execute(
-        f"SELECT {_COLUMNS} FROM explain.uses WHERE person = %s OR decision_id IN"
-        " (SELECT decision_id FROM explain.explanations WHERE key_id = ANY(%s)) ORDER BY at",
-        (person, list(keys)),
+        f"SELECT decision_id, kind, subject, at FROM explain.uses WHERE {HERS} UNION"
+        f" SELECT decision_id, kind, '', at FROM explain.feedback AS f WHERE {HERS}"
+        " AND NOT EXISTS (SELECT FROM explain.uses AS u WHERE (u.decision_id, u.kind) = (f.decision_id, f.kind)) ORDER BY at, kind",
+        whose.slots(),
     )
-    return [Use(**row) for row in await got.fetchall()]
+    return [(row["decision_id"], row["kind"], row["subject"], row["at"]) for row in await got.fetchall()]
 
 
-async def forget(conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> int:
-    """Drop what she pressed; call it before explanations are redacted."""
-    got = await conn.execute(
-        "DELETE FROM explain.uses WHERE person = %s OR decision_id IN"
-        " (SELECT decision_id FROM explain.explanations WHERE key_id = ANY(%s))",
-        (person, list(keys)),
-    )
+async def forget(conn: Conn, whose: Whose) -> int:
+    """Drop what she pressed."""
+    got = await conn.execute(f"DELETE FROM explain.uses WHERE {HERS}", whose.slots())
     return got.rowcount

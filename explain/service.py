@@ -19,6 +19,7 @@ from audit.service import Audit
 from audit.tags import Tag
 from explain import apart, levers, promises_store, reasons, significant_store, store, views
 from explain.attribution import TOLERANCE, Attribution, attribute, prepare, prepared
+from explain.belonging import whose
 from explain.contrast import Contrast
 from explain.contrasting import contrasted
 from explain.errors import Altered, NotWired, Unfaithful, WrongRow
@@ -40,7 +41,7 @@ from identity.service import Identity
 from kernel.canonical import Json, digest_of
 from kernel.db import Conn
 from kernel.errors import IntegrityError, NotFound
-from kernel.ids import DecisionId, KeyId, PersonId
+from kernel.ids import DecisionId, PersonId
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 
@@ -357,37 +358,29 @@ class Explain:
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
         """Why each decision about the person was made, in plain words."""
-        keys = await self._keys(conn, person)
-        opened = [await self._open(row) for row in await store.of_person(conn, person, keys)]
-        pressed = await self.promises.pressed(conn, person, keys)
-        told: list[Json] = [
-            {
-                "decision": one.decision_id,
-                "why": self.person_view(await self.hers(one, conn)).as_json(),
-                "said": pressed.get(one.decision_id, []),
-            }
-            for one in opened
-            if not one.redacted
-        ]
-        reviews = await significant_store.of_person(conn, person, keys)
+        hers = await whose(conn, self._identity, person, alone=True)
+        pressed = await self.promises.pressed(conn, hers)
+        told: list[Json] = []
+        for one in [await self._open(row) for row in await store.of_person(conn, hers)]:
+            if not one.redacted:
+                read = await self.hers(one, conn)
+                why = self.person_view(read).as_json()
+                said = pressed.pop(one.decision_id, [])
+                told.append({"decision": one.decision_id, "why": why, "said": [] if read.mixed else said})
+        # What was explained is let go after its time; what she said of it acts on.
+        told += [{"decision": one, "said": said} for one, said in sorted(pressed.items())]
+        reviews = await significant_store.of_person(conn, hers)
         return told + [{"decision": one.decision_id, "human_review": one.as_json()} for one in reviews]
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Take the person off their explanations; digests stay, as the log names them."""
-        keys = await self._keys(conn, person)
-        gone = await promises_store.forget(conn, person, keys)
-        gone += await significant_store.forget(conn, person, keys)
-        return gone + await store.redact(conn, person, keys, self._kernel.clock.now())
+        hers = await whose(conn, self._identity, person, alone=False)
+        gone = await promises_store.forget(conn, hers) + await significant_store.forget(conn, hers)
+        return gone + await store.redact(conn, hers, self._kernel.clock.now())
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
         """Explanations that were made about these people."""
         return {"explanations": await store.count(conn, people)}
-
-    async def _keys(self, conn: Conn, person: PersonId) -> list[KeyId]:
-        if self._identity is None:
-            return []
-        held = (await self._identity.members(conn, [person])).get(person)
-        return list(held.key_ids) if held is not None else []
 
     def _source(self) -> DecisionSource:
         if self._decisions is None:

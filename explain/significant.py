@@ -148,7 +148,9 @@ class Significant:
             Tag.HUMAN_REVIEW_ASKED, {"decision": facts.decision_id}, {}, key_id=facts.key_id, actor="person"
         )
         async with self._kernel.db.transaction() as conn:
-            if not await store.ask(conn, facts.decision_id, facts.person, self._kernel.clock.now()):
+            if not await store.ask(
+                conn, facts.decision_id, self._kernel.clock.now(), person=facts.person, key_id=facts.key_id
+            ):
                 return False
             await self._audit.append(conn, [entry])
         return True

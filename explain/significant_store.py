@@ -1,9 +1,9 @@
 """SQL of reviews that people asked for. A row names a decision and its person; an erasure takes it out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from explain.belonging import HERS, Whose
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.ids import DecisionId, KeyId, PersonId
@@ -30,11 +30,14 @@ class Review:
 _COLUMNS = "decision_id, asked_at, closed_at, closed_by, outcome"
 
 
-async def ask(conn: Conn, decision_id: DecisionId, person: PersonId | None, at: datetime) -> bool:
+async def ask(
+    conn: Conn, decision_id: DecisionId, at: datetime, *, person: PersonId | None, key_id: KeyId | None
+) -> bool:
     """Note that a review is wanted; False when it was before."""
     got = await conn.execute(
-        "INSERT INTO explain.human_reviews (decision_id, person, asked_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING RETURNING 1",
-        (decision_id, person, at),
+        "INSERT INTO explain.human_reviews (decision_id, person, key_id, asked_at) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING RETURNING 1",
+        (decision_id, person, key_id, at),
     )
     return await got.fetchone() is not None
 
@@ -57,19 +60,15 @@ async def close(conn: Conn, decision_id: DecisionId, outcome: str, actor: str, a
     return got.rowcount > 0
 
 
-async def of_person(conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> list[Review]:
-    """Reviews about a person: by id, and by the keys of the explanations that are hers."""
-    got = await conn.execute(f"SELECT {_COLUMNS} FROM explain.human_reviews WHERE {_HERS} ORDER BY decision_id", {"person": person, "keys": list(keys)})  # fmt: skip
+async def of_person(conn: Conn, whose: Whose) -> list[Review]:
+    """Reviews about a person."""
+    got = await conn.execute(
+        f"SELECT {_COLUMNS} FROM explain.human_reviews WHERE {HERS} ORDER BY decision_id", whose.slots()
+    )
     return [Review(**row) for row in await got.fetchall()]
 
 
-async def forget(conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> int:
-    """Remove them, before the explanations lose their keys."""
-    got = await conn.execute(f"DELETE FROM explain.human_reviews WHERE {_HERS}", {"person": person, "keys": list(keys)})
+async def forget(conn: Conn, whose: Whose) -> int:
+    """Remove them."""
+    got = await conn.execute(f"DELETE FROM explain.human_reviews WHERE {HERS}", whose.slots())
     return got.rowcount
-
-
-_HERS = (
-    "person = %(person)s OR decision_id IN"
-    " (SELECT decision_id FROM explain.explanations WHERE person = %(person)s OR key_id = ANY(%(keys)s))"
-)

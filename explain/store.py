@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from explain.belonging import HERS, Whose
 from kernel.db import Conn
 from kernel.ids import DecisionId, KeyId, PersonId
 
@@ -42,28 +43,34 @@ async def get(conn: Conn, decision_id: str) -> Row | None:
     return None if row is None else _row(row)
 
 
-async def of_person(conn: Conn, person: PersonId, keys: Sequence[KeyId]) -> list[Row]:
-    """Explanations about a person: by id, and by the keys that are theirs (decisions of people merged into them)."""
-    got = await conn.execute(
-        f"{_ROWS} WHERE (person = %s OR key_id = ANY(%s)) AND body IS NOT NULL ORDER BY decision_id",
-        (person, list(keys)),
-    )
+async def of_person(conn: Conn, whose: Whose) -> list[Row]:
+    """Explanations about a person that can still be read."""
+    got = await conn.execute(f"{_ROWS} WHERE {HERS} AND body IS NOT NULL ORDER BY decision_id", whose.slots())
     return [_row(row) for row in await got.fetchall()]
 
 
-async def redact(conn: Conn, person: PersonId, keys: Sequence[KeyId], at: datetime) -> int:
+async def redact(conn: Conn, whose: Whose, at: datetime) -> int:
     """Take content and person off; digests stay, because the log names them. The number touched, feedback included."""
-    gone = await conn.execute(
-        "DELETE FROM explain.feedback WHERE person = %(person)s OR decision_id IN"
-        " (SELECT decision_id FROM explain.explanations WHERE person = %(person)s OR key_id = ANY(%(keys)s))",
-        {"person": person, "keys": list(keys)},
-    )
+    gone = await conn.execute(f"DELETE FROM explain.feedback WHERE {HERS}", whose.slots())
     got = await conn.execute(
-        "UPDATE explain.explanations SET person = NULL, body = NULL, key_id = NULL, redacted_at = %s"
-        " WHERE (person = %s OR key_id = ANY(%s)) AND redacted_at IS NULL",
-        (at, person, list(keys)),
+        "UPDATE explain.explanations SET person = NULL, body = NULL, key_id = NULL, redacted_at = %(at)s"
+        f" WHERE {HERS} AND redacted_at IS NULL RETURNING decision_id",
+        {**whose.slots(), "at": at},
     )
-    return got.rowcount + gone.rowcount
+    redacted = [str(row["decision_id"]) for row in await got.fetchall()]
+    await sum_levers(conn, redacted)
+    return len(redacted) + gone.rowcount
+
+
+async def sum_levers(conn: Conn, decisions: Sequence[str]) -> None:
+    """The levers of explanations that are let go: one sum about nobody, instead of a row each."""
+    await conn.execute(
+        "WITH gone AS (DELETE FROM explain.lever_tallies WHERE decision_id = ANY(%s) RETURNING levers, replayed, flipped),"
+        " more AS (SELECT sum(levers) AS levers, sum(replayed) AS replayed, sum(flipped) AS flipped FROM gone HAVING count(*) > 0)"
+        " UPDATE explain.lever_sums AS s SET levers = s.levers + more.levers, replayed = s.replayed + more.replayed,"
+        " flipped = s.flipped + more.flipped FROM more",
+        (sorted(decisions),),
+    )
 
 
 async def count(conn: Conn, people: Sequence[PersonId]) -> int:
@@ -138,13 +145,20 @@ async def refused(conn: Conn) -> dict[str, str]:
 
 
 async def add_feedback(
-    conn: Conn, decision_id: str, kind: str, *, person: PersonId | None, content: str | None, at: datetime
+    conn: Conn,
+    decision_id: str,
+    kind: str,
+    *,
+    person: PersonId | None,
+    key_id: KeyId | None,
+    content: str | None,
+    at: datetime,
 ) -> bool:
     """Keep what was said of a decision; False when it was said before."""
     got = await conn.execute(
-        "INSERT INTO explain.feedback (decision_id, kind, person, content, at) VALUES (%s, %s, %s, %s, %s)"
+        "INSERT INTO explain.feedback (decision_id, kind, person, key_id, content, at) VALUES (%s, %s, %s, %s, %s, %s)"
         " ON CONFLICT DO NOTHING RETURNING 1",
-        (decision_id, kind, person, content, at),
+        (decision_id, kind, person, key_id, content, at),
     )
     return await got.fetchone() is not None
 

@@ -20,6 +20,7 @@ from consent.gate import ConsentState
 from consent.service import Consent
 from consent.tables import Tables
 from events.service import Events
+from identity.names import names
 from identity.people import Contact
 from identity.service import Identity
 from kernel.canonical import Json
@@ -31,6 +32,7 @@ from profiles.consent_filter import see
 from profiles.errors import NOBODY, NobodyThere
 from profiles.exporting import exported
 from profiles.features import FeatureSet
+from profiles.forgetting import without
 from profiles.hot import HotProfile, granted_on, pack, reach, stale_from, still_good, unpack, version_of
 from profiles.interests import Kind
 from profiles.keeping import Keeping
@@ -312,21 +314,9 @@ class Profiles:
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Drop the hot profile and take the person's rows out of every feature table, under every id she ever had."""
-        names = (await self._identity.former(conn, [person]))[person]
-        self.forget(conn, names)
-        taken = 0
-        for table in await store.tables(conn):
-            left = await asyncio.to_thread(store.without, self._folder / table.file, names)
-            if left is not None:
-                rows, digest, remaining = left
-                taken += rows
-                await store.changed(conn, table.file, digest, remaining, self._kernel.clock.now())
-        # A file whose note was never committed is nobody's table, but her rows are in it all the same.
-        noted = {table.file for table in await store.tables(conn)}
-        for file in sorted(self._folder.glob("*.parquet")):
-            if file.name not in noted and (left := await asyncio.to_thread(store.without, file, names)) is not None:
-                taken += left[0]
-        return taken
+        known = (await names(conn, [person]))[person].every
+        self.forget(conn, known)
+        return await without(conn, self._folder, known, self._kernel.clock.now())
 
     # within
 

@@ -16,6 +16,7 @@ from audit.tags import Tag
 from consent.service import Consent
 from events.importer import RowHandler
 from events.service import Events
+from identity.names import names as known
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, after_commit
@@ -338,7 +339,7 @@ class Learning:
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
         """Decisions about her that were imported, with their outcomes; what was learned from her decisions."""
-        names = (await self._identity.former(conn, [person]))[person]
+        names = (await known(conn, [person]))[person].alone
         lessons: list[Json] = [
             {"decision": one.decision, "at": one.at.isoformat(), "placement": one.placement, "arm": one.arm,
              "reward": one.reward / rewards.MICRO}
@@ -355,9 +356,8 @@ class Learning:
         """Take her out of imported decisions and training sets; the next training is provably without her."""
         taken = await store.drop_subjects(conn, await self._subjects(conn, person))
         taken += await rewards_store.forget(conn, await self._decisions(conn, person))
-        names = (await self._identity.former(conn, [person]))[
-            person
-        ]  # sets of before a merge hold her under an id that is retired now
+        # Sets of before a merge hold her under an id that is retired now, whoever it leads to since she was parted again.
+        names = (await known(conn, [person]))[person].every
         taken += await self.learners.forget(conn, names, await self._subjects(conn, person))
         for digest, file in await store.training_files(conn):
             left = await asyncio.to_thread(store.without, self._folder / file, names)

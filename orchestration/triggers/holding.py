@@ -6,7 +6,7 @@ Enters: a person, a term. Leaves: her runs in words, counts. A run holds ids and
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from identity.service import Identity
+from identity.names import names
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.holders import Term
@@ -17,21 +17,18 @@ from orchestration.triggers import store
 class Holding:
     """Implements `PersonalDataHolder` and `ImpactCounter`."""
 
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
     async def export(self, conn: Conn, person: PersonId) -> Json:
         """What was set off for her, what became of it, and why."""
-        names = (await self._identity.former(conn, [person]))[person]
+        ids = (await names(conn, [person]))[person].alone
         return [
             {"trigger": one.trigger, "set_off_by": one.kind, "at": one.at.isoformat(), "state": one.state.value,
              "because": one.reason, "decision": one.decision_id if one.settled_at is not None else None}
-            for one in await store.of_people(conn, names)
+            for one in await store.of_people(conn, ids)
         ]  # fmt: skip
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Remove her runs and her places in segments; what was waiting never happens."""
-        return await store.forget(conn, (await self._identity.former(conn, [person]))[person])
+        return await store.forget(conn, (await names(conn, [person]))[person].every)
 
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
         """Runs that wait for these people."""

@@ -75,7 +75,7 @@ class Triggers:
         self._following = Following(kernel, identity, events, profiles, decisions, self.settings)
         self._working = Working(kernel, identity, consent, events, profiles, decisions, self.shelf, self.settings)
         self.campaigns = Campaigns(kernel, audit, identity, decisions, channels, self.settings)
-        self._holding = Holding(identity)
+        self._holding = Holding()
         self.keeping = Keeping()
 
     # rules

@@ -63,3 +63,21 @@ def test_a_rule_that_the_schedule_lacks_is_refused() -> None:
     without = Schedule(whole.version, tuple(one for one in whole.rules if one.kind != "events"))
     with pytest.raises(RetentionInvalid, match="rule events"):
         columns.load(without)
+
+
+def test_what_a_rule_of_the_schedule_lets_go_the_house_may_take_away(addresses: Addresses) -> None:
+    """Rows whose time is over are deleted, or whoever they are about is taken off them: without the grant a rule is a promise that nobody can keep."""
+    ends = {rule.kind for rule in schedule.load().rules}
+    ruled: dict[str, set[str]] = {}
+    for one in NAMED:
+        if one.until.split(":")[0] in ends and one.category in {"pseudonym", "sealed"}:
+            ruled.setdefault(one.table, set()).add(one.column)
+    may = (
+        "SELECT has_table_privilege('candor_app', %(t)s, 'DELETE')"
+        " OR bool_or(has_column_privilege('candor_app', %(t)s, c, 'UPDATE')) FROM unnest(%(c)s::text[]) AS c"
+    )
+    with psycopg.connect(addresses.owner) as conn:
+        kept = [
+            t for t, c in sorted(ruled.items()) if conn.execute(may, {"t": t, "c": sorted(c)}).fetchone() != (True,)
+        ]
+    assert kept == [], f"the rule ends them, and the app may neither delete them nor take anybody off them: {kept}"

@@ -10,7 +10,10 @@ from consent.requests import Rights
 from consent.rights.checks import Method
 from events.log import CollectContext, Source
 from identity.clusters import Clusters
+from identity.identifiers import Identifier
 from identity.linkage import Edges
+from identity.records import NewRecord
+from identity.regrouping import By
 
 pytestmark = pytest.mark.anyio
 
@@ -105,6 +108,45 @@ async def test_a_count_over_somebody_elses_events_and_what_was_decided_on_it_is_
     told = {one["feature"] for part in derived.values() for one in part["features"]}
     assert told.isdisjoint({"orders", "days_since_order"})
     assert young not in package.model_dump_json()
+
+
+async def test_after_a_merge_and_a_split_nothing_is_left_under_the_id_of_before(shop, rights):
+    """The retired id leads to whom she was taken for; the records that stood under it are hers alone again (consent.D5)."""
+    from pyarrow import parquet
+
+    rows = [
+        NewRecord(
+            source="crm", source_key=name, identifiers=(Identifier("email", f"{name}@example.org"),), traits={}, kinds={},
+            observed_at=shop.clock.now(), purpose="service", basis="contract", also_for=("marketing.personalize",),
+        )
+        for name in ("ada", "bea")
+    ]  # fmt: skip
+    by = By("staff:ann")
+    async with shop.kernel.db.transaction() as conn:
+        stored = await shop.identity.add_records(conn, rows)
+        whose = await shop.identity.subjects(conn, stored)
+        old, young = sorted(whose[record].people[0] for record in stored)
+        for held in (await shop.identity.contacts(conn, [old, young])).values():
+            await shop.say(conn, held[0].id, "marketing.personalize", "granted")
+        await shop.profiles.write_features(conn, "marketing.personalize", shop.clock.now())
+        for n, one in enumerate((old, young)):
+            await conn.execute(
+                "INSERT INTO learning.lessons (decision, placement, person, arm, at, epoch, reward)"
+                " VALUES (%s, 'open', %s, 'plain@email', %s, 0, 0)", (f"dec_{n}", one, shop.clock.now()),
+            )  # fmt: skip
+        (record,) = (await shop.identity.owned(conn, [young]))[young]
+        assert (await shop.identity.judging.merge(conn, old, young, by)).refused is None
+        assert (await shop.identity.judging.split(conn, old, [record], by)).refused is None
+        (new,) = (await shop.identity.subjects(conn, [record]))[record].people
+        told = {one: await shop.learning.export(conn, one) for one in (old, new)}
+    assert new != young
+    assert [[one["decision"] for one in told[who]] for who in (old, new)] == [["dec_0"], ["dec_1"]]
+    request = await rights.open("erasure", new, actor="person")
+    await rights.approve(request.id, actor="staff:b")
+    await rights.run(request.id, actor="staff:a")
+    assert [row["person"] for row in await shop.rows("SELECT person FROM learning.lessons")] == [old]
+    (file,) = (shop.kernel.settings.data_dir / "features").glob("*.parquet")
+    assert parquet.read_table(file).column("person_id").to_pylist() == [old]
 
 
 async def test_a_training_set_of_nobody_stops_no_erasure(shop, rights):

@@ -15,6 +15,9 @@ from explain import endpoints
 from explain.facts import NOTHING
 from explain.levers import change_of
 from explain.service import Explain
+from identity.identifiers import Identifier
+from identity.records import NewRecord
+from identity.regrouping import By
 from orchestration.service.cli import prove
 from orchestration.service.cli.main import build
 from tests.orchestration.learning.test_service import past
@@ -177,3 +180,41 @@ async def test_reading_the_numbers_at_a_terminal_is_an_entry_as_over_the_api(sho
     assert await read() == 0
     assert await read("--view", "auditor") == 1
     assert await read("--against", NOTHING) == 2
+
+
+async def test_whoever_was_taken_for_two_is_told_nothing_of_that_time_whatever_ruled(shop, explain) -> None:
+    """Rules, a group, and what rests on an older record of somebody else: no page of the time when they were one tells any of it, those of before and after do."""
+    ada, by = await shop.person("ada", age=40), By("staff:ann")
+    older = NewRecord(
+        source="crm", source_key="b", identifiers=(Identifier("email", "bob@example.org"),), traits={"age": 41}, kinds={},
+        observed_at=shop.clock.now() - timedelta(days=90), purpose="service", basis="contract", also_for=("marketing.personalize",),
+    )  # fmt: skip
+    made = {"before": await shop.decide(ada, "adults")}
+    async with shop.kernel.db.transaction() as conn:
+        (his,) = await shop.identity.add_records(conn, [older])
+        (bob,) = (await shop.identity.subjects(conn, [his]))[his].people
+        shop.clock.advance(timedelta(minutes=1))
+        assert (await shop.identity.judging.merge(conn, ada, bob, by)).refused is None
+        both = (await shop.identity.current(conn, [ada]))[ada]
+    for place in ("open", "adults"):
+        shop.clock.advance(timedelta(minutes=1))
+        made[place] = await shop.decide(both, place)
+        assert not (await explain.hers(await explain.explain(made[place].decision_id))).mixed
+    shop.clock.advance(timedelta(minutes=1))
+    async with shop.kernel.db.transaction() as conn:
+        assert (await shop.identity.judging.split(conn, both, [his], by)).refused is None
+    shop.clock.advance(timedelta(minutes=1))
+    made["after"] = await shop.decide(ada, "adults")
+    told = {
+        name: explain.person_view(await explain.hers(await explain.explain(one.decision_id)), "en")
+        for name, one in made.items()
+    }
+    assert {name: "for one person" in one.headline for name, one in told.items()} == {
+        "before": False,
+        "open": True,
+        "adults": True,
+        "after": False,
+    }
+    for one in (told["open"], told["adults"]):
+        assert "group" not in f"{one.headline} {one.rules} {one.levers}"
+        assert (one.permission, one.main_parameters) == ("", ())
