@@ -17,6 +17,7 @@ from audit.tags import Tag
 from consent.pages_endpoints import form_of
 from consent.service import Consent
 from explain import rendering
+from explain.explanation import Explanation
 from explain.feedback import LONGEST, Feedback, Said
 from explain.service import WHY, Explain
 from explain.wording import words
@@ -37,6 +38,7 @@ HEADERS: Final = {
     " frame-ancestors 'none'",
 }
 
+_UNDECLARED: Final = "en"  # what the facts say where the catalogue gives a message no language
 _log = get_logger("explain.endpoints")
 router = APIRouter(tags=["explain"])
 
@@ -51,6 +53,13 @@ class House:
         self.explain = cast("Explain", house.explain)
         self.sender = cast("Consent", house.consent).settings.controller
         self.language = rendering.language(request.headers.get("accept-language", ""))
+
+    def speak(self, explanation: Explanation) -> str:
+        """The language of the pages about a decision: the message's. The reader's, where there was no message, or none was declared: that is kept as English."""
+        if explanation.content is not None:
+            declared = words(explanation.content.facts.locale).language
+            self.language = self.language if declared == _UNDECLARED else declared
+        return self.language
 
     def page(self, title: str, text: str, status: int, *, back: str = "", **slots: str) -> HTMLResponse:
         """A page with one thing to say, in the reader's language."""
@@ -75,7 +84,7 @@ async def why(request: Request, token: str) -> HTMLResponse:
     except CandorError as fault:
         return excused(house, fault)
     path = f"/why/{token}"
-    view = house.explain.person_view(explanation, None if not explanation.redacted else house.language, page=path)
+    view = house.explain.person_view(explanation, house.speak(explanation), page=path)
     with metrics.stage("render"):
         page = rendering.why(view, path=path, sender=house.sender, significant=significant)
         return HTMLResponse(page, headers=HEADERS)
@@ -163,9 +172,7 @@ async def _say(request: Request, token: str, kind: Feedback, *, asks: bool = Fal
     path = f"/why/{token}"
     try:
         explanation = await house.explain.hers(await house.explain.explain(token_said.subject))
-        if explanation.content is not None:
-            house.language = words(explanation.content.facts.locale).language
-        offer = house.explain.offer(explanation, word)
+        offer = house.explain.offer(explanation, word, house.speak(explanation))
         unsaid = kind is Feedback.CORRECT and not word.words
         if offer is not None and asks and (unsaid or form is None or form.get("sure") != "yes"):
             longest = LONGEST if kind is Feedback.CORRECT else 0

@@ -64,8 +64,8 @@ class UnknownCandidate(NotFound):
 
     def __init__(self, known: Sequence[str]) -> None:
         super().__init__(
-            f"expected a candidate of this decision, got another; it has: {', '.join(known[:12]) or 'none'}",
-            remedy="Name one of its candidates, or `nothing`.",
+            f"expected a candidate of this decision, got another; it has: {', '.join(known[:12]).replace('@', ' @ ') or 'none'}",
+            remedy="Name one of its candidates (variant @ channel, without the spaces), or `nothing`.",
             code="explain.unknown_candidate",
         )
 

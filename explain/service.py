@@ -331,12 +331,13 @@ class Explain:
         return pulled
 
     @staticmethod
-    def offer(explanation: Explanation, said: Said) -> Offer | None:
-        """The control that a word means, as the page shows it; None where the page has none such."""
+    def offer(explanation: Explanation, said: Said, locale: str | None = None) -> Offer | None:
+        """The control that a word means, as the page shows it in this language; None where the page has none such."""
         content = explanation.content
         if content is None:
             return None
-        view = reasons.person_view(content.facts, content.concepts, content.levers, content.facts.locale, Controls())
+        facts = content.facts
+        view = reasons.person_view(facts, content.concepts, content.levers, locale or facts.locale, Controls())
         return (reasons.apart(view) if explanation.mixed else view).offer(said)
 
     async def honesty(self) -> Honesty:

@@ -89,8 +89,7 @@ async def _found(house: House, token: str) -> "tuple[Content, Use, Any] | HTMLRe
         return excused(house, fault)
     if explanation.content is None:
         return house.excuse("expired", 404)
-    view = house.explain.person_view(explanation, page=f"/why/{token}")
-    house.language = view.locale
+    view = house.explain.person_view(explanation, house.speak(explanation), page=f"/why/{token}")
     return explanation.content, use, view
 
 

@@ -99,13 +99,16 @@ def changed(state: Inputs, change: Change, segments_of: facts.SegmentsOf | None 
     """The inputs under a change. Pure.
 
     Raises:
-        InvalidInput: a feature or arm that the inputs do not have.
+        InvalidInput: a feature, arm or purpose that the inputs do not have: of what was not looked at, "no difference" would be no answer.
     """
     wanted = {*change.without, *(change.features or {})}
     if unknown := sorted(wanted - set(state.feature_names)):
         raise _unknown("features", unknown, state.feature_names)
     if unknown := sorted(set(change.exclude) - {arm.id for arm in state.arms}):
         raise _unknown("candidates", unknown, [arm.id for arm in state.arms])
+    if change.withdraw is not None and not _asked_for(state, change.withdraw):
+        asked = [*(key.strip("|") for key in state.permits), state.personalize_under]
+        raise _unknown("purposes", [change.withdraw], list(dict.fromkeys(asked)))
     made = state
     if change.features:
         values = [float(change.features.get(name, held)) for name, held in zip(state.feature_names, state.features, strict=True)]  # fmt: skip
@@ -126,8 +129,18 @@ def changed(state: Inputs, change: Change, segments_of: facts.SegmentsOf | None 
     return made
 
 
+def _asked_for(state: Inputs, withdrawn: str) -> bool:
+    """Whether the gate was asked for this purpose, or one below it, perhaps on a channel."""
+    purpose, _, channel = withdrawn.partition("|")
+    keys = [*(key.partition("|") for key in state.permits), (state.personalize_under, "", "")]
+    return any((of == purpose or of.startswith(f"{purpose}.")) and channel in {"", on} for of, _, on in keys)
+
+
 def _unknown(what: str, got: list[str], known: object) -> InvalidInput:
-    some = ", ".join(str(one) for one in list(known)[:12]) if isinstance(known, list | tuple) else ""
+    # A name with an @ reads like an address, and would be taken out of the answer as one.
+    some = (
+        ", ".join(str(one).replace("@", " @ ") for one in list(known)[:12]) if isinstance(known, list | tuple) else ""
+    )
     return InvalidInput(
         f"expected {what} of this decision, got {', '.join(one[:64] for one in got[:5])}; it has: {some}",
         code="unknown_in_decision", remedy="Read the decision first (GET /v1/decisions/{id}) and name what it looked at.",

@@ -34,6 +34,7 @@ from orchestration.decision.variants import name_parts
 
 router = APIRouter(tags=["decisions"])
 _MOST_PLACEMENTS = 20  # of one page
+_LONGEST_TRIGGER = 200  # a name, kept in clear beside the sealed record
 
 
 class _Body(BaseModel):
@@ -65,13 +66,19 @@ class DecideBody(Subject):
 
     placement: str | None = None
     placements: Annotated[list[str], Field(max_length=_MOST_PLACEMENTS)] = []
-    trigger: str | None = None
+    trigger: Annotated[str, Field(max_length=_LONGEST_TRIGGER)] | None = None
     seed: Annotated[str, Field(max_length=128)] | None = None
 
     @property
     def names(self) -> list[str]:
         """Where to decide."""
         return self.placements or [self.placement or ""]
+
+    @property
+    def acts(self) -> list[str]:
+        """The decisions asked for, by names of their own: a placement that is named twice is two of them."""
+        names = self.names
+        return [f"decision:{name}" + (f"#{at}" if name in names[:at] else "") for at, name in enumerate(names)]
 
     @model_validator(mode="after")
     def _one_of(self) -> "DecideBody":
@@ -88,7 +95,7 @@ class SendBody(Subject):
     """A message to queue, if one may leave."""
 
     placement: str
-    trigger: str
+    trigger: Annotated[str, Field(max_length=_LONGEST_TRIGGER)]
     deliver_after: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
 
@@ -166,8 +173,7 @@ async def decide(
 ) -> dict[str, Json]:
     """Choose content and channel for a person; nothing is queued."""
     house = _House(request)
-    what = [f"decision:{name}" for name in body.names]
-    asked = [house.asked(idempotency_key, principal, one, body) for one in what]
+    asked = [house.asked(idempotency_key, principal, one, body) for one in body.acts]
     answer, repeated = await decided(request.app.state.house, body, principal, asked)
     if repeated:
         response.headers["Idempotent-Replay"] = "true"

@@ -21,6 +21,7 @@ from orchestration.decision.balance import utilities
 from orchestration.decision.catalogue import NOTHING
 from orchestration.decision.inputs import Arm, Inputs
 
+_GREATEST = 2**53  # whole numbers beyond are not canonical: the record of a decision that held one is refused
 CANDIDATE_COLUMNS = ("variant=", "channel=", "category=", "tag=", "context=")
 
 
@@ -122,4 +123,6 @@ def rows(columns: Sequence[str], state: Inputs, arms: Sequence[Arm]) -> NDArray[
 
 
 def _number(value: object) -> float:
+    if isinstance(value, int) and abs(value) > _GREATEST:
+        return math.nan
     return float(value) if isinstance(value, int | float) else math.nan

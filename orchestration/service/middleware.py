@@ -21,6 +21,7 @@ CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action '
 HUNG_UP = 499  # for the log only: the client left before the answer
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+ENDLESS = frozenset({"/v1/stream"})  # its headers come with a stream that has no end, so it has no HEAD
 
 log = get_logger("http")
 _requests = metrics.counter("candor_http_requests_total", "Requests that were answered; 499: the client left before.", ["method", "route", "status"])  # fmt: skip
@@ -40,9 +41,11 @@ class Envelope:
         request_id = new_id("rqs")
         scope.setdefault("state", {})["request_id"] = request_id
         with metrics.timed(request_id=request_id) as timings:
-            answer = _Answer(send, request_id, timings)
-            status = await self._answered(scope, _Body(scope, receive), answer)
-            timings.route = route = getattr(scope.get("route"), "path", "-")
+            head = scope["method"] == "HEAD" and scope["path"] not in ENDLESS
+            asked = {**scope, "method": "GET"} if head else scope
+            answer = _Answer(send, request_id, timings, head=head)
+            status = await self._answered(asked, _Body(asked, receive), answer)
+            timings.route = route = getattr(asked.get("route"), "path", "-")
         took = timings.total
         method = scope["method"] if scope["method"] in METHODS else "other"
         _requests.labels(method, route, str(status)).inc()
@@ -91,10 +94,11 @@ class _Body:
 
 
 class _Answer:
-    """The way out: adds the headers to whatever answers."""
+    """The way out: adds the headers to whatever answers. `head`: the words stay here (RFC 9110, 9.3.2), the headers are those of GET."""
 
-    def __init__(self, send: Send, request_id: str, timings: metrics.Timings) -> None:
+    def __init__(self, send: Send, request_id: str, timings: metrics.Timings, *, head: bool = False) -> None:
         self._send = send
+        self._head = head
         self._request_id = request_id
         self._timings = timings
         self.status = 0
@@ -121,4 +125,6 @@ class _Answer:
                 headers.setdefault("Cache-Control", "no-store")
             self.streams = headers.get("content-type", "").startswith("text/event-stream")
             headers["Server-Timing"] = self._timings.header()
+        elif self._head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self._send(message)

@@ -154,7 +154,12 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     title = TITLES.get(error.status_code, "The request was refused")
     told = REFUSALS.get(error.status_code, str(error.detail))
-    return problem(request, error.status_code, title=title, detail=told, code=f"http_{error.status_code}")
+    answer = problem(request, error.status_code, title=title, detail=told, code=f"http_{error.status_code}")
+    if (
+        allowed := (error.headers or {}).get("Allow")
+    ) is not None:  # RFC 9110, 15.5.6: a 405 says which methods there are
+        answer.headers["Allow"] = allowed
+    return answer
 
 
 async def on_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -13,6 +13,7 @@ from explain.contrast import contrast, product_weight
 from explain.errors import Unfaithful, UnknownCandidate
 from explain.explanation import compose, read, write
 from explain.facts import NOTHING, Candidate, Compared, FeatureValue, Stage, Term, TermKind
+from kernel.log import redact
 from tests.explain.conftest import facts, gated
 
 NUMBERS = st.floats(-50, 50).map(lambda value: round(value, 3))
@@ -105,8 +106,10 @@ def test_a_gate_is_named_with_its_number_and_nobody_else_is_found() -> None:
     found = contrast(made, NOTHING, "offer@email", {})
     assert (found.b.stage, found.b.number, found.b.reason, found.key) == (Stage.CAP, 7, "cap:week", "cap")
     assert (found.gap, found.differences, found.score_gap) == (None, (), None)
-    with pytest.raises(UnknownCandidate):
+    with pytest.raises(UnknownCandidate) as caught:
         contrast(made, NOTHING, "other@email", {})
+    assert "it has: offer @ email, nothing" in redact(caught.value.message)  # offer@email would be taken for an address
+    assert redact(caught.value.remedy) == caught.value.remedy
 
 
 OLD = (

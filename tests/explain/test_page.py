@@ -159,6 +159,20 @@ async def test_the_page_speaks_the_language_of_the_message(room: Room, client: h
     assert "To the content" not in page.text
 
 
+async def test_where_no_message_says_the_language_the_pages_speak_the_reader_s(
+    room: Room, client: httpx.AsyncClient
+) -> None:
+    made = await room.about(make=gated, stage=Stage.CAP)
+    german = {"Accept-Language": "fr, de-AT;q=0.8"}
+    url = f"/why/{room.token(made.decision_id)}"
+    page = Dom((await client.get(url, headers=german)).text)
+    assert page.all("html") == [{"lang": "de"}]
+    assert "weil Sie schon genug Nachrichten von uns hatten" in page.text
+    for headers, language in ((german, "de"), ({}, "en")):
+        said = Dom((await client.post(f"{url}/not-me", headers=headers)).text)
+        assert said.all("html") == [{"lang": language}]
+
+
 async def test_words_of_the_catalogue_are_escaped(room: Room, client: httpx.AsyncClient) -> None:
     from explain.facts import Advertisement
 

@@ -135,14 +135,20 @@ async def test_over_http_a_send_is_repeated_by_its_header(shop, web):  # noqa: F
     assert (await counted(shop))[0] == 1
     long = await web("POST", "/v1/sends", scope="send", json=body, headers={"Idempotency-Key": "x" * 256})
     assert long.status_code == 422
+    wordy = await web("POST", "/v1/sends", scope="send", json=body | {"trigger": "x" * 201})
+    assert wordy.json()["errors"][0]["pointer"] == "/body/trigger"
+    assert (await counted(shop))[0] == 1
 
 
 async def test_over_http_placements_of_one_page_share_a_key(shop, web):  # noqa: F811
     await shop.person("ada")
-    body = {"person": "email:ada@example.org", "placements": ["open", "home"]}
+    body = {"person": "email:ada@example.org", "placements": ["open", "home", "open"]}
     first, again = [
         await web("POST", "/v1/decisions", json=body, headers={"Idempotency-Key": "page-1"}) for _ in range(2)
     ]
     ids = [[one["decision_id"] for one in answer.json()["decisions"]] for answer in (first, again)]
     assert ids[0] == ids[1]
-    assert len(set(ids[0])) == 2
+    assert len(set(ids[0])) == 3  # a placement that is named twice is decided twice
+    assert "idempotent-replay" not in first.headers
+    shown = [one["variant"] for one in first.json()["decisions"] if one["variant"] is not None]
+    assert len(set(shown)) == len(shown)

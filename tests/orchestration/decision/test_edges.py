@@ -1,18 +1,23 @@
 """Where one thing ends and the next begins: the last bit of a draw, the threshold that is met exactly, the arm that is only tried."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from explain.concepts import kind_of
+from kernel.errors import InvalidInput
+from kernel.log import redact
 from orchestration.decision.balance import Balance, stakes
+from orchestration.decision.counterfactual import Change, changed
 from orchestration.decision.eligibility import Stage, judge
 from orchestration.decision.engine import decide
 from orchestration.decision.policies.learned import ArmState, Learned
 from orchestration.decision.policies.rules import FirstRule, SquareRule, recorded
 from orchestration.decision.policy import Option, PolicyContext, draw
 from orchestration.decision.pulling import pulled
+from orchestration.decision.ranking import rows
 from tests.orchestration.decision.support import arm, inputs
 
 
@@ -105,3 +110,28 @@ def test_a_promise_never_rests_on_a_guess_about_segments():
         assert pulled(state, change, None, lambda purpose: True) is None
         assert pulled(replace(state, segment_all=()), change, None, lambda purpose: True) is not None
     assert pulled(state, {"withdraw": "marketing.email"}, None, lambda purpose: True) is not None
+
+
+@pytest.mark.parametrize("purpose", ["marketing.sms", "marketing.email|push", "mark", ""])
+def test_of_a_purpose_that_nobody_asked_for_no_difference_would_be_no_answer(purpose):
+    with pytest.raises(InvalidInput, match=r"marketing\.email\|email, .*marketing\.personalize"):
+        changed(inputs([arm("a")]), Change(withdraw=purpose))
+
+
+@pytest.mark.parametrize("purpose", ["marketing.email", "marketing.email|email", "marketing"])
+def test_a_purpose_that_was_asked_for_is_taken_back(purpose):
+    state = inputs([arm("a")])
+    assert judge(changed(state, Change(withdraw=purpose)), arm("a")).stage is Stage.CONSENT
+    assert changed(state, Change(withdraw="marketing.personalize")).features == state.features
+
+
+def test_a_refusal_names_candidates_in_a_form_that_is_not_taken_for_an_address():
+    with pytest.raises(InvalidInput) as caught:
+        changed(inputs([arm("a"), arm("b", "web")]), Change(exclude=("c@email",)))
+    assert "it has: a @ email, b @ web" in redact(caught.value.message)
+
+
+def test_a_number_of_the_context_beyond_all_bounds_is_not_known_to_a_model():
+    table = rows(("context=page",), inputs([arm("a")], context={"page": 10**400}), [arm("a")])
+    assert math.isnan(table[0, 0])
+    assert rows(("context=page",), inputs([arm("a")], context={"page": 2**53}), [arm("a")])[0, 0] == 2.0**53

@@ -24,6 +24,7 @@ from orchestration.service.problems import status_of
 from tests.orchestration.service.support import BASE, is_problem, key, shop
 
 pytestmark = pytest.mark.anyio
+VARYING = {"x-request-id": "", "server-timing": ""}
 
 
 class Body(BaseModel):
@@ -54,7 +55,19 @@ async def odd(house) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems(client: httpx.AsyncClient) -> None:
     assert "/openapi.json" in is_problem(await client.get("/nowhere"), 404, "http_404")["detail"]
-    is_problem(await client.delete("/healthz"), 405, "http_405")
+    wrong = await client.delete("/healthz")
+    is_problem(wrong, 405, "http_405")
+    assert wrong.headers["allow"] == "GET"
+    for path in (
+        "/healthz",
+        "/why/nonsense",
+        "/audit/checkpoint",
+    ):  # who looks before following a link: RFC 9110, 9.3.2
+        whole, head = await client.get(path), await client.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        assert {**head.headers, **VARYING} == {**whole.headers, **VARYING}
+    assert (await client.head("/v1/decisions")).status_code == 405
+    assert (await client.head("/v1/stream")).status_code == 405
 
 
 async def test_a_body_of_the_wrong_shape_names_the_place_and_not_the_value(odd: httpx.AsyncClient) -> None:
