@@ -73,6 +73,14 @@ class Past:
         """The person of each record then; a record that came later, or is erased, is absent."""
         return await past_store.holders(conn, records, (await past_store.moment(conn, at))[0])
 
+    async def names(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, list[PersonId]]:
+        """Every id that a record of each live person ever stood under, her own first: merged people's, and that of whom she was parted from."""
+        found = {person: [person] for person in people}
+        for person, other in await past_store.ever(conn, people) if people else ():
+            if other not in found[person]:
+                found[person].append(other)
+        return found
+
     async def lookup(self, conn: Conn, person_or_contact: str, at: datetime) -> PersonId:
         """The person behind ``per_…`` (no redirect is followed: she was herself then) or ``kind:value``.
 

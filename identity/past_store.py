@@ -63,6 +63,16 @@ async def holders(conn: Conn, records_: Sequence[RecordId], then: Moment) -> dic
     return {row["record_id"]: row["person_id"] async for row in cursor}
 
 
+async def ever(conn: Conn, people: Sequence[PersonId]) -> list[tuple[PersonId, PersonId]]:
+    """Each of these people with everybody who ever had a record that is theirs now."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT m.person_id, p.person_id AS other_id FROM identity.members m"
+        " JOIN identity.past_members p ON p.record_id = m.record_id WHERE m.person_id = ANY(%s) ORDER BY 1, 2",
+        (list(people),),
+    )
+    return [(row["person_id"], row["other_id"]) async for row in cursor]
+
+
 async def identifiers(conn: Conn, records_: Sequence[RecordId]) -> list[tuple[RecordId, IdentifierId, str]]:
     """What each record carries: identifier and its kind; records never change."""
     cursor = await conn.execute(

@@ -6,17 +6,21 @@ inputs are changed in memory and decided with the stored seed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from kernel.canonical import Json
 from kernel.errors import InvalidInput
 from orchestration.decision import facts
+from orchestration.decision.arbitration import Arbitration
+from orchestration.decision.balance import Boost
 from orchestration.decision.engine import Judged, Outcome, decide
 from orchestration.decision.errors import DecisionRedacted
 from orchestration.decision.inputs import Inputs
 from orchestration.decision.models import Models
 from orchestration.decision.policies.finding import Policies
 from orchestration.decision.sealed import Sealer
+from orchestration.decision.shelf import Shelf
 from profiles.service import Profiles
 
 RULES: Final = "rules"
@@ -24,7 +28,8 @@ RULES: Final = "rules"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """`withdraw`: a purpose, perhaps `purpose|channel`. `without`: features done without. `features`: other values. `context`: merged into the request's.
+    """`withdraw`: a purpose, perhaps `purpose|channel`. `without`: features done without. `features`: other values. `context`: merged into the request's; levers that hold
+    under words of it are those of the catalogue of then, the candidates stay.
     `exclude`: arms that may not be chosen. `ranker`: `rules`, or the digest of a registered model of the same features. `seed`: another draw.
     """
 
@@ -60,11 +65,12 @@ class Otherwise:
 class Counterfactual:
     """Stands at `Decisions.counterfactual`."""
 
-    def __init__(self, sealer: Sealer, models: Models, profiles: Profiles, policies: Policies) -> None:
+    def __init__(self, sealer: Sealer, models: Models, profiles: Profiles, policies: Policies, shelf: Shelf) -> None:
         self._sealer = sealer
         self._models = models
         self._profiles = profiles
         self._policies = policies
+        self._shelf = shelf
 
     async def ask(self, decision_id: str, change: Change) -> Otherwise:
         """The decision under a change.
@@ -78,7 +84,8 @@ class Counterfactual:
         if opened is None:
             raise DecisionRedacted("expected a decision about somebody who is here, got a redacted one")
         record = opened.decoded()
-        state = changed(record.inputs, change, self.segments_of(record.inputs))
+        rules = (await self._shelf.by_digest(row.catalogue)).arbitration if change.context else None
+        state = changed(record.inputs, change, self.segments_of(record.inputs), rules)
         digest = record.inputs.versions.model if change.ranker is None else None if change.ranker == RULES else change.ranker  # fmt: skip
         model = await self._models.model(digest) if digest is not None else None
         policy = await self._policies.recorded(state.policy)
@@ -95,8 +102,10 @@ class Counterfactual:
         )
 
 
-def changed(state: Inputs, change: Change, segments_of: facts.SegmentsOf | None = None) -> Inputs:
-    """The inputs under a change. Pure.
+def changed(
+    state: Inputs, change: Change, segments_of: facts.SegmentsOf | None = None, rules: Arbitration | None = None
+) -> Inputs:
+    """The inputs under a change. `rules`: of the catalogue of then, for levers that hold under words of the context. Pure.
 
     Raises:
         InvalidInput: a feature, arm or purpose that the inputs do not have: of what was not looked at, "no difference" would be no answer.
@@ -122,6 +131,8 @@ def changed(state: Inputs, change: Change, segments_of: facts.SegmentsOf | None 
         made = facts.closed(made, how, segments_of)
     if change.context:
         made = replace(made, context={**(made.context or {}), **change.context})
+        if rules is not None and made.balance is not None:
+            made = replace(made, balance=replace(made.balance, boosts=_boosts(made, rules)))
     if change.exclude:
         made = replace(
             made, refused={**(made.refused or {}), **dict.fromkeys(change.exclude, "experiment:counterfactual")}
@@ -134,6 +145,14 @@ def _asked_for(state: Inputs, withdrawn: str) -> bool:
     purpose, _, channel = withdrawn.partition("|")
     keys = [*(key.partition("|") for key in state.permits), (state.personalize_under, "", "")]
     return any((of == purpose or of.startswith(f"{purpose}.")) and channel in {"", on} for of, _, on in keys)
+
+
+def _boosts(state: Inputs, rules: Arbitration) -> tuple[Boost, ...]:
+    """Levers anew, in the order of the file; freshness was worked out from moments and stays."""
+    levers = rules.boosts(
+        state.placement, state.arms, {}, at=datetime.fromisoformat(state.at), context=state.context or {}
+    )
+    return (*levers, *(one for one in (state.balance.boosts if state.balance else ()) if one.kind == "freshness"))
 
 
 def _unknown(what: str, got: list[str], known: object) -> InvalidInput:

@@ -35,14 +35,26 @@ async def named(conn: Conn, ids: Sequence[DecisionId]) -> list[Choice]:
     return [Choice(**row) for row in await got.fetchall()]
 
 
-async def since(conn: Conn, placement: str, begin: datetime, policy_not: str, limit: int) -> list[Choice]:
-    """Those of a placement from `begin` on, oldest first, but for those of one policy."""
+async def after(conn: Conn, placement: str, begin: datetime, policy_not: str, limit: int) -> list[Choice]:
+    """Those of a placement after `begin`, oldest first, but for those of one policy."""
     got = await conn.execute(
-        f"SELECT id, person, placement, at, choice, policy FROM decision.decisions WHERE placement = %s AND at >= %s "
+        f"SELECT id, person, placement, at, choice, policy FROM decision.decisions WHERE placement = %s AND at > %s "
         f"AND policy <> %s AND {_FIT} ORDER BY at, id LIMIT %s",
         (placement, begin, policy_not, limit),
     )
     return [Choice(**row) for row in await got.fetchall()]
+
+
+async def ids(
+    conn: Conn, placement: str, cursor: tuple[datetime, str], until: datetime, policy_not: str, limit: int
+) -> list[tuple[datetime, DecisionId]]:
+    """A page of those after a moment and id, and not after `until`: moment and id, in that order."""
+    got = await conn.execute(
+        f"SELECT at, id FROM decision.decisions WHERE placement = %s AND (at, id) > (%s, %s) AND at <= %s "
+        f"AND policy <> %s AND {_FIT} ORDER BY at, id LIMIT %s",
+        (placement, *cursor, until, policy_not, limit),
+    )
+    return [(row["at"], DecisionId(str(row["id"]))) for row in await got.fetchall()]
 
 
 async def brief_of(conn: Conn, people: Sequence[PersonId], begin: datetime, until: datetime) -> list[Brief]:

@@ -85,7 +85,7 @@ class Decisions:
         self._steady = Steady(self.settings.model_ms / 1000)
         self._sealer = Sealer(kernel, identity)
         self.significance = Significance(self._sealer, self.shelf)
-        self.counterfactual = Counterfactual(self._sealer, models, profiles, self._gatherer.policies)
+        self.counterfactual = Counterfactual(self._sealer, models, profiles, self._gatherer.policies, self.shelf)
         self.afterwards = Afterwards(kernel, consent, self._sealer, self.shelf, models, self._gatherer.policies)
         self._pulling = Pulling(
             self._sealer, self.shelf, consent, self.counterfactual.segments_of, self.afterwards.record

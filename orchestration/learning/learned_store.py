@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from kernel.db import Conn
-from kernel.ids import PersonId
+from kernel.ids import DecisionId, PersonId
 
 # Decisions name the state that they acted on, so the schedule keeps states as long as decisions; the newest of a placement stays.
 _OLD: Final = (
@@ -51,10 +51,11 @@ async def drop_old(conn: Conn, before: datetime, limit: int) -> int:
     return got.rowcount
 
 
-async def taught_of(conn: Conn, people: Sequence[PersonId]) -> list[str]:
-    """Placements whose library learned from a decision about any of these people."""
+async def taught_of(conn: Conn, people: Sequence[PersonId], decisions: Sequence[DecisionId]) -> list[str]:
+    """Placements whose library learned from a decision about any of these people, or from one of these."""
     got = await conn.execute(
-        "SELECT DISTINCT placement FROM learning.lessons WHERE person = ANY(%s) AND taught_at IS NOT NULL ORDER BY 1",
-        (list(people),),
+        "SELECT DISTINCT placement FROM learning.lessons WHERE (person = ANY(%s) OR decision = ANY(%s)) "
+        "AND taught_at IS NOT NULL ORDER BY 1",
+        (list(people), list(decisions)),
     )
     return [str(row["placement"]) for row in await got.fetchall()]

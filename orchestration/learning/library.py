@@ -33,7 +33,9 @@ class LibraryLearner:
         learner = held[1] if held is not None and held[0] == name and name is not None else _begun(rule, content)
         by_id = {one.row.id: one for one in opened}
         for lesson in lessons:
-            if (decision := by_id.get(lesson.decision)) is None:  # erased meanwhile
+            decision = by_id.get(lesson.decision)
+            if decision is None or decision.inputs.attempt > 1:
+                # Erased meanwhile; or decided anew after a race, so that the recorded probability is not that of the whole walk.
                 continue
             shares = [(arm, share) for arm, share in decision.probabilities() if share > 0.0]
             arms = [arm for arm, _ in shares]

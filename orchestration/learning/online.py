@@ -25,7 +25,6 @@ from kernel.kernel import Kernel
 from kernel.log import get_logger
 from orchestration.decision import lesson_store
 from orchestration.decision import store as decided
-from orchestration.decision.catalogue import Catalogue, Placement
 from orchestration.decision.errors import NoCatalogue
 from orchestration.decision.lesson_store import Choice
 from orchestration.decision.policies.learned import Learned, from_bytes, to_bytes
@@ -34,33 +33,25 @@ from orchestration.decision.policies.rules import LibraryRule, LinearRule, Rule,
 from orchestration.decision.policy import EpsilonGreedy, policy_digest
 from orchestration.decision.sealed import Opened, Sealer
 from orchestration.decision.shelf import Shelf
-from orchestration.learning import learned_store
 from orchestration.learning import lessons as teaching
 from orchestration.learning import online_store as store
+from orchestration.learning import unlearning
 from orchestration.learning.counting import Counting, judging
+from orchestration.learning.following import Following
 from orchestration.learning.lessons import Lesson, epoch_of, state_of
-from orchestration.learning.library import LibraryLearner, untaught
+from orchestration.learning.library import LibraryLearner
 from orchestration.learning.online_store import StateRow
 from orchestration.learning.rewards import MICRO, RewardTable
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.states import States
+from orchestration.learning.unlearning import Plan
 
 _MOST_HEARD: Final = 200  # people learned about in one go
-_MOST_FOLLOWED: Final = 20_000
-_OVERLAP: Final = timedelta(seconds=10)  # a decision is kept within that of its moment
 _HALF_LIVES: Final = 21  # beyond, what happened weighs less than a millionth
 _HOUR: Final = 3_600.0
 _GREEDY: Final = policy_digest(EpsilonGreedy())
 
 _log = get_logger("learning.online")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The placements that learn, by name, under the catalogue that rules."""
-
-    catalogue: Catalogue | None
-    rules: Mapping[str, tuple[Placement, Rule]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +94,7 @@ class Online:
         self._settings = settings
         self._default = ruled(default)
         self._library = LibraryLearner()
+        self.following = Following(_GREEDY)
         self.states = States(kernel, settings.online_seconds)
         self._let_go_at = float("-inf")
         self._listening: frozenset[str] | None = None
@@ -141,7 +133,9 @@ class Online:
                 moved = await self.learn()
             except CandorError as fault:
                 _log.error("learning_paused", code=fault.code, remedy=fault.remedy)
-            if moved < _MOST_HEARD:  # more may be waiting; otherwise a little rest leaves the machine to decisions
+            if (
+                moved < _MOST_HEARD and not self.following.waits
+            ):  # more may be waiting; otherwise a little rest leaves the machine to decisions
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._settings.online_seconds)
 
@@ -205,18 +199,11 @@ class Online:
     async def _followed(self, conn: Conn, plan: Plan) -> list[Lesson]:
         """Lessons of decisions that are new; nothing came of them yet."""
         now = self._kernel.clock.now()
-        so_far = await store.followed(conn)
-        found: list[Lesson] = []
-        for name in sorted(plan.rules):
-            # Never from before what is counted: those lessons were let go, and would be learned a second time.
-            least = now - timedelta(days=self._settings.reward_days)
-            begin = max(so_far.get(name, least), least)
-            rows = await lesson_store.since(conn, name, begin - _OVERLAP, _GREEDY, _MOST_FOLLOWED)
-            if rows and rows[-1].at > begin:
-                await store.follow(conn, name, rows[-1].at)
-            known = await store.present(conn, [row.id for row in rows])
-            found += await self._lessons(conn, plan, [row for row in rows if row.id not in known], {})
-        return found
+        # Never from before what is counted: those lessons were let go, and would be learned a second time.
+        rows = await self.following.fresh(
+            conn, sorted(plan.rules), least=now - timedelta(days=self._settings.reward_days), now=now
+        )
+        return await self._lessons(conn, plan, rows, {})
 
     async def _heard(self, conn: Conn, plan: Plan) -> list[Lesson]:
         """Lessons of the decisions of people whom something happened to, with what their decisions earned so far."""
@@ -369,25 +356,15 @@ class Online:
                 found.append(f"placement {name} is decided greedily by the ranking: {fault}")
         return found
 
-    async def forget(self, conn: Conn, people: Sequence[PersonId], subjects: Sequence[str]) -> int:
-        """Take lessons about these people out of what was learned: lessons and sums; the next state is without them. `subjects`: their records.
+    async def forget(
+        self, conn: Conn, people: Sequence[PersonId], subjects: Sequence[str], decisions: Sequence[DecisionId] = ()
+    ) -> int:
+        """Take lessons about these people, and of these decisions, out of what was learned: lessons and sums; the next state is without them. `subjects`: their records.
 
-        What a library learned from them cannot be taken back: it begins anew here, and learns the lessons that stay again, some at a time as any others.
+        `unlearning.forget` says how.
         """
         await store.wait_for_lock(conn)
-        theirs = await store.of_people(conn, people)
-        taught = await learned_store.taught_of(conn, people)
-        limits = {"voices": self._settings.voices, "most": self._settings.most_decisions}
-        await store.tally(conn, teaching.changes(theirs, (), **limits))
-        gone = await store.forget(conn, people, subjects)
-        plan = await self._plan() if taught else Plan(None, {})
-        for name in taught:
-            rule = plan.rules[name][1] if name in plan.rules else None
-            if isinstance(rule, LibraryRule):
-                state = state_of(await store.tallies(conn, name, 0), half_life=rule.half_life, columns=rule.columns)
-                content = to_bytes(state, model=await asyncio.to_thread(untaught, rule))
-                await store.add_state(conn, name, digest_of_rule(rule), digest_of(content), content, self._kernel.clock.now())  # fmt: skip
-                await store.unteach(conn, name)
+        gone = await unlearning.forget(conn, people, subjects, decisions, plan=self._plan, settings=self._settings, now=self._kernel.clock.now())  # fmt: skip
         after_commit(conn, self._look_again)
         return gone
 

@@ -76,7 +76,7 @@ async def known(conn: Conn, decisions: Sequence[DecisionId]) -> dict[DecisionId,
     return {row["decision"]: _lesson(row) for row in await got.fetchall()}
 
 
-async def voices(conn: Conn, whose: Collection[tuple[str, PersonId, int]], most: int) -> list[Lesson]:
+async def voices(conn: Conn, whose: Collection[tuple[str, PersonId, int]], most: int | None = None) -> list[Lesson]:
     """Lessons of these voices (placement, person, epoch), at most so many of each: of more, none would be listened to."""
     asked = sorted(whose)
     got = await conn.execute(
@@ -229,18 +229,23 @@ async def let_go(conn: Conn, before: datetime) -> int:
     return got.rowcount
 
 
-async def of_people(conn: Conn, people: Sequence[PersonId]) -> list[Lesson]:
-    """Every lesson about these people."""
+async def of_people(conn: Conn, people: Sequence[PersonId], decisions: Sequence[DecisionId] = ()) -> list[Lesson]:
+    """Every lesson about these people, and of these decisions."""
     got = await conn.execute(
-        f"SELECT {_LESSON} FROM learning.lessons WHERE person = ANY(%s) ORDER BY at, decision", (list(people),)
+        f"SELECT {_LESSON} FROM learning.lessons WHERE person = ANY(%s) OR decision = ANY(%s) ORDER BY at, decision",
+        (list(people), list(decisions)),
     )
     return [_lesson(row) for row in await got.fetchall()]
 
 
-async def forget(conn: Conn, people: Sequence[PersonId], subjects: Sequence[str]) -> int:
-    """Remove the lessons about these people, and what was heard of them."""
+async def forget(
+    conn: Conn, people: Sequence[PersonId], subjects: Sequence[str], decisions: Sequence[DecisionId]
+) -> int:
+    """Remove the lessons about these people and of these decisions, and what was heard of them."""
     await conn.execute("DELETE FROM learning.heard WHERE subject = ANY(%s)", ([*people, *subjects],))
-    got = await conn.execute("DELETE FROM learning.lessons WHERE person = ANY(%s)", (list(people),))
+    got = await conn.execute(
+        "DELETE FROM learning.lessons WHERE person = ANY(%s) OR decision = ANY(%s)", (list(people), list(decisions))
+    )
     return got.rowcount
 
 

@@ -355,10 +355,13 @@ class Learning:
     async def erase(self, conn: Conn, person: PersonId) -> int:
         """Take her out of imported decisions and training sets; the next training is provably without her."""
         taken = await store.drop_subjects(conn, await self._subjects(conn, person))
-        taken += await rewards_store.forget(conn, await self._decisions(conn, person))
+        decisions = await self._decisions(conn, person)
+        taken += await rewards_store.forget(conn, decisions)
         # Sets of before a merge hold her under an id that is retired now, whoever it leads to since she was parted again.
         names = (await known(conn, [person]))[person].every
-        taken += await self.learners.forget(conn, names, await self._subjects(conn, person))
+        taken += await self.learners.forget(conn, names, await self._subjects(conn, person), decisions)
+        # Before a split her rows stood under an id that lives on with somebody else. A file does not tell whose record a row was of: every row under it goes.
+        names = sorted({*names, *(await self._identity.past.names(conn, [person]))[person]})
         for digest, file in await store.training_files(conn):
             left = await asyncio.to_thread(store.without, self._folder / file, names)
             if left is not None:
