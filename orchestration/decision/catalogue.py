@@ -5,7 +5,7 @@ faulty place and, for an unknown key, the nearest known one. Spec decision.D44, 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Literal
@@ -296,6 +296,29 @@ def _unknown_zones(made: Catalogue) -> Iterator[Problem]:
                     f"/placements/{at}/caps/{which}/zone",
                     f"expected a time zone such as Europe/Berlin, got '{cap.zone[:64]}'",
                 )
+
+
+def refuse_unknown_features(made: Catalogue, known: Sequence[str]) -> None:
+    """A policy or an activation over a feature that nobody has would learn, or count, nothing.
+
+    Raises:
+        CatalogueInvalid: it names one; one problem per place.
+    """
+    if problems := [
+        Problem(where, f"expected features that are declared, got '{name}'{nearest(name, known)}")
+        for where, name in named_features(made)
+        if name not in known
+    ]:
+        raise _invalid(problems)
+
+
+def named_features(made: Catalogue) -> Iterator[tuple[str, str]]:
+    """Every feature that a placement's policy or activation names, after its place in the file."""
+    for at, place in enumerate(made.placements):
+        parts = (("policy", place.policy.columns if place.policy else ()), ("activation", place.activation.features if place.activation else ()))  # fmt: skip
+        for part, names in parts:
+            for which, name in enumerate(names):
+                yield f"/placements/{at}/{part}/features/{which}", name
 
 
 _KNOWN = sorted({

@@ -338,7 +338,7 @@ class Decisions:
 
     async def publish_catalogue(self, conn: Conn, text: str, *, actor: str = "system") -> Publication:
         """Publish the catalogue that `text` declares: `candor import catalogue FILE`."""
-        return await self.shelf.publish(conn, text, actor=actor)
+        return await self.shelf.publish(conn, text, actor=actor, features=self._profiles.features.names)
 
     async def refresh_sources(self, conn: Conn, at: datetime) -> Restocked:
         """Count anew what sources list and publish it, in the caller's transaction; people are seen through the consent filter only.

@@ -4,7 +4,7 @@ Enters: catalogue text from staff. Leaves: `Shelved` (catalogue, digest, publish
 `catalogue_seconds`, and the commit of a decision refuses one that was made on a catalogue which rules no more.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -19,7 +19,7 @@ from kernel.looking import Looking
 from orchestration.decision import item_store, stocking, store
 from orchestration.decision.assortment import Assortment
 from orchestration.decision.candidates import declared
-from orchestration.decision.catalogue import Catalogue, Placement, parse
+from orchestration.decision.catalogue import Catalogue, Placement, parse, refuse_unknown_features
 from orchestration.decision.errors import ContentChanged, NoCatalogue
 from orchestration.decision.inputs import Arm
 from orchestration.decision.items import variant_id, worded
@@ -173,14 +173,15 @@ class Shelf:
             self._old[wanted] = found
         return found
 
-    async def publish(self, conn: Conn, text: str, *, actor: str) -> Publication:
-        """Check and publish a catalogue in the caller's transaction.
+    async def publish(self, conn: Conn, text: str, *, actor: str, features: Sequence[str]) -> Publication:
+        """Check and publish a catalogue in the caller's transaction. `features`: that are declared.
 
         Raises:
-            CatalogueInvalid: as `catalogue.parse`.
+            CatalogueInvalid: as `catalogue.parse`; or it names a feature that is not declared.
             ContentChanged: a published variant has other words now.
         """
         catalogue = parse(text)
+        refuse_unknown_features(catalogue, features)
         document, name = catalogue.document(), catalogue.digest
         variants = list(catalogue.variants())
         answer = Publication(name, len(variants), len(catalogue.placements), changed=True)

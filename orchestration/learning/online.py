@@ -36,6 +36,7 @@ from orchestration.decision.shelf import Shelf
 from orchestration.learning import lessons as teaching
 from orchestration.learning import online_store as store
 from orchestration.learning import unlearning
+from orchestration.learning.certainty import interval
 from orchestration.learning.counting import Counting, judging
 from orchestration.learning.following import Following
 from orchestration.learning.lessons import Lesson, epoch_of, state_of
@@ -338,7 +339,7 @@ class Online:
         for name, (_, rule) in sorted(plan.rules.items()):
             state = await self.newest(name, rule)
             arms = [
-                ArmKnown(arm, state.arm(arm).n, state.estimate(arm), *state.interval(arm))
+                ArmKnown(arm, state.arm(arm).n, state.estimate(arm), *interval(state, arm))
                 for arm in sorted(state.arms, key=lambda arm: (-state.arm(arm).n, arm))
             ]
             made_at = self.states.made_at(name)

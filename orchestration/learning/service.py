@@ -35,6 +35,7 @@ from orchestration.learning.experiments import Experiments
 from orchestration.learning.gbm import GbmModel
 from orchestration.learning.keeping import Keeping
 from orchestration.learning.logging_rows import DecisionRows
+from orchestration.learning.named import undeclared
 from orchestration.learning.online import Online
 from orchestration.learning.proxy_audit import ProxyAudit
 from orchestration.learning.ramping import Ramping
@@ -113,7 +114,8 @@ class Learning:
 
     async def faults(self) -> list[str]:
         """What is wrong with the models that rule, each with its remedy, for `candor doctor`; empty when all is well."""
-        return [*await self._registry.faults(), *await self.aged(), *await self.learners.faults()]
+        others = await undeclared(self._shelf, self._features.names)
+        return [*await self._registry.faults(), *await self.aged(), *await self.learners.faults(), *others]
 
     async def aged(self) -> list[str]:
         """Models that rule and are older than `settings.model_age_days`."""

@@ -84,11 +84,6 @@ class Learned:
         """The standard error of the estimate."""
         return math.sqrt(self.variance / (self.arm(name).n + 1.0))
 
-    def interval(self, name: str) -> tuple[float, float]:
-        """An interval of 95 % for the estimate, by the normal approximation."""
-        middle, width = self.estimate(name), 1.959963984540054 * self.error(name)
-        return middle - width, middle + width
-
 
 _UNKNOWN: Final = ArmState()
 NOTHING_LEARNED: Final = Learned()

@@ -42,7 +42,7 @@ async def _harm(count: int, progress: Progress) -> list[Row]:
         await house.learning.rollback(PLACEMENT, actor=_ACTOR)
         declared = check({
             "name": "new_model", "placement": PLACEMENT, "kind": "rollout", "primary": "conversion", "control": "old",
-            "share": 0.5, "least_people": 20, "planned": count,
+            "share": 0.5, "least_people": 20, "planned": count, "diversity": 0,  # harm is what people do here, not what a small ranker shows
             "arms": [{"name": "new", "share": 0.5, "ranker": digest}, {"name": "old", "share": 0.5, "ranker": "rules"}],
         })  # fmt: skip
         await house.learning.experiments.start(declared, actor=_ACTOR)

@@ -181,7 +181,10 @@ def _refresh(*, as_json: bool) -> None:
 
 def _catalogue(file: Path, *, dry_run: bool) -> None:
     from kernel.errors import InvalidInput
-    from orchestration.decision.catalogue import parse
+    from orchestration.decision.catalogue import parse, refuse_unknown_features
+    from orchestration.settings import load
+    from profiles import declarations
+    from profiles.features import FeatureSet
 
     try:
         text = output.existing(file, "a catalogue").read_text(encoding="utf-8")
@@ -194,6 +197,7 @@ def _catalogue(file: Path, *, dry_run: bool) -> None:
     found = parse(text)
     names = f"{len(list(found.variants()))} variants, {len(found.placements)} placements"
     if dry_run:
+        refuse_unknown_features(found, FeatureSet(declarations.load(load().profiles.features_file)).names)
         output.out.print(f"the catalogue is valid: {names}")
         return
 

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestration.decision.candidates import declared
-from orchestration.decision.catalogue import parse
+from orchestration.decision.catalogue import parse, refuse_unknown_features
 from orchestration.decision.errors import CatalogueInvalid, UnknownPlacement
 from orchestration.decision.settings import DecisionSettings
 
@@ -101,3 +101,15 @@ def test_what_is_no_catalogue_is_refused(text):
 def test_an_unknown_placement_offers_the_nearest():
     with pytest.raises(UnknownPlacement, match="did you mean 'abandoned_cart'"):
         parse(GOOD).placement("abandoned_card")
+
+
+def test_a_policy_or_activation_over_a_feature_that_nobody_has_is_refused_with_the_nearest():
+    told = GOOD.replace("    trigger:", "    policy: {name: linucb, features: [age, ordrs]}\n    activation: {features: [views], least: 1}\n    trigger:")  # fmt: skip
+    made = parse(told)
+    refuse_unknown_features(made, ("age", "ordrs", "views"))
+    with pytest.raises(CatalogueInvalid) as caught:
+        refuse_unknown_features(made, ("age", "orders"))
+    assert "got 'ordrs'; did you mean 'orders'?" in str(caught.value)
+    assert [one.pointer for one in caught.value.problems] == [
+        "/placements/0/policy/features/1", "/placements/0/activation/features/0",
+    ]  # fmt: skip
