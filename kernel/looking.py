@@ -1,7 +1,7 @@
 """When to look again at what may be a little old: the catalogue, the models that rule.
 
-What enters: how old it may be, in seconds. What leaves: whether the caller has to look. One looks at a time; the others go on with what is there meanwhile, up to twice as
-old, so that a busy process does not ask the same of Postgres once for every request that waits.
+What enters: how old it may be, in seconds. What leaves: whether the caller has to look. One looks at a time; the others go on with what is there meanwhile. Where that look
+takes longer than the thing may be old, one more begins: a busy process does not ask the same of Postgres once for every request that waits.
 """
 
 import math
@@ -17,18 +17,22 @@ class Looking:
         self._seconds = seconds
         self._at = -math.inf
         self._busy = 0
+        self._begun = -math.inf
         self._forgotten = 0
 
     @property
     def due(self) -> bool:
-        """Whether to look now: it is too old, and nobody is looking or they have taken too long."""
-        age = time.monotonic() - self._at
-        return age >= self._seconds and (self._busy == 0 or age >= 2 * self._seconds)
+        """Whether to look now: it is too old, and nobody is looking or the last who began has taken too long."""
+        now = time.monotonic()
+        if now - self._at < self._seconds:
+            return False
+        return self._busy == 0 or self._at == -math.inf or now - self._begun >= self._seconds
 
     @contextmanager
     def look(self) -> Iterator[None]:
         """Around the look. What it found is as old as its beginning; after an accident, or when it was told to forget meanwhile, it is still due."""
-        began, forgotten = time.monotonic(), self._forgotten
+        began = self._begun = time.monotonic()
+        forgotten = self._forgotten
         self._busy += 1
         try:
             yield

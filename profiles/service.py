@@ -8,7 +8,7 @@ feature in two ways.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from consent.gate import ConsentState
 from consent.service import Consent
-from consent.tables import Tables
 from events.service import Events
 from identity.names import names
 from identity.people import Contact
@@ -27,15 +25,17 @@ from kernel.canonical import Json
 from kernel.db import Conn, after_commit
 from kernel.ids import IdentifierId, PersonId, RecordId
 from kernel.kernel import Kernel
+from kernel.together import Together
 from profiles import interests, segments, store, survivorship
 from profiles.consent_filter import see
 from profiles.errors import NOBODY, NobodyThere
 from profiles.exporting import exported
 from profiles.features import FeatureSet
 from profiles.forgetting import without
-from profiles.hot import HotProfile, granted_on, pack, reach, stale_from, still_good, unpack, version_of
+from profiles.hot import HotProfile, pack, still_good, unpack
 from profiles.interests import Kind
 from profiles.keeping import Keeping
+from profiles.making import Maker
 from profiles.profile import UnifiedProfile
 from profiles.raw import RawProfile, RawRecord
 from profiles.segments import Membership
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 _REBUILT: Final = timedelta(minutes=15)  # as long as a hot profile lives
 _CODE_BYTES: Final = 8  # a hash of a thing in the hot store; two of one shop's things share one once in many lifetimes
 _CHUNK: Final = 2_000  # people at a time: bounded memory, few round trips
+_TOGETHER: Final = 16  # cold profiles made at once: statements are shared, and whoever is warm waits for few
 Unreachable = Callable[
     [Conn, Mapping[PersonId, Sequence[Contact]]], Awaitable[Mapping[PersonId, frozenset[IdentifierId]]]
 ]
@@ -89,7 +90,8 @@ class Profiles:
         self._folder = kernel.settings.data_dir / "features"
         self.keeping = Keeping(self._folder)
         self._rebuilt: dict[str, tuple[Batch, dict[PersonId, int]]] = {}
-        self._tables = Tables()
+        self._maker = Maker(self.features, self.settings, self.interest_rules, self.interest_code)
+        self._made_for: dict[str, Together[PersonId, HotProfile]] = {}
         # What people said they do not care for; the room that keeps it is higher up, so wiring hooks it in.
         self.declined: Declined | None = None
         # Contacts that no channel can use any more (a push subscription that ended); hooked in by wiring likewise.
@@ -204,7 +206,9 @@ class Profiles:
         Raises:
             NobodyThere: no live person by that id.
         """
-        found = (await self.hot_many([person], purpose, fresh=fresh)).get(person)
+        found = None if fresh else (await self.warm([person], purpose)).get(person)
+        if found is None:  # whoever else is cold now is made together with her
+            found = await self._making(purpose).ask(person)
         if found is None:
             raise NobodyThere(NOBODY)
         return found
@@ -320,6 +324,12 @@ class Profiles:
 
     # within
 
+    def _making(self, purpose: str) -> Together[PersonId, HotProfile]:
+        making = self._made_for.get(purpose)
+        if making is None:
+            making = self._made_for[purpose] = Together(partial(self._warm, purpose=purpose), most=_TOGETHER)
+        return making
+
     async def _warm(
         self, people: Sequence[PersonId], purpose: str, *, at: datetime | None = None, odd: Counter[str] | None = None
     ) -> dict[PersonId, HotProfile]:
@@ -332,15 +342,12 @@ class Profiles:
             raw = await self.raw(conn, people)
             contacts = await self._contacts(conn, list(raw))
             declined = await self.declined(conn, list(raw)) if self.declined is not None and raw else {}
-        made = {
-            person: replace(
-                self._made(
-                    see(profile, states[person], purpose, now), states[person], contacts.get(person, ()), now, odd
-                ),
-                declined=declined.get(person, frozenset()),
-            )
-            for person, profile in raw.items()
-        }
+        made: dict[PersonId, HotProfile] = {}
+        for person, profile in raw.items():
+            state, held = states[person], contacts.get(person, ())
+            seen = see(profile, state, purpose, now)
+            made[person] = self._maker.made(seen, state, held, now, declined=declined.get(person, frozenset()), odd=odd)
+            await asyncio.sleep(0)  # each is a millisecond: requests of the same process get their turn
         ttl = timedelta(seconds=self.settings.hot_seconds)
         await self._hot.write(purpose, {person: pack(hot) for person, hot in made.items()}, ttl, since=since)
         return made
@@ -352,38 +359,6 @@ class Profiles:
             return held
         gone = await self.unreachable(conn, held)
         return {person: [one for one in rows if one.id not in gone.get(person, ())] for person, rows in held.items()}
-
-    def _made(
-        self,
-        seen: UnifiedProfile,
-        state: ConsentState,
-        contacts: Sequence[Contact],
-        now: datetime,
-        odd: Counter[str] | None = None,
-    ) -> HotProfile:
-        found = self.features.evaluate(seen, now)
-        if odd is not None:
-            odd.update(found.odd)
-        permissions = self._tables.of(state, now)
-        return HotProfile(
-            person=seen.person,
-            purpose=seen.purpose,
-            at=now,
-            until=stale_from(state, now, self.settings.hot_seconds),
-            feature_set=self.features.digest,
-            rules=state.rules.digest,
-            graph_version=seen.graph_version,
-            consent_version=state.version,
-            profile_version=version_of(seen, self.features.digest),
-            permitted=seen.permission.granted,
-            features=tuple(found.row.tolist()),
-            permissions=permissions,
-            reach=reach(contacts, granted_on(state, permissions), self.settings.reach),
-            sure=seen.sure,
-            segments=found.segments,
-            origins=found.origins,
-            interests=interests.interests(seen, self.interest_rules, now, self.interest_code),
-        )
 
     def interest_code(self, kind: Kind, name: str) -> str:
         """The keyed hash under which a hot profile knows a category, an item or a content."""

@@ -40,6 +40,14 @@ class ProfilesSettings(Section):
         int,
         Field(ge=1, description="A hot profile is made anew after this long: its recencies are never older than this."),
     ] = 900
+    warm_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="A server that starts makes the hot profiles of whoever had events lately before it takes requests,"
+            " for so long at most; those that are left it makes beside the requests.",
+        ),
+    ] = 10.0
     reach: Annotated[
         dict[str, tuple[str, ...]],
         Field(description="Identifier kinds by which a person is reached on each channel, the best first."),

@@ -9,7 +9,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,6 +25,7 @@ from kernel.canonical import Json
 from kernel.errors import Conflict, InvalidInput, NotFound
 from kernel.ids import new_id
 from kernel.kernel import Kernel
+from kernel.together import Together
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")  # a handle, never an address: it stands in clear
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,5})?|https?://\[[0-9a-f:]+\](?::\d{1,5})?")
@@ -46,6 +47,8 @@ class Access:
         self._kernel = kernel
         self._audit = audit
         self._trusted: OrderedDict[bytes, tuple[float, ApiKey]] = OrderedDict()
+        self._asking: Together[bytes, ApiKey] = Together(self._keys_of)  # requests that come at once ask once
+        self._ended = 0  # credentials that this process ended: what was looked up before is not trusted after
         self._hasher = PasswordHasher()
         self._nobody = self._hasher.hash("a name nobody has takes as long to refuse")
 
@@ -62,18 +65,15 @@ class Access:
         if cached is not None and time.monotonic() < cached[0]:
             found: ApiKey | None = cached[1]
         else:
-            async with self._kernel.db.reading() as conn:
-                found = await store.key_by_hash(conn, hashed)
-            self._trusted.pop(hashed, None)
+            until, ended = time.monotonic() + self._audit.settings.access_cache_seconds, self._ended
+            found = await self._asking.ask(hashed)
+            if found is not None and found.alive(now) and ended == self._ended:
+                self._trusted.pop(hashed, None)
+                self._trusted[hashed] = (until, found)
+                if len(self._trusted) > _CACHED:
+                    self._trusted.popitem(last=False)
         if found is None or not found.alive(now):
             return None
-        if hashed not in self._trusted:
-            self._trusted[hashed] = (time.monotonic() + self._audit.settings.access_cache_seconds, found)
-            if len(self._trusted) > _CACHED:
-                self._trusted.popitem(last=False)
-            if found.last_used_at is None or now - found.last_used_at > _TOUCH:
-                async with self._kernel.db.transaction() as conn:
-                    await store.touch_key(conn, found.api_key_id, now)
         return Principal(found.api_key_id, found.scopes, found.source, found.origin)
 
     async def create_key(
@@ -255,7 +255,23 @@ class Access:
     def _refused(staff: Staff, reason: str) -> NewEntry:
         return NewEntry(Tag.STAFF_LOGIN_REFUSED, {"staff": staff.staff_id}, {"reason": reason})
 
+    async def _keys_of(self, hashes: Sequence[bytes]) -> dict[bytes, ApiKey]:
+        """The keys with these secrets, ended ones too; that they were used is noted."""
+        now = self._kernel.clock.now()
+        async with self._kernel.db.reading() as conn:
+            found = await store.keys_by_hash(conn, hashes)
+        idle = [
+            one.api_key_id
+            for one in found.values()
+            if one.alive(now) and (one.last_used_at is None or now - one.last_used_at > _TOUCH)
+        ]
+        if idle:
+            async with self._kernel.db.transaction() as conn:
+                await store.touch_keys(conn, idle, now)
+        return found
+
     def _forget(self, api_key_id: str) -> None:
+        self._ended += 1
         self._trusted = OrderedDict((h, held) for h, held in self._trusted.items() if held[1].api_key_id != api_key_id)
 
 

@@ -1,5 +1,6 @@
 """SQL of keys, staff and sessions. Takes the caller's connection; commits nothing. Absent things are None."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -7,10 +8,11 @@ from typing import Any, Final
 from audit.access.principal import ApiKey, Scope, Staff
 from kernel.db import Conn
 
-_KEY: Final = (
-    "SELECT api_key_id, hint, name, scopes, source, origin, created_by, created_at, expires_at, revoked_at, last_used_at "
-    "FROM audit.api_keys "
+_COLUMNS: Final = (
+    "api_key_id, hint, name, scopes, source, origin, created_by, created_at, expires_at, revoked_at, last_used_at"
 )
+_KEY: Final = f"SELECT {_COLUMNS} FROM audit.api_keys "
+_BY_HASH: Final = f"SELECT secret_hash, {_COLUMNS} FROM audit.api_keys WHERE secret_hash = ANY(%b)"
 _STAFF: Final = (
     "SELECT staff_id, name, password_hash, scopes, created_at, removed_at, failures, locked_until FROM audit.staff "
 )
@@ -38,9 +40,11 @@ async def add_key(conn: Conn, key: ApiKey, secret_hash: bytes) -> None:
     )  # fmt: skip
 
 
-async def key_by_hash(conn: Conn, secret_hash: bytes) -> ApiKey | None:
-    """The key with this secret."""
-    return _key(await (await conn.execute(_KEY + "WHERE secret_hash = %s", (secret_hash,))).fetchone())
+async def keys_by_hash(conn: Conn, hashes: Sequence[bytes]) -> dict[bytes, ApiKey]:
+    """The keys with these secrets."""
+    rows = await (await conn.execute(_BY_HASH, (list(hashes),))).fetchall()
+    hashed = {bytes(row.pop("secret_hash")): _key(row) for row in rows}
+    return {name: key for name, key in hashed.items() if key is not None}
 
 
 async def key(conn: Conn, api_key_id: str) -> ApiKey | None:
@@ -70,9 +74,11 @@ async def expire_key(conn: Conn, api_key_id: str, at: datetime) -> None:
     )
 
 
-async def touch_key(conn: Conn, api_key_id: str, at: datetime) -> None:
-    """Note that a key was used."""
-    await conn.execute("UPDATE audit.api_keys SET last_used_at = %s WHERE api_key_id = %s", (at, api_key_id))
+async def touch_keys(conn: Conn, api_key_ids: Sequence[str], at: datetime) -> None:
+    """Note that keys were used."""
+    await conn.execute(
+        "UPDATE audit.api_keys SET last_used_at = %s WHERE api_key_id = ANY(%s)", (at, list(api_key_ids))
+    )
 
 
 async def add_staff(conn: Conn, staff: Staff, password_hash: str) -> bool:

@@ -310,7 +310,7 @@ async def content(request: Request, placement: str, variant: str) -> Response:
 
 
 async def _answer(house: _House, made: Decision) -> dict[str, Json]:
-    shelved = await house.decisions.shelf.current()
+    shelved = await house.decisions.shelf.known()
     arm = made.outcome.arm
     words = shelved.words(made.variant) if made.variant else None
     listed = {"item": arm.item, "source": arm.source, "section": arm.section} if arm is not None and arm.item else {}

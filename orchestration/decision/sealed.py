@@ -18,6 +18,7 @@ from kernel.canonical import Json, canonical
 from kernel.errors import IntegrityError
 from kernel.ids import DecisionId, KeyId, PersonId
 from kernel.kernel import Kernel
+from kernel.together import Together
 from kernel.vault import KeyDestroyed, SubjectKey
 from orchestration.decision import store
 from orchestration.decision.eligibility import Rejection, Stage
@@ -105,6 +106,7 @@ class Sealer:
         self._kernel = kernel
         self._identity = identity
         self._keys: OrderedDict[PersonId, KeyId] = OrderedDict()
+        self._asking: Together[PersonId, SubjectKey] = Together(self.fetch)
         self._lately: tuple[Opened, float] | None = None
         self._packer = zstandard.ZstdCompressor(level=_LEVEL)
 
@@ -118,9 +120,7 @@ class Sealer:
         known = self._keys.get(name)
         if known is not None and (found := (await self._kernel.vault.unwrap([known])).get(known)) is not None:
             return found
-        async with self._kernel.db.reading() as conn:
-            own = (await self._identity.record_keys(conn, [name])).get(name, ())
-        if (found := await self._living(name, own)) is not None:
+        if (found := await self._asking.ask(name)) is not None:
             return found
         async with self._kernel.db.reading() as conn:
             members = (await self._identity.members(conn, [name])).get(name)
@@ -128,16 +128,33 @@ class Sealer:
             return found
         raise KeyDestroyed("expected a living key of the person, got none")
 
+    async def fetch(self, people: Sequence[PersonId]) -> Mapping[PersonId, SubjectKey]:
+        """A living key of each person's records, remembered for `key`; who has none is absent. Two look-ups for all."""
+        async with self._kernel.db.reading() as conn:
+            own = await self._identity.record_keys(conn, people)
+        living = await self._kernel.vault.unwrap({key_id for key_ids in own.values() for key_id in key_ids[:1]})
+        found: dict[PersonId, SubjectKey] = {}
+        for person, key_ids in own.items():
+            if (first := living.get(key_ids[0]) if key_ids else None) is not None:
+                self._remember(person, first.id)
+                found[person] = first
+            elif (other := await self._living(person, key_ids[1:])) is not None:
+                found[person] = other
+        return found
+
     async def _living(self, person: PersonId, keys: Sequence[KeyId]) -> SubjectKey | None:
         """The first of these keys that lives."""
         for key_id in keys:
             found = (await self._kernel.vault.unwrap([key_id])).get(key_id)
             if found is not None:
-                self._keys[person] = key_id
-                if len(self._keys) > _MOST_KEYS:
-                    self._keys.popitem(last=False)
+                self._remember(person, key_id)
                 return found
         return None
+
+    def _remember(self, person: PersonId, key_id: KeyId) -> None:
+        self._keys[person] = key_id
+        if len(self._keys) > _MOST_KEYS:
+            self._keys.popitem(last=False)
 
     def forget(self, person: PersonId) -> None:
         """Ask again for her key: her records may be another's now."""

@@ -173,6 +173,13 @@ class Decisions:
             answers.append(answer)
         return answers
 
+    async def warm(self, people: Sequence[PersonId]) -> None:
+        """Have ready what first decisions about these people would wait for: their hot profiles and the keys that records are sealed under, in bulk."""
+        catalogue = (await self.shelf.current()).catalogue
+        for purpose in sorted({one.personalize_under for one in catalogue.placements}):
+            await self._profiles.keep_warm(people, purpose)
+        await self._sealer.fetch(people)
+
     async def _warm(self, requests: Sequence[DecisionRequest]) -> None:
         """Make the hot profiles of many in bulk; each request finds its own there, or reads Postgres where the store is down."""
         if not self._kernel.cache.available:

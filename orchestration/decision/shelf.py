@@ -146,6 +146,10 @@ class Shelf:
             self._held = held
         return held
 
+    async def known(self) -> Shelved:
+        """What ruled when it was last looked for, without looking again: for the words of what was just chosen. Raises as `current` does."""
+        return self._held or await self.current()
+
     async def ruling(self, conn: Conn) -> Catalogue:
         """The catalogue that rules in this transaction. `NoCatalogue`."""
         name = await store.ruling(conn)

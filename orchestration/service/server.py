@@ -15,9 +15,10 @@ import uvicorn
 from fastapi import APIRouter
 
 from kernel.errors import CandorError, Conflict, InvalidInput
+from kernel.ids import PersonId
 from kernel.log import get_logger
 from orchestration.service.app import create_app
-from orchestration.service.catching_up import catch_up
+from orchestration.service.catching_up import catch_up, warm, warming
 from orchestration.service.workers import working
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 log = get_logger("server")
 _TURN_SECONDS = 0.0005
+_COLLECT = (50_000, 20, 20)  # values made and not gone since the last round: some tens of megabytes at most
 GRACE = 20  # seconds for running requests at the end
 
 
@@ -61,10 +63,11 @@ async def serve(
     if settings.bind not in LOOPBACK and not (settings.tls_certificate and settings.tls_key):
         raise OpenBind(f"expected TLS for the address {settings.bind}, got none")
     listening = _bound(settings.bind, settings.port)
-    await catch_up(house)
-    await _warm(house)
+    usual = gc.get_threshold()
+    app = create_app(house, more)
+    left = await _warm(house, await catch_up(house))
     config = uvicorn.Config(
-        create_app(house, more),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -83,7 +86,7 @@ async def serve(
 
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, end)
-    async with working(house, apart=apart):
+    async with working(house, apart=apart), warming(house, left):
         watch = asyncio.create_task(_watch(stop, end)) if stop else None
         try:
             await server._serve([listening])  # noqa: SLF001 - serve() would replace our signal handlers
@@ -91,22 +94,28 @@ async def serve(
             listening.close()
             if watch:
                 watch.cancel()
+            gc.set_threshold(*usual)
             gc.unfreeze()  # what `_warm` froze goes in the ordinary way when the process ends
 
 
-async def _warm(house: "House") -> None:
-    """Load what the first requests would wait for: the catalogue and the models that rule, with the libraries that they need."""
+async def _warm(house: "House", people: Sequence[PersonId]) -> list[PersonId]:
+    """Load what the first requests would wait for: the catalogue and the models that rule, with the libraries that they need, and what is decided on of these people; who is left."""
+    left: list[PersonId] = []
     try:
         shelved = await house.decisions.shelf.current()
         for place in shelved.catalogue.placements:
             await house.learning.active(place.name)
+        left = await warm(house, people, seconds=house.settings.profiles.warm_seconds)
     except CandorError as fault:
         log.info("starts_cold", code=fault.code)
-    # What is there now stays: the collector need not walk it again at every full round, which would hold a request for tens of milliseconds.
+    # What is there now stays, the routes among it: the collector need not walk it again at every full round, which would hold a request for tens of milliseconds.
     gc.collect()
     gc.freeze()
+    # Values of a request go when the last name of them goes. At Python's own 700 a busy server would look for cycles at every decision, and find none.
+    gc.set_threshold(*_COLLECT)
     # Threads sign checkpoints and write files beside the loop; at Python's five milliseconds a turn two of them are a slow answer.
     sys.setswitchinterval(_TURN_SECONDS)
+    return left
 
 
 def _bound(host: str, port: int) -> socket.socket:
