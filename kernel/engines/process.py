@@ -108,13 +108,18 @@ def wheel_folder(package: str, inside: str, copies: Path) -> Path:
         raise EngineFailed(msg, remedy="Give the address of an external engine in the settings.")
     if engine_user() is None or all(folder.stat().st_mode & stat.S_IXOTH for folder in (original, *original.parents)):
         return original
-    copy = copies / f"{package}-{original.stat().st_mtime_ns}"
+    copy = copies / f"{package}.{original.stat().st_mtime_ns}"
     if not copy.exists():
         own_folder(copies, 0o755, give=False)
         half = copies / f".{copy.name}.{os.getpid()}"
-        shutil.copytree(original, half, symlinks=True)
+        shutil.copytree(original, half / package / inside, symlinks=True)
+        libraries = original.parents[len(Path(inside).parts)] / f"{package}.libs"
+        if (
+            libraries.is_dir()
+        ):  # beside the package, where the programs of a repaired wheel look for them, by a relative path
+            shutil.copytree(libraries, half / libraries.name, symlinks=True)
         half.rename(copy)
-    return copy
+    return copy / package / inside
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Embedded engines are started, shared, adopted after a crash and stopped only by those who may; far ones need TLS."""
 
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -8,14 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from kernel.clock import FrozenClock
-from kernel.engines import EmbeddedPostgres, EmbeddedValkey, Engines
-from kernel.engines.process import engine_user
+from kernel.engines import EmbeddedPostgres, EmbeddedValkey, Engines, process
+from kernel.engines.process import engine_user, wheel_folder
 from kernel.engines.remote import BadAddress, InsecureAddress, check_postgres, check_redis
 from kernel.errors import InvalidInput
 from kernel.kernel import open_kernel
@@ -53,6 +55,24 @@ def test_it_starts_stops_and_starts_again(make):
     engine.start()
     assert engine.pid() not in {None, first}
     engine.stop()
+
+
+def test_a_copy_out_of_a_closed_folder_has_the_libraries_that_its_programs_look_for(folder, monkeypatch):
+    site = folder / "closed" / "site-packages"
+    (site / "wheel" / "inside" / "bin").mkdir(parents=True)
+    (site / "wheel" / "inside" / "bin" / "program").touch()
+    (site / "wheel.libs").mkdir()
+    (site / "wheel.libs" / "library.so").touch()
+    (folder / "closed").chmod(0o700)
+    spec = ModuleSpec("wheel", None, is_package=True)
+    spec.submodule_search_locations = [str(site / "wheel")]
+    monkeypatch.setattr(process, "find_spec", lambda _: spec)
+    monkeypatch.setattr(process, "engine_user", lambda: pwd.getpwuid(os.getuid()))
+    found = wheel_folder("wheel", "inside", folder / "copies")
+    assert found.is_relative_to(folder / "copies")
+    assert (found / "bin" / "program").is_file()
+    assert (found / "bin" / ".." / ".." / ".." / "wheel.libs" / "library.so").is_file()  # $ORIGIN/../../../wheel.libs
+    assert wheel_folder("wheel", "inside", folder / "copies") == found
 
 
 def test_a_second_user_adopts_and_only_the_last_one_stops_what_was_started(make):
