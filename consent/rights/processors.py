@@ -2,7 +2,7 @@
 
 What enters: requests as they are carried out. What leaves: signed letters, tried again at growing intervals; acknowledgements, kept as they came; a probe afterwards; the log's entries. A letter that
 nobody acknowledged in time, and a processor that acknowledged and kept the data, are escalated: an alarm in the log, on the request's page and in the exit code of
-`candor rights letters`. Whom a letter is about is sealed under a key of its own, which is destroyed when the probe finds nothing.
+`candor processor letters`. Whom a letter is about is sealed under a key of its own, which is destroyed when the probe finds nothing.
 """
 
 import asyncio

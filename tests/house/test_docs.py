@@ -36,7 +36,7 @@ def commands_of(text: str) -> set[str]:
     """Every `candor …` of a document, in its blocks and in its lines; brackets and bars of alternatives are taken away."""
     lines = "\n".join(FENCE.findall(text)).splitlines()
     blocks = [one for line in lines for one in re.findall(r"(?:^|\$ |bin/|&& |; )candor ([^#|>;&]+)", line)]
-    return {re.sub(r"[\[\]]", " ", one).strip() for one in [*blocks, *re.findall(r"`candor ([a-z][^`]*)`", text)]}
+    return {re.sub(r"[\[\]]", " ", one).strip() for one in [*blocks, *re.findall(r"(?:`|<code>)candor ([a-z][^`<\"]*)(?:`|</code>)", text)]}
 
 
 def fault(root: click.Command, words: list[str]) -> str | None:
@@ -57,9 +57,10 @@ def fault(root: click.Command, words: list[str]) -> str | None:
     )
 
 
-def test_every_candor_command_of_the_documents_exists_with_its_options() -> None:
+def test_every_candor_command_of_documents_pages_and_remedies_exists_with_its_options() -> None:
     root = typer.main.get_command(build())
-    found = [(document, line) for document in documents() for line in sorted(commands_of(document.read_text()))]
+    told = [path for path in tracked() if path.suffix in {".md", ".html", ".py"} and "tests" not in path.parts]
+    found = [(document, line) for document in told for line in sorted(commands_of(document.read_text()))]
     assert len(found) > 100
     unknown = {
         f"{inside(document)}: candor {line}": wrong

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 STEP: Final = 30  # height of a line of a waterfall
-LEFT, RIGHT, WIDTH = 236, 628, 720  # labels stand before, figures behind
+LEFT, RIGHT, WIDTH = 290, 672, 764  # labels stand before, figures behind
+NARROW: Final = 340  # a phone: label and figure stand above each bar
+TALL: Final = 46
 _LEAST: Final = 2.0  # what is not nothing is seen
 _LEVELS: Final = frozenset({"level"})
 
@@ -38,22 +40,27 @@ class Fall:
     zero: float | None
 
 
-def fall(steps: Sequence[Mapping[str, Any]]) -> Fall:
+def fall(steps: Sequence[Mapping[str, Any]], *, narrow: bool = False) -> Fall:
     """A waterfall of steps: `{"kind": "level", "name", "value"}` sets the total, every other kind adds its `value` to it."""
+    left, right, tall = (2.0, NARROW - 2.0, TALL) if narrow else (LEFT, RIGHT, STEP)
     totals = _totals(steps)
     low, high = min(totals, default=0.0), max(totals, default=0.0)
     air = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
     low, high = low - air, high + air
+
+    def at(value: float) -> float:
+        return left + (right - left) * (value - low) / (high - low)
+
     before = low
     bars: list[Bar] = []
     for place, (step, after) in enumerate(zip(steps, totals, strict=True)):
         kind, value = str(step["kind"]), float(step["value"])
-        start, end = _at(before if kind not in _LEVELS else after, low, high), _at(after, low, high)
+        start, end = at(before if kind not in _LEVELS else after), at(after)
         wide = 0.0 if kind in _LEVELS or value == 0 else max(abs(end - start), _LEAST)
-        bars.append(Bar(str(step["name"]), kind, value, after, min(start, end), wide, place * STEP, end))
+        bars.append(Bar(str(step["name"]), kind, value, after, min(start, end), wide, place * tall, end))
         before = after
-    zero = _at(0.0, low, high) if low <= 0 <= high else None
-    return Fall(WIDTH, len(steps) * STEP + 6, tuple(bars), zero)
+    zero = at(0.0) if low <= 0 <= high else None
+    return Fall(NARROW if narrow else WIDTH, len(steps) * tall + 6, tuple(bars), zero)
 
 
 def moving(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -67,10 +74,6 @@ def _totals(steps: Sequence[Mapping[str, Any]]) -> list[float]:
         now = float(step["value"]) if step["kind"] in _LEVELS else now + float(step["value"])
         found.append(now)
     return found
-
-
-def _at(value: float, low: float, high: float) -> float:
-    return LEFT + (RIGHT - LEFT) * (value - low) / (high - low)
 
 
 @dataclass(frozen=True, slots=True)

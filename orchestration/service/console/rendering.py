@@ -14,6 +14,7 @@ from kernel.canonical import Json
 from orchestration.service.console import charts, drawing, trial_words, words
 
 _HERE: Final = Path(__file__).parent
+_PLACES_BELOW: Final = 100  # amounts of money above have two
 STATIC: Final[Mapping[str, bytes]] = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
 VERSION: Final = hashlib.sha256(b"".join(STATIC.values())).hexdigest()[:12]
 CSP: Final = (
@@ -82,7 +83,20 @@ def short(name: str) -> str:
 
 def figure(value: float) -> str:
     """A number as short as it can be said."""
-    return f"{value:,.6g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return (f"{value:,.6g}" if abs(value) < 10_000 else f"{value:,.0f}").replace("-", "−")
+
+
+def aligned(value: float) -> str:
+    """A number of a column that is compared line by line: as many places everywhere."""
+    return (f"{value:.5f}" if abs(value) < _PLACES_BELOW else f"{value:,.2f}").replace("-", "−")
+
+
+def real(value: str) -> float | None:
+    """The number that a record writes to the last bit (hexadecimal); None where it is none."""
+    try:
+        return float.fromhex(value)
+    except ValueError:
+        return None
 
 
 def written(value: Json) -> str:
@@ -137,7 +151,7 @@ def _environment() -> Environment:
     filters: dict[str, Any] = {
         "moment": moment, "day": day, "share": share, "points": points, "signed": signed, "level": level, "number": number,
         "short": short, "pretty": pretty, "figure": figure, "written": written, "spaced": spaced, "capital": capital,
-        "source": source, "from_where": from_where,
+        "source": source, "aligned": aligned, "real": real, "from_where": from_where,
     }  # fmt: skip
     env.filters.update(filters)
     env.globals.update(version=VERSION, query=with_query, say=words, trials=trial_words, draw=drawing, charts=charts)

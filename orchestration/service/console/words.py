@@ -134,7 +134,7 @@ NAV: Final = (
     ("/console/deliveries", "Deliveries", READERS["deliveries"]),
     ("/console/requests", "Requests", READERS["requests"]),
     ("/console/review", "Review", READERS["people"]),
-    ("/console/looks", "To look at", READERS["people"]),
+    ("/console/looks", "Human looks", READERS["people"]),
     ("/console/runs", "Runs", READERS["runs"]),
     ("/console/models", "Models", READERS["models"]),
     ("/console/reasons", "Reasons", READERS["reasons"]),

@@ -14,10 +14,11 @@ import uvicorn
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page
 
-from explain import tally_store, trial_store
+from explain import significant_store, tally_store, trial_store
 from explain.tallies import ALL
 from explain.tally_store import Tally
 from explain.trial_store import Trial
+from kernel.ids import DecisionId
 from orchestration.learning import proxy_store
 from orchestration.learning.proxies import Told
 from orchestration.learning.proxy_store import ProxyRun
@@ -72,6 +73,14 @@ async def come(context: BrowserContext, at: str, house) -> Page:
     await page.click("button")
     await page.wait_for_selector("h1:has-text('Overview')")
     return page
+
+
+async def asked_to_look(house, story: Story) -> None:
+    """A choice that somebody waits to be looked at, and one that was."""
+    async with house.kernel.db.transaction() as conn:
+        await significant_store.ask(conn, DecisionId(story.chosen), story.person, NOW - timedelta(days=3))
+        await significant_store.ask(conn, DecisionId(story.withheld), story.other, NOW - timedelta(days=9))
+        await significant_store.close(conn, DecisionId(story.withheld), "stands", "staff:ann", NOW - timedelta(days=8))
 
 
 async def trialled(house) -> None:
@@ -131,6 +140,7 @@ async def test_every_page_is_free_of_violations_fits_and_breaks_no_policy(
     await past(shop, tmp_path, count=450)
     assert (await shop.learning.train("open")).promoted
     await trialled(house)
+    await asked_to_look(house, story)
     weighed = await shop.decide(await shop.person("cy", age=60), "open", send=True)
     assert weighed.outcome.ranked_by == "ranker"
     pages = {
