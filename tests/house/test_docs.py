@@ -36,7 +36,10 @@ def commands_of(text: str) -> set[str]:
     """Every `candor …` of a document, in its blocks and in its lines; brackets and bars of alternatives are taken away."""
     lines = "\n".join(FENCE.findall(text)).splitlines()
     blocks = [one for line in lines for one in re.findall(r"(?:^|\$ |bin/|&& |; )candor ([^#|>;&]+)", line)]
-    return {re.sub(r"[\[\]]", " ", one).strip() for one in [*blocks, *re.findall(r"(?:`|<code>)candor ([a-z][^`<\"]*)(?:`|</code>)", text)]}
+    return {
+        re.sub(r"[\[\]]", " ", one).strip()
+        for one in [*blocks, *re.findall(r"(?:`|<code>)candor ([a-z][^`<\"]*)(?:`|</code>)", text)]
+    }
 
 
 def fault(root: click.Command, words: list[str]) -> str | None:
