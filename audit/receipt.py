@@ -8,6 +8,7 @@ reported as redacted, with its integrity proven. Follows RFC 6962 proofs, C2SP c
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ _T = TypeVar("_T")
 FORMAT = "candor/receipt@v1"
 _FIELDS = {"format": str, "key": str, "checkpoint": str, "index": int, "proof": list, "leaf": str, "openings": dict,
            "evidence": dict}  # fmt: skip
+_BITS = re.compile(r"-?0x[01]\.[0-9a-f]{1,13}p[+-]\d{1,4}")
 _MAX_FILE = 20_000_000  # bytes; a receipt is a few kilobytes, its evidence may be larger
 
 
@@ -211,7 +213,7 @@ def _openings(receipt: Receipt, leaf: Leaf, lines: list[str], problems: list[str
         elif len(opening.salt) != SALT_SIZE or _step(problems, lambda: opening.opens(commitment)) is not True:  # noqa: B023
             problems.append(f"the value of '{name}' is not the one the entry commits to")
         else:
-            lines.append(f"{name} = {json.dumps(opening.value, ensure_ascii=False)}")
+            lines.append(f"{name} = {json.dumps(opening.value, ensure_ascii=False)}{_decimal(opening.value)}")
     for name, value in receipt.evidence.items():
         if _step(problems, lambda: _bound(name, value, receipt.openings)) is True:  # noqa: B023
             lines.append(f"evidence '{name}' is what the entry rests on")
@@ -220,6 +222,13 @@ def _openings(receipt: Receipt, leaf: Leaf, lines: list[str], problems: list[str
     redacted = tuple(sorted(set(leaf.commitments) - set(receipt.openings)))
     lines += [f"{name}: redacted, integrity proven" for name in redacted]
     return redacted
+
+
+def _decimal(value: Json) -> str:
+    """A number that is kept to the last bit (hexadecimal), once more as people read it."""
+    if not isinstance(value, str) or not _BITS.fullmatch(value):
+        return ""
+    return f" ({float.fromhex(value):.6g})"
 
 
 def _bound(name: str, value: Json, openings: Mapping[str, Opening]) -> bool:

@@ -126,7 +126,7 @@ def _where(story: Story, base_url: str, *, serving: bool) -> Iterator[str | Text
     if story.example:
         yield f"  why that message      candor why {story.example}"
     if story.receipt:
-        yield f"  check the proof       candor verify {story.receipt}"
+        yield f'  check the proof       candor verify {story.receipt} --key "$(candor audit key)"'
     yield f"  the messages          {story.outbox}"
     yield f"  what sends by itself  candor trigger list   ({story.triggers} live: an hour after a cart was filled, unless it was bought)"
     if serving:

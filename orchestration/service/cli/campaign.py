@@ -152,7 +152,14 @@ def _print(found: "Standing", *, as_json: bool) -> None:
 
 
 def _tables(*parts: "tuple[str, str, object]") -> None:
+    from orchestration.service.console.words import reason
+
     for title, name, counts in parts:
         if isinstance(counts, dict) and counts:
             output.out.print()
-            output.table(title, (name, "count"), list(counts.items()))
+            if name == "reason":
+                output.table(
+                    title, (name, "in words", "count"), [(code, reason(code), n) for code, n in counts.items()]
+                )
+            else:
+                output.table(title, (name, "count"), list(counts.items()))

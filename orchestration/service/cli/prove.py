@@ -131,6 +131,9 @@ def verify(
     else:
         for line in verdict.lines:
             output.out.print(line, soft_wrap=True)
+        if verdict.ok and key is None:
+            remedy = f"to know whose it is: candor verify {file} --key KEY; whoever keeps the log prints KEY with `candor audit key`"
+            output.out.print(f"  → {remedy}", soft_wrap=True)
     if not verdict.ok or (key is not None and not verdict.trusted):
         raise typer.Exit(1)
 
