@@ -17,7 +17,9 @@ async def mixed(conn: Conn, identity: Identity, facts: DecisionFacts) -> bool:
     named = sorted({one.record_id for feature in facts.features for one in feature.provenance if one.record_id})
     contact = [facts.identifier_id] if facts.identifier_id is not None else []
     found = await identity.subjects(conn, [*contact, *named])
-    decided = await _live(conn, identity, facts.person)
+    living = {person for one in found.values() for person in one.people}
+    # Whoever holds something now is nobody else by now; only for who holds nothing of it must be asked.
+    decided = facts.person if facts.person in living else await _live(conn, identity, facts.person)
     holders: set[PersonId | None] = set(found[contact[0]].people) if contact and contact[0] in found else set()
     holders = holders or {decided}
     # Several people may share a contact: then it is for the one who was decided for, if she is among them.

@@ -8,7 +8,7 @@ Follows spec explain.E1-E6 and decision.D10 (one rejection stage per losing cand
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -258,4 +258,8 @@ class Decide(Protocol):
 
     async def again(self, decision_id: DecisionId, change: Mapping[str, Json]) -> Verdict:
         """What the decision would have been under the change."""
+        ...
+
+    async def again_each(self, decision_id: DecisionId, changes: Sequence[Mapping[str, Json]]) -> Sequence[Verdict]:
+        """The same for several changes, each by itself and in their order: one reading of the record, one question to the model."""
         ...

@@ -25,7 +25,7 @@ _HERS: Final = frozenset(  # the gate's reasons that a yes of hers ends
         "basis.objection",
     }
 )
-_TRIED: Final = 3  # kinds of information, the strongest first: each costs a re-run
+_TRIED: Final = 3  # kinds of information, the strongest first: each asks the model for every arm once more
 Kind = Literal["withdraw", "without", "decline", "pause", "wait", "grant"]
 
 
@@ -66,11 +66,12 @@ def revocable(facts: DecisionFacts) -> bool:
 async def find(facts: DecisionFacts, concepts: Sequence[Concept], decide: Decide, most: int) -> list[Lever]:
     """Up to `most` levers: of a message those that change it first, those that end it last; of nothing what would bring a message."""
     found: list[Lever] = []
-    for kind, subject in _tries(facts, concepts):
-        if len(found) >= most:
+    tries = list(_tries(facts, concepts)) if most else []
+    changes = [change_of(Lever(kind=kind, subject=subject, choice="", channel=None)) for kind, subject in tries]
+    verdicts = await decide.again_each(facts.decision_id, changes) if changes else ()
+    for (kind, subject), verdict in zip(tries, verdicts, strict=True):
+        if len(found) == most:
             break
-        wanted = Lever(kind=kind, subject=subject, choice="", channel=None)
-        verdict = await decide.again(facts.decision_id, change_of(wanted))
         if verdict.choice == facts.choice or (kind == "wait" and verdict.after is None):
             continue
         day = _day(verdict) if kind == "wait" else subject

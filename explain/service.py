@@ -35,6 +35,7 @@ from explain.promises import Honesty, Promises
 from explain.reasons import Controls, PersonView
 from explain.settings import ExplainSettings
 from explain.significant import Significant
+from explain.storing import Storing
 from explain.tallies import Tallies
 from explain.views import AuditorView
 from identity.service import Identity
@@ -72,6 +73,7 @@ class Explain:
         self._models: ModelSource | None = None
         self._decide: Decide | None = None
         self.promises = Promises(kernel.db)
+        self._storing = Storing(kernel, audit, self.tallies, self.promises)
         self.hearing = Hearing(kernel, audit, self.promises)
         self.on_feedback = self.hearing.on_feedback
         self.significant = Significant(kernel, audit, self.on_feedback)
@@ -158,13 +160,7 @@ class Explain:
 
     async def _keep(self, made: Sequence[Fresh]) -> list[Explanation]:
         """Keep explanations with their entries in one commit; where somebody else was faster, theirs is the one that stands."""
-        now = self._kernel.clock.now()
-        async with self._kernel.db.transaction() as conn:
-            fresh = await store.insert(conn, [one.row(now) for one in made])
-            await self._audit.append(conn, [one.entry() for one in made if one.decision_id in fresh])
-            await self.tallies.note(conn, [one.content for one in made if one.decision_id in fresh])
-            await self.promises.shown(conn, [one.content for one in made if one.decision_id in fresh])
-            await store.done(conn, [one.decision_id for one in made])
+        fresh = await self._storing.keep(made)
         kept: list[Explanation] = []
         for one in made:
             found = None if one.decision_id in fresh else await self._stored(one.decision_id)

@@ -3,6 +3,7 @@
 Enters: ids of decisions. Leaves: `DecisionFacts` and rows (protocol `explain.facts.DecisionSource`), records. Nothing is written, sent or counted.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from consent.service import Consent
@@ -18,6 +19,7 @@ from orchestration.decision.policies.finding import Policies
 from orchestration.decision.record import Record
 from orchestration.decision.sealed import Opened, Sealer
 from orchestration.decision.shelf import Shelf
+from orchestration.decision.together import NOBODY, Pick, picks
 
 CONTENTION: Final = "contention"
 
@@ -67,6 +69,15 @@ class Afterwards:
     async def _model(self, record: Record) -> Model | None:
         digest = record.inputs.versions.model
         return await self._models.model(digest) if digest and record.outcome.ranked_by == "ranker" else None
+
+    async def picks(self, opened: Opened, states: Sequence[Inputs]) -> list[Pick]:
+        """What each of these inputs gives, as `record` says it of one: the model is asked once for all of them."""
+        if opened.withheld == CONTENTION:
+            return [NOBODY] * len(states)
+        record = opened.decoded()
+        digest = record.inputs.versions.model
+        model = await self._models.model(digest) if digest is not None else None
+        return await picks(record, states, model, await self._policies.recorded(record.inputs.policy))
 
     async def record(self, opened: Opened, inputs: Inputs) -> Record:
         """What these inputs give with the stored seed, the stored model and the policy in its state of then."""

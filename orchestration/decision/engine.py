@@ -4,6 +4,7 @@ candidates -> eligibility -> ranking -> policy -> draw. Replaying a record calls
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from orchestration.decision.eligibility import Rejection, Stage
 from orchestration.decision.eligibility import verdicts as judged_of
 from orchestration.decision.inputs import Arm, Inputs
 from orchestration.decision.policy import EpsilonGreedy, Option, Policy, PolicyContext, draw, leading, uniform
-from orchestration.decision.ranking import rank
+from orchestration.decision.ranking import Ranking, rank
 
 
 class Judged(NamedTuple):  # of all frozen values the one that is made quickest: a decision has one an arm
@@ -76,19 +77,7 @@ def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Pol
     if not eligible:
         return _nothing(verdicts, policy.name, holdout=held, withheld=_main_reason(verdicts))
     ranking = rank(inputs, eligible, model)
-    # Sending nothing is explored as readily as the most curious channel among the eligible.
-    shares = [*(arm.epsilon for arm in eligible), max(arm.epsilon for arm in eligible)]
-    names = [*(arm.id for arm in eligible), NOTHING]
-    worth = [*stakes(inputs.balance, eligible), (inputs.nothing_value, 0.0)]
-    options = [
-        Option(id=name, utility=utility, epsilon=share, gain=gain, burden=burden)
-        for name, utility, share, (gain, burden) in zip(names, ranking.utilities, shares, worth, strict=True)
-    ]
-    seen = dict(zip(inputs.feature_names, inputs.features, strict=True)) if inputs.policy is not None else {}
-    context = PolicyContext(eps_min=inputs.eps_min, best=ranking.best, features=seen)
-    vector = policy.probabilities(options, context, seed)
-    best = leading(policy, vector, ranking.best)
-    picked = draw(vector, uniform(seed, "draw"))
+    names, vector, best, picked = drawn(inputs, seed, eligible, ranking, policy)
     place = {name: index for index, name in enumerate(names)}
     judged: list[Judged] = []
     for arm, rejection in [*verdicts, (None, None)]:
@@ -114,6 +103,31 @@ def decide(inputs: Inputs, seed: str, *, model: Model | None = None, policy: Pol
         explored=picked != best,
         holdout=False,
     )
+
+
+class Drawn(NamedTuple):
+    """What was drawn among the eligible arms and sending nothing, which comes last: their names and probabilities, the place of the best and of the one drawn."""
+
+    names: Sequence[str]
+    vector: Sequence[float]
+    best: int
+    picked: int
+
+
+def drawn(inputs: Inputs, seed: str, eligible: Sequence[Arm], ranking: Ranking, policy: Policy) -> Drawn:
+    """The draw among arms that are ranked."""
+    # Sending nothing is explored as readily as the most curious channel among the eligible.
+    shares = [*(arm.epsilon for arm in eligible), max(arm.epsilon for arm in eligible)]
+    names = [*(arm.id for arm in eligible), NOTHING]
+    worth = [*stakes(inputs.balance, eligible), (inputs.nothing_value, 0.0)]
+    options = [
+        Option(id=name, utility=utility, epsilon=share, gain=gain, burden=burden)
+        for name, utility, share, (gain, burden) in zip(names, ranking.utilities, shares, worth, strict=True)
+    ]
+    seen = dict(zip(inputs.feature_names, inputs.features, strict=True)) if inputs.policy is not None else {}
+    best = ranking.best
+    vector = policy.probabilities(options, PolicyContext(eps_min=inputs.eps_min, best=best, features=seen), seed)
+    return Drawn(names, vector, leading(policy, vector, best), draw(vector, uniform(seed, "draw")))
 
 
 def withhold(inputs: Inputs, reason: str) -> Outcome:

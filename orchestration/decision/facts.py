@@ -227,7 +227,7 @@ def closed(state: Inputs, change: Mapping[str, Json], segments_of: SegmentsOf | 
 def _unknown(state: Inputs) -> Inputs:
     """The inputs without what her profile brought forward: no items found by what she did, no taste, no place she told of."""
     market = replace(state.market, region=None, locale=None, profile=False) if state.market.profile else state.market
-    arms = tuple(replace(arm, taste=0.0) for arm in state.arms if not arm.personal_source)
+    arms = tuple(replace(arm, taste=0.0) if arm.taste else arm for arm in state.arms if not arm.personal_source)
     weighed = state.balance
     if weighed is not None and weighed.signals is not None:
         weighed = replace(weighed, signals=0.0)

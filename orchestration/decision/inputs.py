@@ -7,7 +7,7 @@ floats travel as `float.hex`, so that a replay sees the same bits. No words of a
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import cast
 
 import orjson
@@ -282,7 +282,7 @@ def from_json(form: Mapping[str, Json]) -> Inputs:
         person=part.text("person"),
         placement=part.text("placement"),
         personalize_under=part.text("personalize_under"),
-        arms=tuple(_read_arm(one) for one in part.each("arms")),
+        arms=tuple(_arm_of(orjson.dumps(one)) for one in cast("Sequence[Json]", form["arms"])),
         permits={
             name: Permit(answer=one.text("answer"), reason=one.text("reason"), act=one.maybe("act"))
             for name, one in part.inner("permits").items()
@@ -336,7 +336,9 @@ def _read_market(one: "_Reader") -> Market:
     )  # fmt: skip
 
 
-def _read_arm(one: "_Reader") -> Arm:
+@lru_cache(maxsize=4096)  # the arms of a placement are mostly those of the decision before; no id of anybody is in them
+def _arm_of(words: bytes) -> Arm:
+    one = _Reader(orjson.loads(words))
     return Arm(
         variant=one.text("variant"), channel=one.text("channel"), purpose=one.text("purpose"), order=one.whole("order"),
         epsilon=one.real("epsilon"), value=one.real("value"), cost=one.real("cost"), personal=one.yes("personal"),

@@ -4,7 +4,7 @@ Enters: a record's inputs and a change. Leaves: the inputs under it, or None whe
 but for `Pulling`, which decides again. The seed, the models and the versions stay, so that only the change differs.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,12 +20,14 @@ from orchestration.decision.inputs import Inputs, Permit
 from orchestration.decision.record import Record
 from orchestration.decision.sealed import Opened, Sealer
 from orchestration.decision.shelf import Shelf
+from orchestration.decision.together import Pick
 from profiles.kinds import DEEDS
 
 _CAP: Final = "cap"
 _PLACE: Final = "place"
 _OF_TASTE: Final = frozenset(DEEDS.values())
 Again = Callable[[Opened, Inputs], Awaitable[Record]]
+Picks = Callable[[Opened, Sequence[Inputs]], Awaitable[list[Pick]]]
 Takes = Callable[[str], bool]
 Segments = Callable[[Inputs], facts.SegmentsOf | None]
 
@@ -33,28 +35,50 @@ Segments = Callable[[Inputs], facts.SegmentsOf | None]
 class Pulling:
     """Stands behind `Decisions.again`."""
 
-    def __init__(self, sealer: Sealer, shelf: Shelf, consent: Consent, segments: Segments, again: Again) -> None:
+    def __init__(
+        self, sealer: Sealer, shelf: Shelf, consent: Consent, segments: Segments, *, again: Again, picks: Picks
+    ) -> None:
+        """`again` decides anew in full, `picks` only what is chosen, of several inputs at once."""
         self._sealer = sealer
         self._shelf = shelf
         self._consent = consent
         self._segments = segments
         self._again = again
+        self._picks = picks
 
     async def pull(self, decision_id: str, change: Mapping[str, Json]) -> Verdict:
         """What would be chosen under the change; what was chosen, where nobody can tell."""
         opened = await self._sealer.open_lately(decision_id)
-        state = opened.inputs
-        changed = pulled(state, change, self._segments(state), self._takes_choice)
+        changed = self._changed(opened.inputs, change)
         made = opened.decoded().outcome if changed is None else (await self._again(opened, changed)).outcome
-        after = None
+        return await self._verdict(
+            opened, change, Pick(made.choice, made.arm, made.propensity), told=changed is not None
+        )
+
+    async def pull_all(self, decision_id: str, changes: Sequence[Mapping[str, Json]]) -> list[Verdict]:
+        """The same for several changes, each by itself."""
+        opened = await self._sealer.open_lately(decision_id)
+        changed = [self._changed(opened.inputs, change) for change in changes]
+        made = iter(await self._picks(opened, [one for one in changed if one is not None]))
+        was = opened.decoded().outcome
+        return [
+            await self._verdict(opened, change, next(made), told=True)
+            if state is not None
+            else await self._verdict(opened, change, Pick(was.choice, was.arm, was.propensity), told=False)
+            for change, state in zip(changes, changed, strict=True)
+        ]
+
+    def _changed(self, state: Inputs, change: Mapping[str, Json]) -> Inputs | None:
+        return pulled(state, change, self._segments(state), self._takes_choice)
+
+    async def _verdict(self, opened: Opened, change: Mapping[str, Json], made: Pick, *, told: bool) -> Verdict:
+        state, after = opened.inputs, None
         if change.get("uncapped") and made.arm is not None:
             catalogue = await self._shelf.by_digest(state.versions.catalogue)
             reason = (state.refused or {}).get(made.arm.id, "")
             after = room_by(catalogue.placement(state.placement), reason, datetime.fromisoformat(state.at))
-        return Verdict(
-            choice=made.choice, channel=made.arm.channel if made.arm else None, probability=made.propensity, after=after,
-            told=changed is not None,
-        )  # fmt: skip
+        channel = made.arm.channel if made.arm else None
+        return Verdict(choice=made.choice, channel=channel, probability=made.propensity, after=after, told=told)
 
     def _takes_choice(self, purpose: str) -> bool:
         declared = self._consent.rules.purposes.get(purpose)

@@ -9,7 +9,7 @@ filled template are also the variant that the catalogue file names.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,14 +46,17 @@ def rank(state: Inputs, arms: Sequence[Arm], model: Model | None) -> Ranking:
     """Rank by the model when it can score every arm, by the declared rules otherwise. Never raises for the model's sake."""
     if model is None:
         return rules(state, arms, state.fallback or "no_model")
-    columns = _columns(tuple(model.feature_names), state.feature_names)
-    if columns.unknown is not None:
-        return rules(state, arms, f"feature_mismatch:{columns.unknown}")
-    scores = [float(one) for one in model.score(rows(model.feature_names, state, arms))]
+    if (unknown := unfilled(model, state)) is not None:
+        return rules(state, arms, f"feature_mismatch:{unknown}")
+    return scored(state, arms, model.score(rows(model.feature_names, state, arms)).tolist(), model.feature_names)
+
+
+def scored(state: Inputs, arms: Sequence[Arm], scores: Sequence[float], columns: Sequence[str]) -> Ranking:
+    """The ranking by these scores, one an arm and a last one for sending nothing, of a model with these columns."""
     if not all(math.isfinite(one) for one in scores):
         return rules(state, arms, "score_not_finite")
     # Without having seen the arm, a model has no word on sending nothing: then nothing is worth nothing.
-    knows_nothing = f"variant={NOTHING}" in model.feature_names
+    knows_nothing = f"variant={NOTHING}" in columns
     gains = [arm.value * score for arm, score in zip(arms, scores, strict=False)]
     idle = state.nothing_value * scores[-1] if knows_nothing else 0.0
     return Ranking(
@@ -62,6 +65,11 @@ def rank(state: Inputs, arms: Sequence[Arm], model: Model | None) -> Ranking:
         (*scores[:-1], scores[-1] if knows_nothing else None),
         tastes=_tastes(arms),
     )
+
+
+def unfilled(model: Model, state: Inputs) -> str | None:
+    """A column of the model that neither this profile nor a candidate can fill; None where all can be."""
+    return _columns(tuple(model.feature_names), state.feature_names).unknown
 
 
 def rules(state: Inputs, arms: Sequence[Arm], reason: str) -> Ranking:
@@ -82,9 +90,8 @@ def unknown_columns(columns: Sequence[str], features: Sequence[str]) -> list[str
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """What a model's columns are filled from: `place` of each by name; `to` and `of`, places of profile features in a row and in the profile."""
+    """What a model's columns are filled from: `to` and `of`, places of profile features in a row and in the profile; places of the context's."""
 
-    place: Mapping[str, int]
     to: NDArray[np.intp]
     of: NDArray[np.intp]
     context: tuple[tuple[int, str], ...]
@@ -95,13 +102,13 @@ class _Columns:
 def _columns(columns: tuple[str, ...], features: tuple[str, ...]) -> _Columns:
     held = {name: index for index, name in enumerate(features)}
     pairs = [(index, held[name]) for index, name in enumerate(columns) if name in held]
-    place = {name: index for index, name in enumerate(columns)}
     absent = unknown_columns(columns, features)
     return _Columns(
-        place,
         np.array([to for to, _ in pairs], dtype=np.intp),
         np.array([of for _, of in pairs], dtype=np.intp),
-        tuple((index, name.removeprefix("context=")) for name, index in place.items() if name.startswith("context=")),
+        tuple(
+            (index, name.removeprefix("context=")) for index, name in enumerate(columns) if name.startswith("context=")
+        ),
         absent[0] if absent else None,
     )
 
@@ -113,12 +120,16 @@ def rows(columns: Sequence[str], state: Inputs, arms: Sequence[Arm]) -> NDArray[
     base[plan.to] = np.array(state.features, dtype=np.float64)[plan.of]
     for index, name in plan.context:
         base[index] = _number((state.context or {}).get(name))
-    table = np.repeat(base[None, :], len(arms) + 1, axis=0)
-    ones = [(line, plan.place[name]) for line, arm in enumerate(arms) for name in arm.marks if name in plan.place]
-    if (idle := plan.place.get(f"variant={NOTHING}")) is not None:
-        ones.append((len(arms), idle))
-    if ones:
-        table[tuple(zip(*ones, strict=True))] = 1.0
+    return np.where(_marked(tuple(columns), tuple([arm.marks for arm in arms])), 1.0, base)
+
+
+@lru_cache(maxsize=32)  # most decisions of a placement may choose among the same arms
+def _marked(columns: tuple[str, ...], marks: tuple[tuple[str, ...], ...]) -> NDArray[np.bool_]:
+    """Which columns are 1 for which arm, whoever it is for: `bool[n + 1, k]`."""
+    place = {name: index for index, name in enumerate(columns)}
+    table = np.zeros((len(marks) + 1, len(columns)), dtype=np.bool_)
+    for line, names in enumerate([*marks, (f"variant={NOTHING}",)]):
+        table[line, [place[name] for name in names if name in place]] = True
     return table
 
 

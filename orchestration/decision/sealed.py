@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, cast
 
 import orjson
@@ -35,7 +36,7 @@ _LATELY_SECONDS: Final = 1.0
 _MOST_KEYS: Final = 20_000  # key ids (never keys) remembered by person; a miss costs one read
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: an explanation asks for the record several times
 class Opened:
     """A stored decision, opened."""
 
@@ -66,6 +67,10 @@ class Opened:
 
     def decoded(self) -> Record:
         """The record as a value: what was decided then, not what would be decided now."""
+        return self._record
+
+    @cached_property
+    def _record(self) -> Record:
         return Record(
             decision_id=DecisionId(str(self.record["id"])), seed=self.seed, inputs=self.inputs, outcome=self._outcome()
         )

@@ -88,8 +88,9 @@ class Decisions:
         self.counterfactual = Counterfactual(self._sealer, models, profiles, self._gatherer.policies, self.shelf)
         self.afterwards = Afterwards(kernel, consent, self._sealer, self.shelf, models, self._gatherer.policies)
         self._pulling = Pulling(
-            self._sealer, self.shelf, consent, self.counterfactual.segments_of, self.afterwards.record
-        )
+            self._sealer, self.shelf, consent, self.counterfactual.segments_of,
+            again=self.afterwards.record, picks=self.afterwards.picks,
+        )  # fmt: skip
         self._committer = Committer(kernel, audit, consent, channels, self.settings)
 
     # deciding
@@ -315,6 +316,10 @@ class Decisions:
     async def again(self, decision_id: str, change: Mapping[str, Json]) -> Verdict:
         """The decision under one change (protocol `explain.facts.Decide`). Writes nothing, sends nothing."""
         return await self._pulling.pull(decision_id, change)
+
+    async def again_each(self, decision_id: str, changes: Sequence[Mapping[str, Json]]) -> list[Verdict]:
+        """The decision under each of these changes by itself; what they share is worked out once."""
+        return await self._pulling.pull_all(decision_id, changes)
 
     async def receipt(self, decision_id: str) -> Receipt:
         """The file that proves this decision offline; its entry must be under a checkpoint (`Audit.sequence`).

@@ -182,6 +182,9 @@ class Decisions:
         (subject,) = change.values()
         return self.flips.get("wait" if subject is True else str(subject), same)
 
+    async def again_each(self, decision_id, changes):
+        return [await self.again(decision_id, change) for change in changes]
+
 
 @dataclass
 class Models:

@@ -25,6 +25,12 @@ from tests.orchestration.learning.test_service import past
 pytestmark = pytest.mark.anyio
 
 
+CHANGES = (
+    {"withdraw": "marketing.personalize"}, {"withdraw": "marketing.email"}, {"unused": "age"}, {"pause": "email"}, {"uncapped": True},
+    {"declined": "welcome"},
+)  # fmt: skip
+
+
 @dataclass
 class House:
     kernel: object
@@ -119,6 +125,8 @@ async def test_a_model_s_choice_adds_up_and_its_strongest_reason_is_the_one_told
                 == lever.choice
                 != made.outcome.choice
             )
+        for change, verdict in zip(CHANGES, await shop.decisions.again_each(made.decision_id, CHANGES), strict=True):
+            assert verdict == await shop.decisions.again(made.decision_id, change)
     assert ruled
 
 
