@@ -68,15 +68,19 @@ class Contrast:
 
     @property
     def key(self) -> str:
-        """Which sentence tells a person: the stage that the loser was lost at, or that it was worth less, or that chance decided."""
+        """Which sentence tells a person: the stage that the loser was lost at, or that it was worth less, or as much and came later, or that chance decided."""
+        if self.a.candidate_id == self.b.candidate_id:
+            return "same"
         loser = self.a if self.b.chosen else self.b
         if loser.stage is not None and loser.stage is not Stage.SCORE:
             return str(loser.stage)
         winner = self.b if self.b.chosen else self.a
         if not winner.chosen:
             return "neither"
-        above = (winner.compared or 0.0) > (loser.compared or 0.0)
-        return "worth_more" if above and loser.reason != "not_drawn" else "drawn"
+        more = (winner.compared or 0.0) - (loser.compared or 0.0)
+        if loser.reason == "not_drawn" or more < 0:
+            return "drawn"
+        return "worth_more" if more else "tied"
 
     def as_json(self) -> dict[str, Json]:
         """As the API answers it."""

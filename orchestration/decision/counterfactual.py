@@ -24,6 +24,9 @@ from orchestration.decision.shelf import Shelf
 from profiles.service import Profiles
 
 RULES: Final = "rules"
+LEFT_OUT: Final = (
+    "left_out"  # why an arm that the question excludes may not be chosen: it is lost where what is not offered is
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +137,7 @@ def changed(
         if rules is not None and made.balance is not None:
             made = replace(made, balance=replace(made.balance, boosts=_boosts(made, rules)))
     if change.exclude:
-        made = replace(
-            made, refused={**(made.refused or {}), **dict.fromkeys(change.exclude, "experiment:counterfactual")}
-        )
+        made = replace(made, refused={**(made.refused or {}), **dict.fromkeys(change.exclude, LEFT_OUT)})
     return made
 
 

@@ -67,8 +67,10 @@ def read_log(path: Path, *, arm: str, reward: str, propensity: str, features: Se
     if missing := int(labels.isna().sum()):
         raise LogUnusable(f"expected an arm in every row, got {missing} rows without one in column '{arm}'")
     outcome = pd.to_numeric(table[reward], errors="coerce").to_numpy(dtype=np.float64)
-    if missing := int((~np.isfinite(outcome)).sum()):
-        raise LogUnusable(f"expected a number in every row of column '{reward}', got {missing} rows without one")
+    if missing := int((~(np.abs(outcome) <= _GREATEST)).sum()):  # written so that NaN counts
+        raise LogUnusable(
+            f"expected a number within ±{_GREATEST:.0e} in every row of column '{reward}', got {missing} rows without one"
+        )
     if constant is not None:
         logged = np.full(len(table), constant)
     else:
@@ -132,6 +134,7 @@ def _table(path: Path, arm: str) -> "pd.DataFrame":
         ) from None
 
 
+_GREATEST = 1e100  # of a reward: sums of squares of it, weighed, are numbers still
 _ABSENT = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A", "<NA>"})
 
 

@@ -54,6 +54,18 @@ def test_differences_sum_to_the_gap_exactly_whatever_the_signs(one, two) -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("worth", "reason", "key"),
+    [(0.2, "lower_utility", "worth_more"), (0.5, "lower_utility", "tied"), (0.2, "not_drawn", "drawn"), (0.9, "not_drawn", "drawn")],
+)  # fmt: skip
+def test_chance_is_named_only_where_chance_decided(worth, reason, key) -> None:
+    a, b = candidate("a", 1.0, 0.5, {}, 0.0), candidate("b", 1.0, worth, {}, 0.0, stage=Stage.SCORE, reason=reason)
+    made = facts(choice="a", candidates=(a, b))
+    assert [contrast(made, *two, {}).key for two in (("a", "b"), ("b", "a"), ("a", "a"), ("b", "b"))] == [
+        key, key, "same", "same",
+    ]  # fmt: skip
+
+
 def test_worth_of_tens_of_millions_is_parted_though_two_lie_close_together() -> None:
     a = candidate("a", 3e7, 0.3100000001, {"spring": 1.1, "evening": 1.7}, 0.1)
     for step in range(20):

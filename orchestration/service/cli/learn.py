@@ -135,6 +135,7 @@ def gate(
     current: Annotated[
         str | None, typer.Option(help="The policy in production: uniform, arm:NAME or probs:FILE.parquet.")
     ] = None,
+    as_json: Json = True,  # noqa: ARG001 - its output is JSON in any case
 ) -> None:
     """Would a ranker learned from this log be promoted?
 
@@ -168,6 +169,7 @@ def evaluate_log(
     against: Annotated[
         str | None, typer.Option(help="A second policy: the paired difference is estimated too.")
     ] = None,
+    as_json: Json = True,  # noqa: ARG001 - its output is JSON in any case
 ) -> None:
     """What another policy would have earned on a log.
 

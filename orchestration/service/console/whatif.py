@@ -115,7 +115,8 @@ async def _choices(desk: Desk, row: "Row", candidates: list[str]) -> Json:
         for one in await desk.house.learning.status()
         if one["placement"] == row.placement and one["digest"] != row.model
     ]
-    purposes = [one.key for one in desk.house.consent.book.mine.rules.purposes.by_key.values()]
+    place = (await desk.house.decisions.shelf.by_digest(row.catalogue)).placement(row.placement)
+    purposes = dict.fromkeys([*(place.purpose_on(one) for one in place.channels), place.personalize_under])
     return {
         "purposes": list[Json](purposes), "concepts": [{"key": one, "words": told(one)} for one in concepts],
         "features": list[Json](names), "channels": sorted({one.rpartition("@")[2] for one in candidates}),

@@ -64,8 +64,8 @@ REQUESTS: Final = {
     "revoked": ("Taken back", "off"), "expired": ("Expired", "bad"),
 }  # fmt: skip
 REASONS: Final = {
-    "lower_utility": "another one was expected to do better",
-    "not_drawn": "it was the best, and chance drew another",
+    "lower_utility": "another one was expected to do better, or as well",
+    "not_drawn": "chance drew another",
     "no_contact_point": "no contact point for this channel",
     "no_connector": "no connector for this channel",
     "contact_gone": "the contact has ended",

@@ -18,6 +18,7 @@ from orchestration.decision.policies.rules import FirstRule, SquareRule, recorde
 from orchestration.decision.policy import Option, PolicyContext, draw
 from orchestration.decision.pulling import pulled
 from orchestration.decision.ranking import rows
+from orchestration.service.console.words import reason
 from tests.orchestration.decision.support import arm, inputs
 
 
@@ -123,6 +124,12 @@ def test_a_purpose_that_was_asked_for_is_taken_back(purpose):
     state = inputs([arm("a")])
     assert judge(changed(state, Change(withdraw=purpose)), arm("a")).stage is Stage.CONSENT
     assert changed(state, Change(withdraw="marketing.personalize")).features == state.features
+
+
+def test_what_a_question_leaves_out_is_no_comparison_group():
+    made = decide(changed(inputs([arm("a")]), Change(exclude=("a@email",))), "s")
+    assert (made.choice, made.withheld, made.holdout) == ("nothing", "publication:left_out", False)
+    assert reason(made.withheld) == "left out"
 
 
 def test_a_refusal_names_candidates_in_a_form_that_is_not_taken_for_an_address():

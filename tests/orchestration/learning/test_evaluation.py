@@ -97,6 +97,10 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(tmp_path):
         named_policy(log, "arm:c")
     with pytest.raises(PolicyUnusable):
         named_policy(log, "best")
+    for odd in (1e308, float("inf"), None, "many"):  # of the first an estimate would be no number, and no JSON
+        pd.DataFrame({"arm": ["a", "b"], "r": [odd, 0]}).to_csv(path, index=False)
+        with pytest.raises(LogUnusable, match="got 1 rows without"):
+            read_log(path, arm="arm", reward="r", propensity="0.5")
 
 
 def test_the_same_log_is_the_same_in_every_format(tmp_path):
