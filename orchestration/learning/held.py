@@ -17,6 +17,7 @@ from kernel.ids import PersonId
 from orchestration.decision import reading_store
 from orchestration.learning.assignment import MIXED, side_of
 from orchestration.learning.lift import Z95, Lift, lift
+from orchestration.learning.metrics import amount
 from orchestration.learning.sequential import smallest_seen
 
 _TREATED, _HELD = "treated", "held"
@@ -79,7 +80,7 @@ async def brought(
     for person in people:
         mine = [one for one in happened.get(person, []) if first[person] <= one.event_time <= first[person] + window]
         hits[person] = len(mine)
-        money[person] = sum(_amount(one.properties.get("revenue")) for one in mine)
+        money[person] = sum(amount(one.properties.get("revenue")) for one in mine)
     treated = [person for person in people if where[person] == _TREATED]
     held = [person for person in people if where[person] == _HELD]
     if not people:
@@ -100,10 +101,3 @@ def _money(treated: list[float], held: list[float]) -> Money | None:
     half = Z95 * math.sqrt(float(one.var(ddof=1)) / len(one) + float(two.var(ddof=1)) / len(two))
     mde = smallest_seen(float(np.concatenate([one, two]).var()), len(one), len(two))
     return Money(float(one.mean()), float(two.mean()), difference, difference - half, difference + half, mde)
-
-
-def _amount(value: object) -> float:
-    try:
-        return float(value) if isinstance(value, bool | int | float | str) else 0.0
-    except ValueError:
-        return 0.0

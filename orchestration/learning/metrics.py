@@ -15,11 +15,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from events.log import Event
+from events.sessions import sessions
 from kernel.yaml_text import read_yaml
 from orchestration.learning.errors import MetricsInvalid, UnknownMetric
 from orchestration.learning.logs import Floats
 
 SHIPPED: Final = Path(__file__).parent / "data" / "metrics.yaml"
+_GREATEST: Final = 1e100
 Names = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(min_length=1)]
 
 
@@ -32,6 +34,7 @@ class Metric(BaseModel):
     kind: Literal["share", "count", "sum", "mean", "hours_to", "absent"]
     events: Names
     per: tuple[str, ...] = ()
+    per_visit: bool = False
     of: str | None = None
     days: Annotated[float, Field(gt=0, le=400)] = 14.0
     better: Literal["up", "down"] = "up"
@@ -40,6 +43,9 @@ class Metric(BaseModel):
     def _has_property(self) -> Self:
         if (self.kind in {"sum", "mean"}) != (self.of is not None):
             msg = f"expected `of` for kind sum or mean and for no other, in metric '{self.name}'"
+            raise ValueError(msg)
+        if self.per_visit and self.kind not in {"count", "mean"}:
+            msg = f"expected `per_visit` for kind count or mean and for no other, in metric '{self.name}'"
             raise ValueError(msg)
         return self
 
@@ -58,14 +64,20 @@ class Metric(BaseModel):
         if self.kind == "absent":
             return float(not hits), 1.0
         if self.kind == "count":
-            return float(len(hits)), 1.0
+            return float(len(hits)), self._visits(mine) if self.per_visit else 1.0
         if self.kind == "hours_to":
             first = min((one.event_time for one in hits), default=None)
             return ((first - since).total_seconds() / 3600, 1.0) if first is not None else (0.0, 0.0)
-        total = sum(_number(one.properties.get(self.of or "")) for one in hits)
+        total = sum(amount(one.properties.get(self.of or "")) for one in hits)
         if self.kind == "sum":
             return total, 1.0
+        if self.per_visit:
+            return total, self._visits(mine)
         return total, float(sum(one.name in self.per for one in mine) if self.per else len(hits))
+
+    def _visits(self, mine: Sequence[Event]) -> float:
+        """How many visits the events that this metric names make, whatever else was read of her."""
+        return float(len(sessions(one for one in mine if one.name in self.events or one.name in self.per)))
 
 
 class Metrics(BaseModel):
@@ -134,10 +146,10 @@ class Measured:
         return rate + (self.number - rate * self.base) / base
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool | int | float):
-        return float(value)
+def amount(value: object) -> float:
+    """A property as a number; what is none (words, "nan", beyond all bounds) adds nothing, so that one event cannot spoil a group's."""
     try:
-        return float(str(value)) if isinstance(value, str) else 0.0
-    except ValueError:
+        told = float(value) if isinstance(value, bool | int | float | str) else 0.0
+    except (ValueError, OverflowError):
         return 0.0
+    return told if abs(told) <= _GREATEST else 0.0  # written so that NaN is none

@@ -113,3 +113,15 @@ def test_a_calendar_day_is_the_persons_own() -> None:
     evening, later = datetime(2026, 3, 5, 10, 59, tzinfo=UTC), datetime(2026, 3, 5, 11, 1, tzinfo=UTC)
     assert window(rule, evening).key == "all|2026-03-05|Pacific/Auckland"
     assert window(rule, later).key == "all|2026-03-06|Pacific/Auckland"
+
+
+def test_a_day_of_23_hours_and_one_of_25_are_a_day_each() -> None:
+    """decision.D9: clocks in Berlin went forward on 29 March 2026 and go back on 25 October."""
+    rule = CapRule(name="all", limit=1, zone="Europe/Berlin")
+    for first, hours in ((datetime(2026, 3, 28, 23, tzinfo=UTC), 23), (datetime(2026, 10, 24, 22, tzinfo=UTC), 25)):
+        keys = [window(rule, first + timedelta(hours=at)).key for at in range(-1, hours + 1)]
+        assert keys[0] != keys[1] != keys[-1]
+        assert len(set(keys[1:-1])) == 1
+    night = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # half past two, twice
+    rolling = CapRule(name="all", limit=1, window=timedelta(hours=1))
+    assert window(rolling, night + timedelta(hours=1)).start == night  # an hour is an hour

@@ -37,6 +37,7 @@ class House:
     audit: object
     consent: object
     explain: Explain
+    decisions: object = None
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ async def test_an_explanation_is_equal_whenever_it_is_made(shop, explain, tmp_pa
 
 
 async def test_reading_the_numbers_at_a_terminal_is_an_entry_as_over_the_api(shop, explain, monkeypatch) -> None:
-    loop, house = asyncio.get_running_loop(), House(shop.kernel, shop.audit, shop.consent, explain)
+    loop, house = asyncio.get_running_loop(), House(shop.kernel, shop.audit, shop.consent, explain, shop.decisions)
     monkeypatch.setattr(prove, "in_house", lambda work: asyncio.run_coroutine_threadsafe(work(house), loop).result(30))
     monkeypatch.setenv("CANDOR_ACTOR", "cli:ann")
     made = await shop.decide(await shop.person("ada"))
@@ -226,3 +227,7 @@ async def test_whoever_was_taken_for_two_is_told_nothing_of_that_time_whatever_r
     for one in (told["open"], told["adults"]):
         assert "group" not in f"{one.headline} {one.rules} {one.levers}"
         assert (one.permission, one.main_parameters) == ("", ())
+    done = await asyncio.to_thread(CliRunner().invoke, build(), ["replay", made.decision_id])
+    assert done.exit_code == 0, done.output
+    rows = await shop.rows("SELECT actor FROM audit.entries WHERE tag = %s", Tag.DECISION_REPLAYED)
+    assert [row["actor"] for row in rows] == ["cli:ann"]  # every act names who did it

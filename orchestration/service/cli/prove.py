@@ -93,7 +93,7 @@ async def _note(house: "House", decision: str) -> None:
 
 def replay(decision: Decision, as_json: Json = False) -> None:
     """Decide again from what was recorded; compare the bytes."""
-    result = in_house(lambda house: house.decisions.replay(decision))
+    result = in_house(lambda house: house.decisions.replay(decision, actor=actor()))
     if as_json:
         output.emit_json(result)
     else:

@@ -39,7 +39,9 @@ class Event(NamedTuple):
     name: str
     event_time: datetime
     properties: dict
-    machine: bool
+    machine: bool = False
+    context: dict = {}
+    event_id: str = "evt_1"
 
 
 def people(new, old, *, rates=(0.1, 0.1), extra=(), days=20, variants=("a", "b")):
@@ -136,7 +138,24 @@ def test_every_kind_of_metric_says_what_it_means():
     machine = Event("Order Completed", BEGUN + timedelta(hours=1), {"revenue": "7.5"}, True)
     assert METRICS.metric("revenue").parts([machine], BEGUN) == (0.0, 1.0)
     assert METRICS.metric("revenue").parts([machine._replace(machine=False)], BEGUN) == (7.5, 1.0)
-    assert METRICS.metric("session_depth").parts([machine], BEGUN) == (0.0, 1.0)
+    for odd in (
+        "nan",
+        "inf",
+        "1e999",
+        1e308,
+        10**400,
+        "much",
+        None,
+        [1],
+    ):  # one event does not make a group's number none
+        assert METRICS.metric("revenue").parts([Event("Order Completed", BEGUN, {"revenue": odd})], BEGUN) == (0.0, 1.0)
+    depth, earned = METRICS.metric("session_depth"), METRICS.metric("revenue_per_session")
+    assert depth.parts([machine], BEGUN) == earned.parts([machine], BEGUN) == (0.0, 0.0)
+    order = machine._replace(machine=False)
+    seen = [Event("Page Viewed", BEGUN + timedelta(minutes=at), {}) for at in (10, 20, 25, 120)]
+    late = Event("Email Opened", BEGUN + timedelta(days=2), {})  # a metric does not say that it is part of a visit
+    assert depth.parts([*seen, order, late], BEGUN) == (4.0, 2.0)
+    assert earned.parts([*seen, order, late], BEGUN) == (7.5, 3.0)  # at 0:10 to 0:25, at 1:00 and at 2:00
 
 
 def test_a_ratio_of_sums_is_compared_by_its_linear_form():
