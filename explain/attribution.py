@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from explain import forest
 from explain.errors import NotAdditive, Unfaithful
 from kernel.model import Model
 
@@ -35,11 +36,14 @@ class TreeModel(Model, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
-    """`base + sum(parts)` is the score that was used; `parts` in the order of the model's features. `checked`: TreeExplainer agreed."""
+    """`base + sum(parts)` is the score that was used; `parts` in the order of the model's features. `checked`: TreeExplainer agreed. `model`: whose score it is; without it
+    nothing can be said of what one reason does alone.
+    """
 
     base: float
     parts: tuple[float, ...]
     checked: bool
+    model: Model | None = None
 
 
 def attribute(model: Model, row: NDArray[np.float64], score: float, *, check: bool) -> Attribution:
@@ -50,6 +54,7 @@ def attribute(model: Model, row: NDArray[np.float64], score: float, *, check: bo
         Unfaithful: two computations of the same values differ.
     """
     base, parts = model.contributions(row)
+    forest.held(model)  # read here, once a model, beside everything else that takes long
     gap = abs(float(base + parts.sum()) - score)
     if not gap <= TOLERANCE:  # written so that NaN fails
         raise NotAdditive(gap)
@@ -60,7 +65,7 @@ def attribute(model: Model, row: NDArray[np.float64], score: float, *, check: bo
         if not gap <= TOLERANCE:
             raise Unfaithful("TreeExplainer and the model's own contributions", gap)
         checked = True
-    return Attribution(base=float(base), parts=tuple(float(part) for part in parts), checked=checked)
+    return Attribution(base=float(base), parts=tuple(float(part) for part in parts), checked=checked, model=model)
 
 
 def prepared(model: Model) -> bool:
@@ -71,6 +76,7 @@ def prepared(model: Model) -> bool:
 def prepare(model: Model, *, check: bool) -> None:
     """Load what `attribute` will need for this model."""
     model.contributions(np.zeros(len(model.feature_names)))
+    forest.held(model)
     if check and isinstance(model, TreeModel):
         exact(model, np.zeros(len(model.feature_names)))
 

@@ -21,8 +21,11 @@ from kernel.yaml_text import read_yaml
 
 UNNAMED: Final = "unnamed"
 OTHER: Final = "other"
+MOST_PARAMETERS: Final = 5  # E1
+NEGLIGIBLE: Final = 1e-9  # below this a contribution is rounding, not a reason
 About = Literal["person", "message", "moment"]
 Control = Literal["preferences", "not_interested", "none"]
+Direction = Literal["raised", "lowered", "together"]
 
 
 class ConceptRule(BaseModel):
@@ -38,7 +41,11 @@ class ConceptRule(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concept:
-    """A group of features and what it did to the score. `present` is false when every named feature was zero or absent."""
+    """A group of features and what it did to the score. `present` is false when every named feature was zero or absent.
+
+    `alone`: by how much the score falls when this alone is not known (rises, where negative); of the reasons that may be told only. A contribution is the mean over all orders in
+    which things become known; where they work together, the two may point apart.
+    """
 
     key: str
     about: About
@@ -47,6 +54,14 @@ class Concept:
     features: tuple[str, ...]
     present: bool
     provenance: tuple[Provenance, ...]
+    alone: float | None = None
+
+    @property
+    def direction(self) -> Direction:
+        """Which way it worked, as far as it can be said of it alone (explain.X53). What was kept before this was looked at is told by its contribution, as it was."""
+        if self.alone is not None and (abs(self.alone) <= NEGLIGIBLE or (self.alone > 0) != (self.contribution > 0)):
+            return "together"
+        return "raised" if self.contribution > 0 else "lowered"
 
 
 @cache
@@ -94,6 +109,11 @@ def group(features: Sequence[FeatureValue], contributions: Sequence[float]) -> l
         for (key, about, control), found in members.items()
     ]
     return sorted(concepts, key=lambda concept: (-abs(concept.contribution), concept.key))
+
+
+def told(concepts: Sequence[Concept]) -> list[Concept]:
+    """The reasons that a person may be told, of concepts in the order of their strength."""
+    return [one for one in concepts if abs(one.contribution) > NEGLIGIBLE][:MOST_PARAMETERS]
 
 
 def _place(feature: FeatureValue) -> tuple[str, About, Control]:

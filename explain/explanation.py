@@ -4,20 +4,25 @@ Enters: facts, attribution, concepts, levers. Leaves: `Content` with one canonic
 depends on the time of making. What a person reads and what an auditor reads are both views of it (explain.E1).
 """
 
-from dataclasses import dataclass
-from math import isnan
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import fsum, isnan
 from typing import Any, Final
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from explain.attribution import Attribution
-from explain.concepts import Concept, group
-from explain.facts import DecisionFacts
+from explain.concepts import NEGLIGIBLE, Concept, group, told
+from explain.facts import DecisionFacts, FeatureValue
+from explain.forest import without
 from explain.levers import Lever
 from explain.reasons import Procedure, procedure
 from kernel.canonical import Json, canonical, digest_of
 from kernel.ids import DecisionId
 
+_WITH_ALONE: Final = 3
+"""What a reason does alone; what tells none is written as before, so that its digest is what it was."""
 VERSION: Final = 2
 """2: candidates with the terms of what was compared, versions of catalogue and words, age of the data; what says nothing is left out. `read` reads 1, too."""
 _NAN: Final = "NaN"  # JSON has no word for an absent number; pydantic reads this one back
@@ -36,7 +41,8 @@ class Content:
 
     def to_json(self) -> dict[str, Json]:
         """The canonical JSON form; `read` gives the same value back."""
-        return {"v": VERSION, "content": _numbered(_CONTENT.dump_python(self, mode="json", exclude_defaults=True))}
+        version = VERSION if all(one.alone is None for one in self.concepts) else _WITH_ALONE
+        return {"v": version, "content": _numbered(_CONTENT.dump_python(self, mode="json", exclude_defaults=True))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +70,24 @@ def compose(facts: DecisionFacts, found: Attribution | None) -> Content:
         procedure=procedure(facts),
         base=found.base if found is not None else None,
         contributions=parts,
-        concepts=tuple(group(facts.features, parts)) if found is not None else (),
+        concepts=tuple(weighed(facts.features, found)) if found is not None else (),
         levers=(),
     )
+
+
+def weighed(features: Sequence[FeatureValue], found: Attribution) -> list[Concept]:
+    """The concepts of an attribution, strongest first; those that may be told with what each does alone, all of them asked for in one go."""
+    concepts = group(features, found.parts)
+    shown = told(concepts)
+    if found.model is None or not shown:
+        return concepts
+    places = {one.name: place for place, one in enumerate(features)}
+    row = np.array([one.value for one in features], dtype=np.float64)
+    left = without(found.model, row, [[places[name] for name in one.features] for one in shown])
+    score = fsum((found.base, *found.parts))
+    moved = {one.key: score - rest for one, rest in zip(shown, left, strict=True)}
+    alone = {key: 0.0 if abs(by) <= NEGLIGIBLE else by for key, by in moved.items()}
+    return [replace(one, alone=alone.get(one.key)) for one in concepts]
 
 
 def write(content: Content) -> tuple[bytes, str]:

@@ -1,7 +1,7 @@
 """Tests in production: reasons that were shown are tried to be proven wrong (spec explain.E2, E4, X53, X55).
 
-Enters: a sample of explanations that are kept. Leaves: a `Trial`, counts. The strongest reason is made unknown in the row that the decision's own record holds, and the score has to
-move the way the person was told; levers are pulled again and have to flip the choice. Nothing of the kept explanation is believed but what it says, which is what is tried.
+Enters: a sample of explanations that are kept. Leaves: a `Trial`, counts. Every reason that is told is made unknown in the row that the decision's own record holds,
+and the score has to move the way the person was told, where she was told a way; levers are pulled again and have to flip the choice. Nothing of the kept explanation is believed but what it says, which is what is tried.
 """
 
 import asyncio
@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import fsum
 from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.entries import NewEntry
 from audit.service import Audit
@@ -19,11 +21,12 @@ from audit.tags import Tag
 from explain import promises_store
 from explain import trial_store as store
 from explain.attribution import TOLERANCE
+from explain.concepts import NEGLIGIBLE, Concept, told
 from explain.explanation import Content, Explanation
 from explain.facts import Decide, DecisionFacts, DecisionSource, ModelSource
 from explain.levers import change_of
 from explain.neutral import expected
-from explain.reasons import NEGLIGIBLE, Procedure
+from explain.reasons import Procedure
 from explain.settings import ExplainSettings
 from explain.trial_store import Trial
 from kernel.canonical import Json
@@ -55,26 +58,45 @@ class Kept(Protocol):
 
 
 def tried(content: Content, facts: DecisionFacts, model: Model) -> Found | None:
-    """The strongest reason of an explanation against the record and the model. None: no reason of a model was told. Pure."""
-    reasons = [one for one in content.concepts if abs(one.contribution) > NEGLIGIBLE]
+    """Every reason that an explanation tells, against the record and the model; the worst of what became of them. None: no reason of a model was told. Pure."""
+    reasons = told(content.concepts)
     if content.procedure is not Procedure.MODEL or not reasons or facts.score is None:
         return None
-    row = [one.value for one in facts.features]
-    places = {one.name: place for place, one in enumerate(facts.features)}
-    top = reasons[0]
     if content.facts.score is None or abs(content.facts.score - facts.score) > TOLERANCE:
         return Found.SCORE
-    if not set(top.features) <= set(places):
-        return Found.FALSE  # it names what the decision never looked at
-    columns = frozenset(places[name] for name in top.features)
-    without = expected(model, row, columns)
-    if without is None:  # a model whose trees cannot be read is asked with nothing there
-        empty = np.array([[np.nan if place in columns else value for place, value in enumerate(row)]])
-        without = float(model.score(empty)[0])
-    moved = facts.score - without
+    row = np.array([one.value for one in facts.features], dtype=np.float64)
+    _, parts = model.contributions(row)
+    found = {_reason(one, facts, facts.score, row, parts, model) for one in reasons}
+    return next(one for one in (Found.FALSE, Found.IDLE, Found.HOLDS) if one in found)
+
+
+def _reason(
+    one: Concept, facts: DecisionFacts, score: float, row: NDArray[np.float64], parts: NDArray[np.float64], model: Model
+) -> Found:
+    """What became of one reason: it is made of columns that were looked at, has the contribution that they have, and moves the score as it is said to, where it is said."""
+    places = {feature.name: place for place, feature in enumerate(facts.features)}
+    if not set(one.features) <= set(places):
+        return Found.FALSE
+    columns = [places[name] for name in one.features]
+    moved = score - _without(model, row, frozenset(columns))
+    wrong = abs(fsum(parts[columns]) - one.contribution) > TOLERANCE
+    if wrong or (one.alone is not None and abs(moved - one.alone) > TOLERANCE):
+        return Found.FALSE
+    if one.direction == "together":
+        return Found.HOLDS
     if abs(moved) <= NEGLIGIBLE:
         return Found.IDLE
-    return Found.HOLDS if (moved > 0) == (top.contribution > 0) else Found.FALSE
+    return Found.HOLDS if (moved > 0) == (one.direction == "raised") else Found.FALSE
+
+
+def _without(model: Model, row: NDArray[np.float64], columns: frozenset[int]) -> float:
+    """The score without some columns. A model whose trees cannot be read is asked with nothing there."""
+    found = expected(model, [float(one) for one in row], columns)
+    if found is not None:
+        return found
+    empty = row.copy()
+    empty[list(columns)] = np.nan
+    return float(model.score(empty.reshape(1, -1))[0])
 
 
 class Falsifier:
@@ -132,7 +154,7 @@ class Falsifier:
             return ["reasons that were shown have not been tried for two days"] if anything else []
         if found.holds:
             return []
-        told = f"of {found.reasons} reasons {found.falsified} were false, {found.idle} did nothing and {found.scores} were of another score"
+        told = f"of {found.reasons} explanations {found.falsified} told a false reason, {found.idle} one that does nothing and {found.scores} another score"
         return [f"{told}; of {found.levers} changes {found.flat} flip nothing (tried {found.at:%Y-%m-%d %H:%M})"]
 
     async def _one(self, decision_id: str, made: Trial) -> Trial:

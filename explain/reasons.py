@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from explain import offers
-from explain.concepts import UNNAMED, About, Concept, Control
+from explain.concepts import UNNAMED, About, Concept, Control, told
 from explain.facts import Advertisement, DecisionFacts, Stage
 from explain.feedback import Feedback, Said
 from explain.levers import Lever
@@ -20,8 +20,6 @@ from explain.offers import Offer
 from explain.wording import Words, words
 from kernel.canonical import Json
 
-MOST_PARAMETERS: Final = 5  # E1
-NEGLIGIBLE: Final = 1e-9  # below this a contribution is rounding, not a reason
 _OWN_WORDS: Final[Mapping[Stage, Mapping[str, str]]] = {
     Stage.PUBLICATION: {"not_interested": "not_interested"}, Stage.CONSENT: {"pause.channel": "paused"},
 }  # fmt: skip
@@ -250,8 +248,7 @@ def _headline(facts: DecisionFacts, ruled: Procedure, concepts: Sequence[Concept
         return words_[0]
     if ruled is not Procedure.MODEL:
         return ruled
-    told = [one for one in concepts if abs(one.contribution) > NEGLIGIBLE][:MOST_PARAMETERS]
-    about_person = any(one.about == "person" and one.key != UNNAMED for one in told)
+    about_person = any(one.about == "person" and one.key != UNNAMED for one in told(concepts))
     return "model" if about_person else "model_message"
 
 
@@ -263,9 +260,7 @@ def _parameters(
     facts: DecisionFacts, concepts: Sequence[Concept], say: Words, controls: Controls
 ) -> tuple[Parameter, ...]:
     found: list[Parameter] = []
-    for concept in concepts:
-        if abs(concept.contribution) <= NEGLIGIBLE or len(found) == MOST_PARAMETERS:
-            break
+    for concept in told(concepts):
         newest = concept.provenance[0] if concept.provenance else None
         if newest is not None:
             source = say("source", source=newest.source, age=say.age(newest.observed_at, facts.at))
@@ -286,7 +281,7 @@ def _parameters(
             Parameter(
                 name=say(f"concepts.{concept.key}"),
                 value_class=say(f"value.{value}"),
-                contribution=say("direction.raised" if concept.contribution > 0 else "direction.lowered"),
+                contribution=say(f"direction.{concept.direction}"),
                 source=source,
                 purpose=purpose,
                 control=control,

@@ -13,8 +13,9 @@ from typing import Final, Literal
 
 from explain import tally_store as store
 from explain.concepts import UNNAMED
+from explain.concepts import told as told_of
 from explain.explanation import Content
-from explain.reasons import MOST_PARAMETERS, NEGLIGIBLE, Procedure
+from explain.reasons import Procedure
 from explain.settings import ExplainSettings
 from explain.tally_store import Tally
 from kernel.canonical import Json
@@ -83,8 +84,7 @@ def tallied(contents: Sequence[Content]) -> list[Tally]:
         if one.procedure is not Procedure.MODEL:
             continue
         first[every] += 1  # of the row of all: how many a model ruled
-        shown = [each for each in one.concepts if abs(each.contribution) > NEGLIGIBLE][:MOST_PARAMETERS]
-        for place, each in enumerate(shown):
+        for place, each in enumerate(told_of(one.concepts)):
             key = (day, placement, each.key)
             told[key] += 1
             first[key] += place == 0

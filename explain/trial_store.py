@@ -9,7 +9,7 @@ from kernel.ids import DecisionId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One trial. `reasons` were tried, of which `falsified` worked the other way, `idle` not at all, `scores` were of another score than the record's; `levers` were
+    """One trial. `reasons`: explanations whose reasons were tried, of which `falsified` told one that is not so, `idle` one that does nothing, `scores` were of another score than the record's; `levers` were
     pulled again, of which `flat` flip nothing.
     """
 

@@ -53,7 +53,10 @@ class AuditorView:
             "score": facts.score, "base": content.base, "residual": self.residual,
             "features": [_json(asdict(part)) for part in self.features],
             "concepts": [
-                {"concept": one.key, "contribution": one.contribution, "features": list(one.features)}
+                {
+                    "concept": one.key, "contribution": one.contribution, "alone": one.alone,
+                    "direction": None if one.alone is None else one.direction, "features": list(one.features),
+                }
                 for one in content.concepts
             ],
             "levers": [_json(asdict(lever)) for lever in content.levers],

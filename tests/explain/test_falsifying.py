@@ -8,21 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.tags import Tag
+from explain.attribution import attribute
+from explain.concepts import told
 from explain.explanation import Content, compose, read, write
 from explain.facts import Verdict
 from explain.falsifying import Found, tried
+from explain.forest import without
 from explain.levers import Lever
 from explain.neutral import expected
-from explain.reasons import Procedure
+from explain.reasons import Controls, Procedure, person_view
 from explain.service import _TABLE
 from kernel.errors import NotFound
-from tests.explain.conftest import NAMES, NOW, Gbm, facts, model, train
+from tests.explain.conftest import NAMES, NOW, ROW, Gbm, facts, model, train
 from tests.explain.test_attribution import VALUES
 
 
 def explained(made=None) -> Content:
-    from explain.attribution import attribute
-
     made = made or facts()
     row = np.array([one.value for one in made.features])
     return compose(made, attribute(model(), row, made.score, check=False))
@@ -43,18 +44,71 @@ def test_categories_are_walked_too() -> None:
 
     options = {"objective": "regression", "num_leaves": 8, "verbose": -1, "num_threads": 1, "min_data_per_group": 5}
     data = lgb.Dataset(rows, rows[:, 0] % 3 + rows[:, 1], categorical_feature=[0])
-    gbm = Gbm(lgb.train(options, data, 10), ("kind", "x"), "sha256:categories")
+    gbm = Gbm(lgb.train(options, data, 10), ("kind", "x"), "sha256:kinds")
     for row in [*rows[:20], np.array([np.nan, 0.3]), np.array([99.0, 0.3])]:
         assert abs(expected(gbm, row.tolist(), frozenset()) - float(gbm.score(row.reshape(1, -1))[0])) <= 1e-9
+        for columns, said in zip([[0], [1], [0, 1]], without(gbm, row, [[0], [1], [0, 1]]), strict=True):
+            assert abs(said - expected(gbm, row.tolist(), frozenset(columns))) <= 1e-12
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(VALUES, min_size=len(NAMES), max_size=len(NAMES)),
+    st.lists(st.sets(st.integers(0, len(NAMES) - 1)), max_size=6),
+)
+def test_all_reasons_left_out_at_once_is_each_left_out_by_hand(values, groups) -> None:
+    found = without(model(), np.array(values), [sorted(one) for one in groups])
+    by_hand = [expected(model(), values, frozenset(one)) for one in groups]
+    assert all(abs(a - b) <= 1e-12 for a, b in zip(found, by_hand, strict=True))
 
 
 def test_a_true_reason_holds_and_a_lie_about_its_direction_is_found() -> None:
     content = explained()
     assert content.procedure is Procedure.MODEL
     assert tried(content, content.facts, model()) is Found.HOLDS
-    first, *others = content.concepts
-    lie = replace(content, concepts=(replace(first, contribution=-first.contribution), *others))
-    assert tried(lie, content.facts, model()) is Found.FALSE
+    for place, one in enumerate(told(content.concepts)):
+        turned = replace(one, contribution=-one.contribution)
+        silent = replace(one, alone=-one.contribution)
+        as_before = replace(turned, alone=None)  # kept before it was known what a reason does alone
+        for lie in (turned, silent, as_before, replace(turned, alone=-one.alone)):
+            concepts = (*content.concepts[:place], lie, *content.concepts[place + 1 :])
+            assert tried(replace(content, concepts=concepts), content.facts, model()) is Found.FALSE
+
+
+def pull(**values: float) -> Content:
+    """A choice of a row for which reasons work together."""
+    return explained(facts(ROW | values))
+
+
+def test_where_the_parts_of_a_reason_work_together_no_direction_is_said_and_that_holds() -> None:
+    rng = np.random.default_rng(8)
+    names = [name for name in ROW if "=" not in name]
+    made = [pull(**dict(zip(names, rng.normal(size=len(names)).round(2), strict=True))) for _ in range(40)]
+    all_told = [(one, content) for content in made for one in told(content.concepts)]
+    together = [(one, content) for one, content in all_told if one.direction == "together"]
+    assert 0 < len(together) < len(all_told) / 3
+    for one, content in together:
+        assert one.alone * one.contribution <= 0
+        assert tried(content, content.facts, model()) is Found.HOLDS
+        said = {
+            each.key: each.contribution
+            for each in person_view(content.facts, content.concepts, (), "en", Controls()).main_parameters
+        }
+        assert said[one.key] == "This counted together with other things."
+        as_before = replace(content, concepts=tuple(replace(each, alone=None) for each in content.concepts))
+        assert tried(as_before, content.facts, model()) is not Found.HOLDS  # it said a way, and that was not so
+
+
+def test_what_a_reason_does_alone_is_kept_and_what_was_kept_without_it_keeps_its_bytes() -> None:
+    content = explained()
+    words, named = write(content)
+    assert words.endswith(b'"v":3}')
+    assert write(read(words)) == (words, named)
+    before = replace(content, concepts=tuple(replace(one, alone=None) for one in content.concepts))
+    words, named = write(before)
+    assert b'"alone"' not in words
+    assert words.endswith(b'"v":2}')
+    assert write(read(words)) == (words, named)
 
 
 def test_what_the_decision_never_looked_at_and_another_score_are_found() -> None:
@@ -81,10 +135,18 @@ class Other(Gbm):
     def score(self, rows):
         return np.asarray(self._held.predict(rows, num_threads=1))
 
+    def contributions(self, row):
+        parts = self._held.predict(row.reshape(1, -1), num_threads=1, pred_contrib=True)[0]
+        return float(parts[-1]), parts[:-1]
+
 
 def test_a_model_that_tells_no_trees_is_asked_with_nothing_there() -> None:
     assert expected(Other(), [0.0] * len(NAMES), frozenset()) is None
-    assert tried(explained(), facts(), Other()) in set(Found)
+    content = compose(made := facts(), attribute(Other(), np.array(list(ROW.values())), made.score, check=False))
+    empty = np.array([[np.nan if name == "spend_180d" else value for name, value in ROW.items()]])
+    (spending,) = [one for one in content.concepts if one.key == "spending"]
+    assert spending.alone == pytest.approx(made.score - float(model().score(empty)[0]), abs=1e-12)
+    assert tried(content, made, Other()) is Found.HOLDS
 
 
 async def plant(room, decision_id: str, lie: Content) -> None:
@@ -128,7 +190,7 @@ async def test_a_planted_lie_turns_the_trial_red_and_a_flat_lever_too(room, addr
     second = await falsifier.run()
     assert (second.reasons, second.falsified, second.levers, second.flat, second.holds) == (2, 1, 1, 1, False)
     (fault,) = await falsifier.faults()
-    assert "of 2 reasons 1 were false" in fault
+    assert "of 2 explanations 1 told a false reason" in fault
     assert "1 flip nothing" in fault
     entry = (await room.audit.entries(tag=Tag.EXPLANATIONS_TRIED, before=None, limit=1))[0]
     opened = await room.audit.open_entry(entry.entry_id)

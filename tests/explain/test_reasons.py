@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from explain import concepts, levers
 from explain.attribution import attribute
 from explain.explanation import compose, read, write
-from explain.facts import NOTHING, Candidate, PermissionFact, PolicyFacts, Stage, Verdict
+from explain.facts import NOTHING, Candidate, FeatureValue, PermissionFact, PolicyFacts, Stage, Verdict
+from explain.neutral import expected
 from explain.reasons import Controls, PersonView, Procedure, person_view, procedure
 from explain.significant import Use, answer
 from explain.wording import LOCALES, words
@@ -114,6 +115,11 @@ def test_what_consent_withheld_is_never_named(name: str, locale: str) -> None:
     )
 
 
+def _key(one: FeatureValue) -> str:
+    rule = concepts.rule_of(one.name)
+    return rule.concept if rule.about != "person" or one.provenance else concepts.UNNAMED
+
+
 @settings(deadline=None, max_examples=50)
 @given(
     st.fixed_dictionaries({name: st.floats(-3, 3) for name in ROW}),
@@ -126,14 +132,16 @@ def test_words_claim_only_what_the_record_holds(row, withheld) -> None:
     parts = dict(zip(row, model().contributions(np.array([one.value for one in made.features]))[1], strict=True))
     by_concept: dict[str, float] = {}
     for one in made.features:
-        rule = concepts.rule_of(one.name)
-        key = rule.concept if rule.about != "person" or one.provenance else concepts.UNNAMED
-        by_concept[key] = by_concept.get(key, 0.0) + parts[one.name]
+        by_concept[_key(one)] = by_concept.get(_key(one), 0.0) + parts[one.name]
     strongest = sorted(by_concept, key=lambda key: (-abs(by_concept[key]), key))
     told = [one.key for one in seen.main_parameters]
     assert told == [key for key in strongest if abs(by_concept[key]) > 1e-9][:5]  # the stated ones are the top ones
     for one in seen.main_parameters:
-        assert (one.contribution == words("en")("direction.raised")) == (by_concept[one.key] > 0)
+        columns = frozenset(place for place, each in enumerate(made.features) if _key(each) == one.key)
+        alone = made.score - expected(model(), [each.value for each in made.features], columns)
+        both = {by_concept[one.key] > 0, alone > 0}
+        way = "together" if len(both) > 1 or abs(alone) <= 1e-9 else "raised" if both == {True} else "lowered"
+        assert one.contribution == words("en")(f"direction.{way}")
         if one.key in {concepts.UNNAMED, "message"}:
             assert "shop" not in one.source
         else:

@@ -13,12 +13,12 @@ import numpy as np
 
 from explain.attribution import attribute
 from explain.explanation import Content, compose
-from explain.facts import NOTHING, Advertisement, Candidate, DecisionFacts, FeatureValue, PolicyFacts, Provenance, Stage
+from explain.facts import NOTHING, Advertisement, Candidate, DecisionFacts, PolicyFacts, Stage
 from explain.falsifying import Found, tried
 from explain.reasons import Procedure
 from kernel.ids import DecisionId
 from orchestration.learning.proxies import inferred
-from orchestration.service.bench.explain_hillstrom import subject
+from orchestration.service.bench.explain_hillstrom import features_of, subject
 from orchestration.service.bench.explain_subject import Floats, Subject
 from orchestration.service.bench.learning_rows import Progress, Row, Section, generator, share
 
@@ -86,11 +86,7 @@ def _plant(features: Floats, held: "np.typing.NDArray[np.bool_]", column: int, h
 
 def _explained(one: Subject, row: Floats, score: float) -> Content:
     """What the product would keep of a choice of this row."""
-    known = Provenance(trait="past", source="shop", observed_at=_AT, purpose="marketing.personalize")
-    features = tuple(
-        FeatureValue(name=name, value=float(value), provenance=() if "=" in name else (known,))
-        for name, value in zip(one.model.feature_names, row, strict=True)
-    )
+    features = features_of(one, row)
     facts = DecisionFacts(
         decision_id=DecisionId("dec_01M7YSHH3HH5F2BVKR7RA8EA0E"), at=_AT, person=None, placement="open", purpose="marketing.email", channel="email",
         choice="a@email", title="", candidates=(

@@ -45,6 +45,20 @@ def brute(trees: Trees, row: Floats) -> tuple[float, Floats]:
     return base, parts
 
 
+def without(trees: Trees, row: Floats, unknown: frozenset[int]) -> float:
+    """The score of a row when some columns are not known: every leaf by how many training rows of those like it, but for these columns, ended there."""
+    total = 0.0
+    for value, way in (leaf for leaves in trees for leaf in leaves):
+        weight = 1.0
+        for step in way:
+            column = step.node["split_feature"]
+            weight *= step.share if column in unknown else float(_left(step.node, float(row[column])) is step.left)
+            if not weight:
+                break
+        total += weight * value
+    return total
+
+
 def _leaves(node: dict[str, Any], way: tuple[_Step, ...] = ()) -> list[tuple[float, tuple[_Step, ...]]]:
     """Every leaf's value and the way to it."""
     if "leaf_value" in node:

@@ -1,7 +1,7 @@
 """A second reading of a person's view: is every sentence of it in the decision's record?
 
 Enters: the view as it is answered, the record, the catalogue, the model, the act behind the permission. Leaves: what is not supported, in words. It knows the English sentences by heart and takes
-nothing from `explain/reasons.py`; of `explain` it reads only which columns are one kind of information (`concepts.yaml`), as that is data. Short on purpose, so that it can be read beside
+nothing from `explain/reasons.py`; which way a reason works it asks of every leaf (`explain_brute.py`); of `explain` it reads only which columns are one kind of information (`concepts.yaml`), as that is data. Short on purpose, so that it can be read beside
 explain.E1 to E10 and X56.
 """
 
@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import numpy as np
+
 from consent.acts import ConsentAct
-from explain.concepts import kind_of
+from explain.concepts import kind_of, rule_of
 from kernel.canonical import Json
 from kernel.model import Model
 from orchestration.decision.catalogue import Catalogue
 from orchestration.decision.ranking import rows
 from orchestration.decision.record import Record
+from orchestration.service.bench.explain_brute import Trees, trees_of, without
 
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
@@ -139,26 +142,22 @@ def _parameters(view: Mapping[str, Json], case: Case) -> list[str]:
         return []
     if case.model is None or case.record.outcome.ranked_by != "ranker" or len(told) > 5:
         return ["parameters where no model ruled, or too many"]
-    parts = _contributions(case)
     wrong: list[str] = []
     for one in told:
         assert isinstance(one, dict)
-        wrong += _parameter({key: str(value) for key, value in one.items()}, parts, case)
+        wrong += _parameter({key: str(value) for key, value in one.items()}, case.model, case)
     return wrong
 
 
-def _parameter(one: Mapping[str, str], parts: Mapping[str, float], case: Case) -> list[str]:
+def _parameter(one: Mapping[str, str], model: Model, case: Case) -> list[str]:
     state, name = case.record.inputs, one["name"]
-    raised = one["contribution"] == "This made our choice more likely."
+    wrong = [] if _moves(one, model, case) else [f"{name}: moved another way"]
     if name in OF_MESSAGE:
-        return [] if one["source"] == OF_MESSAGE[name] else [name]
+        return wrong if one["source"] == OF_MESSAGE[name] else [*wrong, name]
     kind = NAMES.get(name)
     origins = [o for o in state.origins if kind_of(o.feature) == kind]
     if kind is None or not origins:
         return [f"{name}: nothing in the record says where it came from"]
-    named = {o.feature for o in origins}
-    moved = sum(part for column, part in parts.items() if column in named)
-    wrong = [] if abs(moved) <= _SUM or (moved > 0) is raised else [f"{name}: moved the other way"]
     newest = max(origins, key=lambda o: o.observed_at)
     age = _age((datetime.fromisoformat(state.at) - datetime.fromisoformat(newest.observed_at)).days)
     if one["source"] != f"From {newest.source}, {age}.":
@@ -173,12 +172,52 @@ def _age(days: int) -> str:
     return "from the same day"
 
 
-def _contributions(case: Case) -> Mapping[str, float]:
-    assert case.model is not None
-    arm = case.record.outcome.arm
-    table = rows(case.model.feature_names, case.record.inputs, [arm] if arm else [])
-    _, parts = case.model.contributions(table[0] if arm else table[-1])
-    return dict(zip(case.model.feature_names, (float(one) for one in parts), strict=True))
+def _moves(one: Mapping[str, str], model: Model, case: Case) -> bool:
+    """Whether what is said of the way in which a kind of information worked is so: by its contribution, and when it is not known."""
+    arm, state = case.record.outcome.arm, case.record.inputs
+    table = rows(model.feature_names, state, [arm] if arm else [])
+    row = np.asarray(table[0] if arm else table[-1], dtype=np.float64)
+    known = {o.feature for o in state.origins}
+    columns = [at for at, name in enumerate(model.feature_names) if _is(one["name"], name, name in known)]
+    _, parts = model.contributions(row)
+    moved = sum(float(parts[at]) for at in columns)
+    booster = getattr(model, "booster", None)
+    if booster is None:
+        alone = moved  # a model without trees in which nothing works together
+    else:
+        alone = float(model.score(row.reshape(1, -1))[0]) - without(_trees(model), row, frozenset(columns))
+    signs = {_sign(moved), _sign(alone)}
+    return signs in _WAYS.get(one["contribution"], ())
+
+
+def _is(name: str, column: str, known: bool) -> bool:
+    """Whether a column is part of what a name means."""
+    rule, kind = rule_of(column), kind_of(column)
+    if name in NAMES:
+        return known and kind == NAMES[name]
+    if name == "things we do not know or may not use":
+        return not known and kind is not None
+    return not known and rule is not None and rule.concept == {"the message itself": "message", "the time and place of this choice": "moment"}.get(name)  # fmt: skip
+
+
+def _sign(value: float) -> int:
+    return 0 if abs(value) <= _SUM else 1 if value > 0 else -1
+
+
+_WAYS: Final[Mapping[str, Sequence[set[int]]]] = {
+    "This made our choice more likely.": ({1},), "This made our choice less likely.": ({-1},),
+    "This counted together with other things.": ({1, -1}, {1, 0}, {-1, 0}),
+}  # fmt: skip
+
+
+_read: Final[dict[str, Trees]] = {}  # by the model's digest
+
+
+def _trees(model: Model) -> Trees:
+    if model.digest not in _read:
+        _read.clear()
+        _read[model.digest] = trees_of(getattr(model, "booster", None))
+    return _read[model.digest]
 
 
 def _rules(view: Mapping[str, Json], case: Case) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from explain.attribution import TOLERANCE
+from explain.concepts import told
 from explain.explanation import Content
 from explain.facts import Compared
 from explain.levers import change_of
@@ -20,8 +21,11 @@ from kernel.errors import CandorError
 from orchestration.decision.request import DecisionRequest
 from orchestration.demo import story
 from orchestration.learning.gbm import GbmModel
+from orchestration.learning.promotion import shown_rows
+from orchestration.service.bench import explain_direction as directed
 from orchestration.service.bench import explain_subject as measured
 from orchestration.service.bench import harness
+from orchestration.service.bench.explain_direction import Told, told_of
 from orchestration.service.bench.explain_subject import Subject
 from orchestration.service.bench.learning_rows import Progress, Row, Section, generator, share
 from orchestration.wiring import House
@@ -61,10 +65,12 @@ async def _demo(people: int, count: int, told: Progress) -> list[Row]:
                 *_records(found), *await _contrasts(house, found), *await _levers(house, found),
             ]  # fmt: skip
             one = await _subject(house, found)
+            told_ = await _told(house, found, one.model) if one is not None else []
+            learned = shown_rows((await house.learning.training_set(story.PLACEMENT)).log)
         if one is not None:
             told("  the ranker's attributions")
             few = Subject(one.name, one.model, one.rows[:300], one.others, one.reasons)
-            rows += [*measured.additivity(one, some=50), *measured.faithfulness(few), *measured.stability(one, None), *measured.direction(one)]  # fmt: skip
+            rows += [*measured.additivity(one, some=50), *measured.faithfulness(few), *measured.stability(one, None), *directed.direction("demo", one.model, told_, learned)]  # fmt: skip
         told("  once more after a restart")
         async with rig.house() as again:
             rows += await _anew(again, found[:: max(1, len(found) // 100)])
@@ -182,6 +188,21 @@ async def _subject(house: House, found: Sequence[Content]) -> Subject | None:
     place = {name: at for at, name in enumerate(model.feature_names)}
     things = {name: tuple(sorted({place[each] for each in names})) for name, names in reasons.items()}
     return Subject("demo", model, np.array(rows[:_MOST_ROWS]), np.array(rows), things)
+
+
+async def _told(house: House, found: Sequence[Content], model: GbmModel) -> list[Told]:
+    """Every arm that this ranker scored: of what was chosen the reasons that were kept, of the others what would have been told."""
+    arms: list[Told] = []
+    for one in found:
+        if one.facts.policy.ranked_by != "ranker" or one.facts.model_digest != model.digest:
+            continue
+        for arm in one.facts.candidates:
+            if arm.score is None:
+                continue
+            made = told_of(model, await house.decisions.scored(one.facts.decision_id, arm.candidate_id))
+            kept = arm.candidate_id == one.facts.choice and one.base is not None
+            arms.append(replace(made, reasons=tuple(told(one.concepts))) if kept else made)
+    return arms[:_MOST_ROWS]
 
 
 def _prefix(column: str) -> str:

@@ -3,6 +3,7 @@
 Enters: the folder with hillstrom_even.csv. Leaves: rows for `candor bench explain`.
 """
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -10,10 +11,12 @@ from typing import Final
 import numpy as np
 
 from explain.attribution import TOLERANCE
+from explain.facts import FeatureValue, Provenance
 from orchestration.learning.gbm import GbmModel, pack
 from orchestration.learning.logs import read_log
 from orchestration.learning.ranker import fit, train
 from orchestration.learning.settings import LearningSettings
+from orchestration.service.bench import explain_direction as directed
 from orchestration.service.bench import explain_subject as measured
 from orchestration.service.bench.explain_brute import brute, trees_of
 from orchestration.service.bench.explain_subject import Floats, Subject
@@ -23,6 +26,9 @@ from orchestration.service.bench.learning_rows import Progress, Row, Section, fi
 _FEATURE_SET: Final = f"sha256:{'0' * 64}"
 _SMALL: Final = LearningSettings(trees=12, leaves=6, rate=0.3)
 _KINDS: Final = 9  # values of the made-up category
+_KNOWN: Final = Provenance(
+    trait="past", source="shop", observed_at=datetime(2026, 3, 5, 12, tzinfo=UTC), purpose="marketing.personalize"
+)
 
 
 def additivity(full: bool, told: Progress, folder: Path) -> list[Row]:
@@ -37,8 +43,19 @@ def additivity(full: bool, told: Progress, folder: Path) -> list[Row]:
 
 def direction(full: bool, told: Progress, folder: Path) -> list[Row]:
     """X53."""
-    told("  strongest reasons, neutralised")
-    return measured.direction(subject(folder, 2000 if full else 200))
+    told("  reasons, neutralised")
+    one = subject(folder, 2000 if full else 200)
+    return directed.direction(
+        "hillstrom", one.model, [directed.told_of(one.model, features_of(one, row)) for row in one.rows], one.others
+    )
+
+
+def features_of(one: Subject, row: Floats) -> tuple[FeatureValue, ...]:
+    """A row as a decision's record holds it."""
+    return tuple(
+        FeatureValue(name=name, value=float(value), provenance=() if "=" in name else (_KNOWN,))
+        for name, value in zip(one.model.feature_names, row, strict=True)
+    )
 
 
 def faithfulness(full: bool, told: Progress, folder: Path) -> list[Row]:

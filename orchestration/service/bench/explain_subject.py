@@ -1,4 +1,4 @@
-"""What is measured about explanations of one model, whatever it was trained on (spec explain.X51 to X54).
+"""What is measured about explanations of one model, whatever it was trained on (spec explain.X51, X52, X54; X53 in explain_direction.py).
 
 Enters: a `Subject`: a model, rows that it scored, rows of other people, which columns make one reason. Leaves: rows with their bars. The model's own attributions
 are asked as the product asks them; what they are held against (brute force, neutralised rows) is computed here.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from explain.attribution import TOLERANCE, exact
 from orchestration.learning.gbm import GbmModel
 from orchestration.service.bench.explain_brute import brute, trees_of
-from orchestration.service.bench.learning_rows import Row, generator, share
+from orchestration.service.bench.learning_rows import Row, generator
 
 Floats = NDArray[np.float64]
 _OTHERS: Final = 64  # other people whose values stand in for a reason
@@ -55,27 +55,6 @@ def additivity(one: Subject, *, some: int) -> list[Row]:
 
 def _apart(one: tuple[float, Floats], two: tuple[float, Floats]) -> float:
     return max(abs(one[0] - two[0]), float(np.abs(one[1] - two[1]).max(initial=0.0)))
-
-
-def direction(one: Subject) -> list[Row]:
-    """The strongest reason of each row, replaced by those of other people: whether the score moves as was said."""
-    draw = generator(53)
-    right = told = 0
-    for row, score in zip(one.rows, one.model.score(one.rows), strict=True):
-        _, parts = one.model.contributions(row)
-        strength = {name: float(parts[list(columns)].sum()) for name, columns in one.reasons.items()}
-        top = max(strength, key=lambda name: (abs(strength[name]), name))
-        if abs(strength[top]) <= _NEGLIGIBLE:
-            continue
-        told += 1
-        columns = list(one.reasons[top])
-        neutral = np.repeat(row[None, :], _OTHERS, axis=0)
-        neutral[:, columns] = one.others[draw.integers(0, len(one.others), _OTHERS)][:, columns]
-        moved = float(score) - float(one.model.score(neutral).mean())
-        right += moved * strength[top] > 0
-    return [
-        Row("explain.X53", f"{one.name}: the strongest reason, neutralised, moves the score as was said", "at least 99 %", share(right, told), told > 0 and right >= 0.99 * told),
-    ]  # fmt: skip
 
 
 def faithfulness(one: Subject) -> list[Row]:

@@ -58,6 +58,19 @@ def auditor_view(view: "AuditorView") -> None:
         for c in view.content.facts.candidates
     ]
     output.table("Candidates", ("candidate", "lost at", "reason", "score", "probability"), rows)
+    output.table(
+        "Kinds of information",
+        ("kind", "contribution", "alone", "direction told"),
+        [
+            (
+                one.key,
+                f"{one.contribution:+.6f}",
+                "" if one.alone is None else f"{one.alone:+.6f}",
+                "" if one.alone is None else "none, the two disagree" if one.direction == "together" else one.direction,
+            )
+            for one in view.content.concepts
+        ],
+    )
     parts = sorted(view.features, key=lambda part: -abs(part.contribution))
     output.table(
         "Contributions",

@@ -20,6 +20,7 @@ from orchestration.service.console.why import concept
 
 READERS: Final = words.READERS["reasons"]
 SPANS: Final = (28, 56, 182)
+SEEN: Final = 0.02  # of first reasons: what is told as having moved
 
 
 @page("/reasons", "reasons.html", *READERS)
@@ -34,7 +35,7 @@ async def reasons(
         found = await of_explanations(conn, now)
     trials = await house.explain.falsifier.trials(14)
     return {
-        "days": days, "by": by, "placement": placement, "fewest": FEWEST, "alarm": house.explain.settings.drift_alarm,
+        "days": days, "by": by, "placement": placement, "fewest": FEWEST, "seen": SEEN, "alarm": house.explain.settings.drift_alarm,
         "newest": house.explain.settings.drift_days, "standing": found.to_json(), "honesty": (await house.explain.honesty()).as_json(), "placements": [one.placement for one in courses],
         "courses": [drawn(one) for one in courses if placement in {"", one.placement}],
         "trials": [{"at": one.at.isoformat(), "holds": one.holds, **one.counts()} for one in trials],

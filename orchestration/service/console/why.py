@@ -122,7 +122,7 @@ def to_score(numbers: Mapping[str, Any], by: str) -> list[Json]:
         else:
             made.append({
                 "kind": "part", "name": one["concept"], "words": concept(one["concept"]), "value": one["contribution"],
-                "features": parts, "concept": one["concept"],
+                "features": parts, "concept": one["concept"], "alone": one["alone"], "direction": one["direction"],
             })  # fmt: skip
     moved = sorted((one for one in made if one["value"]), key=lambda one: -abs(cast("float", one["value"])))
     return [_level("base", "start for everybody", numbers["base"]), *moved, _level("score", "the score", numbers["score"])]  # fmt: skip

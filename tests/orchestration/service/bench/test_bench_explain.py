@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from explain.neutral import expected
 from orchestration.learning.ranker import train
 from orchestration.learning.settings import LearningSettings
-from orchestration.service.bench import explain, explain_subject
+from orchestration.service.bench import explain, explain_brute, explain_direction
 from orchestration.service.bench.explain_brute import brute, trees_of
+from orchestration.service.bench.explain_direction import Told
+from orchestration.service.bench.explain_hillstrom import features_of
 from orchestration.service.bench.explain_subject import Subject
 from orchestration.service.bench.learning_rows import Row, Section
 from orchestration.service.cli.main import build
@@ -26,7 +29,12 @@ def subject() -> Subject:
     reward = np.nan_to_num(rows[:, 0] * 2 + rows[:, 1] * (rows[:, 0] > 0))
     settings = LearningSettings(trees=12, leaves=5, rate=0.3)
     model, _ = train(
-        rows, reward, feature_names=("a", "b", "c"), feature_set="sha256:x", settings=settings, categories=(2,)
+        rows,
+        reward,
+        feature_names=("spend_180d", "orders_180d", "visits_30d"),
+        feature_set="sha256:x",
+        settings=settings,
+        categories=(2,),
     )
     return Subject("made", model, rows[:40], rows, {"a": (0,), "b": (1,), "c": (2,)})
 
@@ -40,24 +48,31 @@ def test_the_definition_and_the_library_agree_on_absent_numbers_and_native_categ
         assert np.abs(parts - forced).max() <= 1e-9
 
 
-class Lying:
-    """Says of every part the opposite."""
-
-    def __init__(self, model) -> None:
-        self._model = model
-
-    def score(self, rows):
-        return self._model.score(rows)
-
-    def contributions(self, row):
-        base, parts = self._model.contributions(row)
-        return base, -parts
+def test_every_leaf_weighed_says_what_a_row_scores_without_some_columns(subject) -> None:
+    trees = trees_of(subject.model.booster)
+    for row in subject.rows[:10]:
+        for columns in ([], [0], [1, 2], [0, 1, 2]):
+            by_hand = expected(subject.model, row.tolist(), frozenset(columns))
+            assert abs(explain_brute.without(trees, row, frozenset(columns)) - by_hand) <= 1e-9
 
 
-def test_a_model_that_turns_its_reasons_round_is_found_out(subject) -> None:
-    (good,) = explain_subject.direction(subject)
-    (bad,) = explain_subject.direction(replace(subject, model=Lying(subject.model)))
-    assert (good.ok, bad.ok) == (True, False)
+def turned(one: Told) -> Told:
+    """Every reason says the opposite."""
+    return replace(
+        one, reasons=tuple(replace(each, contribution=-each.contribution, alone=-each.alone) for each in one.reasons)
+    )
+
+
+def test_reasons_that_are_turned_round_or_say_no_way_are_found_out(subject) -> None:
+    told = [explain_direction.told_of(subject.model, features_of(subject, row)) for row in subject.rows]
+    silent = [replace(one, reasons=tuple(replace(each, alone=0.0) for each in one.reasons)) for one in told]
+    good, bad, mute = (
+        explain_direction.direction("made", subject.model, each, subject.others)
+        for each in (told, [turned(one) for one in told], silent)
+    )
+    assert [one.ok for one in good] == [True, True, True, True]
+    assert [one.ok for one in bad[:2]] == [False, False]
+    assert [one.ok for one in mute[:3]] == [False, False, False]
 
 
 def test_the_command_fails_when_a_bar_is_missed(monkeypatch) -> None:

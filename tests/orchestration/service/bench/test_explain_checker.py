@@ -98,6 +98,8 @@ def test_what_the_record_holds_is_let_be() -> None:
         {"rules": ["This is for a group that you are in, because of what we know about you."]},
         parameter(name="what you bought from us"),
         parameter(contribution="This made our choice less likely."),
+        parameter(contribution="This counted together with other things."),
+        parameter(contribution="This made our choice likely."),
         parameter(source="From shop, 4 days old."),
         parameter(source="From crm, 3 days old."),
         {"main_parameters": TRUE["main_parameters"] * 6},

@@ -46,7 +46,7 @@ def test_concepts_and_their_features_reach_the_same_score() -> None:
 
     numbers = {
         "base": 0.5, "score": 0.8, "features": [part("a", 0.1), part("b", 0.4), part("c", -0.2), part("d", 0.0)],
-        "concepts": [{"concept": "visits", "contribution": 0.5, "features": ["a", "b"]}, {"concept": "cart", "contribution": -0.2, "features": ["c", "d"]}],
+        "concepts": [{"concept": "visits", "contribution": 0.5, "alone": 0.4, "direction": "raised", "features": ["a", "b"]}, {"concept": "cart", "contribution": -0.2, "alone": None, "direction": None, "features": ["c", "d"]}],
     }  # fmt: skip
     grouped, single = to_score(numbers, "concepts"), to_score(numbers, "features")
     assert [one["name"] for one in grouped] == ["base", "visits", "cart", "score"]
