@@ -68,8 +68,12 @@ class Declared(_Part):
         default=0.01, description="The treatment's model may be too slow, or not to be had, for at most this share of decisions."
     )  # fmt: skip
     margin: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.2, description="Before more people take part, the treatment must be shown to lose less than this share of the control's metric."
+        default=0.2, description="Before everybody takes part, the treatment must be shown to lose less than this share of the control's metric."
     )  # fmt: skip
+    stake: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.1,
+        description="Before a step to a share of people, a loss of this over that share must be ruled out (of everything at most, of margin at least): so much of everybody's metric a step may put at risk.",
+    )
     min_days: Annotated[int, Field(ge=14)] = Field(default=14, description="No win is called before so many days, in whole weeks.")  # fmt: skip
     least_people: Annotated[int, Field(ge=20)] = Field(default=200, description="People in each arm before a step further.")  # fmt: skip
 

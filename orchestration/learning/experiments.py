@@ -5,7 +5,7 @@ on evidence; a staff member may let it grow against it, with a reason. One exper
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -37,7 +37,7 @@ from orchestration.learning.errors import (
 )
 from orchestration.learning.experiment import Declared, check, next_step
 from orchestration.learning.experiment_store import Kept, Step
-from orchestration.learning.judging import Report, Subject, judge, may_go_on
+from orchestration.learning.judging import Report, Subject, evidence, judge, may_go_on
 from orchestration.learning.registry import Registry
 from orchestration.learning.sequential import Group
 from orchestration.learning.settings import LearningSettings
@@ -185,7 +185,9 @@ class Experiments:
         if not await store.add(conn, kept):
             raise ExperimentTaken(f"expected a new name, got '{declared.name}', which was used")
         told: dict[str, Json] = {"declaration": declared.digest, "primary": declared.primary, **(facts or {})}
-        return await self.move(conn, declared, "running", declared.share, "started", told, actor=actor)
+        # A rollout that begins with everybody has nobody to compare with: it is watched against those who came before.
+        state = "watched" if declared.kind == "rollout" and declared.share >= 1 else "running"
+        return await self.move(conn, declared, state, declared.share, "started", told, actor=actor)
 
     async def check(self, declared: Declared) -> None:
         """Whether everything that is named is there. Raises as `start` does."""
@@ -225,10 +227,15 @@ class Experiments:
             raise ExperimentInvalid(f"expected a share above {standing.last.share:g} and at most 1, got {share:g}")
         if force and not reason:
             raise ExperimentInvalid("expected a reason for going on against the evidence, got none")
-        held = may_go_on(standing.declared, report)
+        held = may_go_on(standing.declared, report, share)
         if held is not None and not force:
             return Moved(None, held, report)
-        facts: dict[str, Json] = {**report.evidence(), "from": standing.last.share, "forced_against": held}
+        facts: dict[str, Json] = {
+            **report.evidence(),
+            **evidence(standing.declared, report, share).to_json(),
+            "from": standing.last.share,
+            "forced_against": held,
+        }
         async with self._kernel.db.transaction() as conn:
             await store.lock(conn)
             now = (await store.steps(conn, name))[-1]
@@ -337,7 +344,9 @@ class Experiments:
         names = sorted({name for one in wanted for name in (*one.events, *one.per)})
         async with self._kernel.db.reading() as conn:
             new = await self.subjects(conn, declared, live, live[-1].at)
-            before = live[:-1] or live  # a rollout that began with everybody has no old people
+            begun = live[0].at
+            # Old people of a rollout that began with everybody are those of as long a time before it.
+            before = live[:-1] or [replace(live[0], at=begun - (self._kernel.clock.now() - begun), share=0.0)]
             old = await self.subjects(conn, declared, before, before[-1].at, live[-1].at)
             ours, theirs = (
                 [one for one in found if one.side == side]

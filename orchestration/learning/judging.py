@@ -24,11 +24,12 @@ from orchestration.learning.many import cuped, discoveries, e_value
 from orchestration.learning.metrics import Measured, Metric, Metrics
 from orchestration.learning.sequential import ALPHA, Group, Look, look, smallest_seen
 from orchestration.learning.srm import Mismatch, Suspect, Watch, attribute
+from orchestration.learning.stepping import Shown, shown
 
 Verdict = Literal["running", "win", "harm", "mismatch"]
 _WEEK = timedelta(days=7)
 _BATCHES = 100
-_STAGES = 5  # of a rollout: each step is a comparison of its own
+STAGES = 5  # of a rollout: each step is a comparison of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +150,28 @@ def judge(
     )  # fmt: skip
 
 
-def may_go_on(declared: Declared, report: Report) -> str | None:
-    """Why no more people may take part yet, or None. Evidence, not time: whoever knows nothing holds (decision.D21)."""
+def may_go_on(declared: Declared, report: Report, share: float = 1.0) -> str | None:
+    """Why `share` of people may not take part yet, or None. Evidence, not time: whoever knows nothing holds (decision.D21)."""
     if report.verdict in {"mismatch", "harm"}:
         return report.reason
     found = report.primary
     if min(found.look.n) < declared.least_people:
         return f"too_few_people: {min(found.look.n)} of {declared.least_people} in the smaller arm"
-    if not math.isfinite(found.look.boundary):
+    seen = evidence(declared, report, share)
+    if not math.isfinite(seen.lost):
         return "too_few_outcomes"
     if report.variety is not None and report.variety[1] == 0:
         return "nothing_shown"
-    lost = found.look.low if found.metric.better == "up" else -found.look.high
-    if lost <= -declared.margin * abs(found.control):
-        return f"not_shown_to_lose_less_than {declared.margin:.0%}"
-    return None
+    if seen.worse:
+        return "shown_to_be_worse"
+    return None if seen.enough else f"not_shown_to_lose_less_than {seen.allowed:.0%}"
+
+
+def evidence(declared: Declared, report: Report, share: float) -> Shown:
+    """What the primary metric shows for a step to this share."""
+    found = report.primary
+    groups = (Group(one.n, found.metric.sign * one.total, one.squares) for one in found.groups)
+    return shown(declared, share, *groups)
 
 
 def _chances(declared: Declared, share: float) -> list[float]:
@@ -209,7 +217,7 @@ def _read(
     seen = look(one, two, declared.planned)
     harm = False
     if harmful is not None:
-        alpha = ALPHA / harmful / (_STAGES if declared.kind == "rollout" else 1)
+        alpha = ALPHA / harmful / (STAGES if declared.kind == "rollout" else 1)
         sign = metric.sign
         worse = look(_group(sign * values[treated]), _group(sign * values[~treated]), declared.planned, alpha=alpha, sides=1)  # fmt: skip
         harm = worse.worse

@@ -122,7 +122,7 @@ class Ramping:
         made = check({
             "name": name, "placement": row.placement, "kind": "rollout", "primary": settings.ramp_metric, "control": "old",
             "share": settings.ramp_share, "planned": settings.ramp_planned, "least_people": settings.ramp_people,
-            "margin": settings.ramp_margin,
+            "margin": settings.ramp_margin, "stake": settings.ramp_stake,
             "arms": [
                 {"name": "new", "share": 0.5, "ranker": row.digest},
                 {"name": "old", "share": 0.5, "ranker": await self._usable(ruling)},

@@ -21,7 +21,7 @@ from kernel.errors import CandorError
 from kernel.kernel import Kernel
 from kernel.log import get_logger
 from orchestration.learning.errors import ExperimentOver
-from orchestration.learning.experiment import Declared
+from orchestration.learning.experiment import Declared, next_step
 from orchestration.learning.experiments import Experiments, Standing
 from orchestration.learning.judging import Report, may_go_on
 from orchestration.learning.ramping import ACTOR
@@ -88,11 +88,11 @@ class Rollouts:
             return await self._back(standing, report.reason, report.evidence())
         if declared.kind != "rollout":
             return Round(declared.name, None, last.share, report.reason)
-        if last.state == "watched":
+        if last.share >= 1:  # watched
             return await self._watched(standing, report)
         if (silent := await self._silent(standing, report)) is not None:
             return silent
-        if (why := may_go_on(declared, report)) is not None:
+        if (why := may_go_on(declared, report, next_step(last.share) or 1.0)) is not None:
             return Round(declared.name, None, last.share, why)
         moved = await self._experiments.ramp(declared.name, actor=ACTOR)
         return Round(declared.name, moved.step.state if moved.step else None, moved.step.share if moved.step else last.share, moved.held or "evidence")  # fmt: skip
@@ -119,7 +119,7 @@ class Rollouts:
     async def _silent(self, standing: Standing, report: Report) -> Round | None:
         """Nothing is heard of many people: nobody knows what happens, so nothing goes on, and after a while it goes back."""
         declared = standing.declared
-        watched = [declared.treatment] if standing.last.state == "watched" else declared.arms
+        watched = [declared.treatment] if standing.last.share >= 1 else declared.arms
         enough = min(report.people.get(arm.name, 0) for arm in watched) >= declared.least_people
         heard = any((one.treated or one.control) and one.metric.kind != "absent" for one in report.readings)
         if not enough or heard:

@@ -109,12 +109,12 @@ def look(treated: Group, control: Group, planned: float, *, alpha: float = ALPHA
     spread = math.sqrt(both.variance * (1 / treated.n + 1 / control.n))
     wide = math.sqrt(treated.variance / treated.n + control.variance / control.n)
     z = difference / spread if spread > 0 else 0.0
-    edge = boundary(time, alpha=alpha, sides=sides) if _outcomes(both) >= LEAST_OUTCOMES else math.inf
+    edge = boundary(time, alpha=alpha, sides=sides) if outcomes(both) >= LEAST_OUTCOMES else math.inf
     half = edge * wide if wide else math.inf
     return Look((treated.n, control.n), difference, difference - half, difference + half, z, edge, time)
 
 
-def _outcomes(both: Group) -> float:
+def outcomes(both: Group) -> float:
     """How many people speak: for shares the outcomes (or their absence, if rarer), for other values what the same skewness would be."""
     if both.squares <= 0:
         return 0.0

@@ -79,7 +79,13 @@ class LearningSettings(Section):
         default=0.2,
         gt=0,
         le=1,
-        description="Before a step further a new model must be shown to lose less than this share of the metric.",
+        description="Before everybody is ranked by it, a new model must be shown to lose less than this share of the metric.",
+    )
+    ramp_stake: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="So much of everybody's metric a step of a rollout may put at risk: before a step to a share of people a loss of this over that share must be ruled out.",
     )
     alternative_leaves: tuple[int, ...] = Field(
         default=(3, 15),

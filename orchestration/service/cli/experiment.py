@@ -72,7 +72,11 @@ def _plan(found: "Plan") -> None:
     )
     output.table("To see a lift of", ("relative", "people an arm", "days"), [(f"{one.relative:.0%}", f"{one.people:,}", days(one.days)) for one in found.sizes])  # fmt: skip
     if found.stages:
-        output.table("Before a step further", ("share", "people under the new policy", "days"), [(f"{one.share:.0%}", f"{one.people:,}", days(one.days)) for one in found.stages])  # fmt: skip
+        rows = [(f"{one.share:.0%}", f"{one.people:,}", days(one.days), f"{one.following:.0%}", f"{one.may_lose:.0%}") for one in found.stages]  # fmt: skip
+        output.table("Before a step further", ("share", "people under the new policy", "days", "then", "shown to lose less than"), rows)  # fmt: skip
+        output.say("So many people, where the new policy is no worse, in four of five cases; a better one needs fewer, and evidence alone lets it go on.")  # fmt: skip
+        if found.until:
+            output.say(f"To everybody: about {found.until:,.0f} days. The first steps put little at risk; `stake` and `margin` say how much, `share` where it begins.")  # fmt: skip
 
 
 def start(file: Annotated[Path, typer.Argument(help="An experiment's file (YAML).")], as_json: Json = False) -> None:

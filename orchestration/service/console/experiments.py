@@ -9,11 +9,13 @@ from typing import Any, Final, cast
 from fastapi.responses import Response
 
 from audit.access.principal import Scope
+from kernel.canonical import Json
 from kernel.errors import NotFound
-from orchestration.learning.experiment import next_step
+from orchestration.learning.experiment import Declared, next_step
 from orchestration.learning.experiment_store import RUNNING
 from orchestration.learning.held import brought
-from orchestration.learning.judging import may_go_on
+from orchestration.learning.judging import Report, evidence, may_go_on
+from orchestration.learning.planning import plan
 from orchestration.service.console.guard import AtDesk
 from orchestration.service.console.pages import View, act, page, see
 from orchestration.service.console.words import READERS
@@ -63,15 +65,39 @@ async def experiment(desk: AtDesk, name: str) -> View:
     runs = last.state in RUNNING
     step = next_step(last.share) if runs else None
     told = cast("dict[str, Any]", standing.to_json())
+    seen = evidence(standing.declared, report, step) if report is not None and step is not None else None
     return {
         **told,
         "declared": standing.declared.document(),
         "runs": runs,
         "next": None,
         "step": step,
-        "held": may_go_on(standing.declared, report) if report is not None and step is not None else None,
+        "held": may_go_on(standing.declared, report, step) if report is not None and step is not None else None,
+        "shown": seen.to_json() if seen is not None else None,
+        "ahead": _ahead(standing.declared, report, last.share) if report is not None and step is not None else [],
         "names": dict(await desk.names()),
     }
+
+
+def _ahead(declared: Declared, report: Report, share: float) -> list[Json]:
+    """The steps of a rollout that lie ahead, by the traffic and the control's share of now: how many people, how many days, what must be ruled out."""
+    base, people = abs(report.primary.control), sum(report.people.values())
+    if (
+        declared.kind != "rollout"
+        or not people
+        or not 0 < base < 1
+        or report.primary.metric.kind not in {"share", "absent"}
+    ):
+        return []
+    found = plan(declared, base, people / max(report.days, 1.0))
+    here = report.people.get(declared.treatment.name, 0)
+    return [
+        {
+            "share": one.share, "following": one.following, "may_lose": one.may_lose, "people": one.people, "days": one.days,
+            "here": here if one.share == share else None,
+        }
+        for one in found.stages if one.share >= share
+    ]  # fmt: skip
 
 
 @act("/experiments/{name}/ramp", Scope.OPERATE)

@@ -31,6 +31,7 @@ REASONS: Final = {
     "not_decided": "nothing is decided yet",
     "sample_ratio_mismatch": "people are not divided as declared",
     "too_few_outcomes": "too few outcomes yet",
+    "shown_to_be_worse": "it is shown to be worse, by less than would end it yet",
     "nothing_shown": "the control was shown nothing yet",
     "telemetry_lost": "nothing is heard of many people",
     "everybody takes part": "everybody takes part",

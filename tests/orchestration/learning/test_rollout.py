@@ -26,7 +26,7 @@ share: 0.01
 arms: [{name: new, share: 0.5, ranker: rules}, {name: old, share: 0.5}]
 """
 GOOD = look(*people(2000, 2000, rates=(0.16, 0.1)), DECLARED)
-SAME = look(*people(300, 300), DECLARED)
+SHY = look(*people(300, 300, rates=(0.05, 0.1)), DECLARED)
 SILENT = look(*people(300, 300, rates=(0.0, 0.0)), DECLARED)
 WORSE = look(*people(2000, 2000, rates=(0.05, 0.1)), DECLARED)
 
@@ -49,7 +49,7 @@ async def test_a_rollout_grows_on_evidence_is_watched_for_two_days_and_rules(sho
     experiments = shop.learning.experiments
     rollouts = Rollouts(shop.kernel, experiments, shop.learning.settings, rule)
     await experiments.start(parse(ROLLOUT), actor="staff:ann")
-    for report, reason in ((SAME, "not_shown_to_lose_less_than 20%"), (replace(SILENT, days=0.1), "telemetry_lost")):
+    for report, reason in ((SHY, "not_shown_to_lose_less_than 100%"), (replace(SILENT, days=0.1), "telemetry_lost")):
         says[0] = report
         (told,) = await rollouts.round()
         assert (told.moved, told.share, told.reason) == (None, 0.01, reason)
@@ -144,3 +144,29 @@ async def test_who_is_held_out_above_an_experiment_takes_no_part_and_a_step_is_t
 
     monkeypatch.setattr(experiments, "status", earlier)
     assert (await experiments.ramp("model", actor="staff:bob")).held == "moved meanwhile"
+
+
+async def test_a_rollout_that_begins_with_everybody_is_watched_against_those_before_and_ends(shop, says):
+    ruled = []
+
+    async def rule(conn, placement, digest, facts):
+        ruled.append(digest)
+
+    experiments = shop.learning.experiments
+    rollouts = Rollouts(shop.kernel, experiments, shop.learning.settings, rule)
+    await shop.people({"a": 30.0, "b": 30.0, "c": 30.0})
+    shop.clock.advance(timedelta(hours=1))
+    await shop.decide(shop.made["a"], seed="a")
+    shop.clock.advance(timedelta(hours=1))
+    step = await experiments.start(parse(ROLLOUT.replace("share: 0.01", "share: 1")), actor="staff:ann")
+    assert (step.state, step.share) == ("watched", 1.0)
+    for name in ("b", "c"):
+        await shop.decide(shop.made[name], seed=name)
+    shop.clock.advance(timedelta(hours=1))
+    standing = await experiments.status("model", look=False)
+    now, then = (await experiments.before_and_now(standing))["conversion"]
+    assert (now.n, then.n) == (2, 1)
+    assert (await rollouts.round())[0].reason == "watched"
+    shop.clock.advance(timedelta(hours=48))
+    assert (await rollouts.round())[0].moved == "done"
+    assert ruled == ["rules"]

@@ -1,15 +1,18 @@
 """The figures that decide, each looked at from both sides: what just passes and what just does not (decision.D13-D18, D27, D31, D34, D41, D45)."""
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
+import yaml
 
 from kernel.ids import DecisionId
 from orchestration.learning.assignment import Division
 from orchestration.learning.attribution import Happening, Seen, Touch, share
 from orchestration.learning.evaluation import Z95, Estimate, Support
+from orchestration.learning.experiment import check
 from orchestration.learning.gate import Other, Round, _median, answer
 from orchestration.learning.judging import may_go_on
 from orchestration.learning.leaks import suspects
@@ -20,7 +23,9 @@ from orchestration.learning.rollout import breach
 from orchestration.learning.sequential import Group, boundary
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.srm import Mismatch, Watch
+from orchestration.learning.stepping import allowed, shown
 from tests.orchestration.learning.test_judging import BEGUN, COMPARED, DECLARED, METRICS, Event, look, people
+from tests.orchestration.learning.test_rollout import ROLLOUT
 
 DAY = timedelta(days=1)
 
@@ -90,19 +95,34 @@ def test_a_model_that_was_done_without_a_little_too_often_by_chance_is_no_harm()
     assert look(without(15), events, named).reason == "worse: latency"
 
 
-def test_the_margin_is_lost_downwards_where_less_is_better():
+def test_a_loss_is_one_downwards_where_less_is_better():
     found = look(*people(2000, 2000), DECLARED)
 
-    def held(better, low, high):
+    def held(better, treated):
         metric = METRICS.metric("unsubscribed" if better == "down" else "conversion")
-        seen = replace(found.primary.look, low=low, high=high)
-        primary = replace(found.primary, metric=metric, look=seen, control=0.1)
-        return may_go_on(DECLARED, replace(found, readings=(primary, *found.readings[1:]), variety=None)) is not None
+        groups = tuple(Group.of_share(20_000, hits) for hits in (treated, 2_000))
+        primary = replace(found.primary, metric=metric, groups=groups)
+        return may_go_on(DECLARED, replace(found, readings=(primary, *found.readings[1:]), variety=None))
 
-    assert held("down", -0.01, 0.03)
-    assert not held("down", -0.03, 0.01)
-    assert held("up", -0.03, 0.01)
-    assert not held("up", -0.01, 0.03)
+    for better, worse, much_worse in (("down", 2_300, 2_700), ("up", 1_700, 1_300)):
+        assert held(better, 2_000) is None
+        assert held(better, worse) == "shown_to_be_worse"  # by less than the margin, but surely
+        assert held(better, much_worse) == "shown_to_be_worse"
+        assert held(better, 4_000 - worse) is None
+
+
+def test_the_fewer_people_a_step_reaches_the_more_it_may_lose_and_never_less_than_the_margin():
+    rollout = check(yaml.safe_load(ROLLOUT))
+    assert [allowed(rollout, share) for share in (0.05, 0.2, 0.4, 1.0)] == [1.0, 0.5, 0.25, 0.2]
+    assert allowed(COMPARED, 0.2) == 1.0  # half of a fifth is treated
+
+
+def test_of_few_outcomes_nothing_is_shown_and_nobody_bought_is_never_enough():
+    rollout = check(yaml.safe_load(ROLLOUT))
+    assert math.isinf(shown(rollout, 0.05, Group.of_share(200, 1), Group.of_share(200, 18)).lost)
+    assert not shown(rollout, 0.05, Group.of_share(2_000, 0), Group.of_share(100_000, 5_000)).enough
+    assert shown(rollout, 0.05, Group.of_share(300, 14), Group.of_share(29_700, 1_485)).enough
+    assert not shown(rollout, 0.2, Group.of_share(300, 14), Group.of_share(29_700, 1_485)).enough
 
 
 def test_an_outcome_in_the_last_moment_of_a_window_still_counts():
