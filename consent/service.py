@@ -314,12 +314,16 @@ class Consent:
         """May this person be served this now, and why; at another moment, and as known at one."""
         moment, state = at or self._kernel.clock.now(), await self.state(conn, person, known_at=known_at)
         answer = gate.permission(state, purpose, channel, moment)
-        act = await store.act(conn, answer.act) if answer.act is not None else None
+        act = await self.act(conn, answer.act) if answer.act is not None else None
         return Check(person, purpose, channel, moment, answer, act, state.version, known_at)
 
     async def act(self, conn: Conn, act_id: ActId) -> ConsentAct | None:
         """One act, whole: what a receipt shows."""
-        return await store.act(conn, act_id)
+        return (await store.acts(conn, [act_id])).get(act_id)
+
+    async def acts(self, conn: Conn, ids: Sequence[ActId]) -> Mapping[ActId, ConsentAct]:
+        """Acts, whole, in one question; unknown ones are absent."""
+        return await store.acts(conn, ids) if ids else {}
 
     async def history(self, conn: Conn, person: PersonId, *, known_at: datetime | None = None) -> list[HistoryLine]:
         """Everything this person said, oldest first, with the words she was shown where they are held; ``known_at``: as known then."""

@@ -159,13 +159,12 @@ async def acts_of(conn: Conn, subjects: Sequence[str]) -> list[ConsentAct]:
     return [_act(row) async for row in cursor]
 
 
-async def act(conn: Conn, act_id: ActId) -> ConsentAct | None:
-    """One act, whole."""
+async def acts(conn: Conn, ids: Sequence[ActId]) -> dict[ActId, ConsentAct]:
+    """Acts, whole; unknown ones are absent."""
     cursor = await conn.execute(
-        f"SELECT {_COLUMNS}, raw IS NOT NULL AS has_raw FROM consent.acts WHERE id = %b", (act_id,)
+        f"SELECT {_COLUMNS}, raw IS NOT NULL AS has_raw FROM consent.acts WHERE id = ANY(%b::text[])", (list(ids),)
     )
-    row = await cursor.fetchone()
-    return None if row is None else _act(row)
+    return {found.id: found async for row in cursor if (found := _act(row))}
 
 
 async def raws(conn: Conn, subjects: Sequence[str]) -> list[tuple[ActId, KeyId, bytes]]:

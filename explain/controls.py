@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from explain.concepts import UNNAMED, Concept
 from explain.explanation import Content
 from explain.feedback import LEVER, LONGEST, Feedback, Said
-from explain.levers import PERSONALIZE, Lever, revocable
+from explain.levers import Lever, revocable
 
 
 def named(content: Content) -> Mapping[str, Concept]:
@@ -31,7 +31,7 @@ def offered(content: Content, said: Said) -> bool:
         case Feedback.PAUSE:
             return revocable(facts) and said.subject == facts.channel
         case Feedback.OPT_OUT:
-            return said.subject == PERSONALIZE or (revocable(facts) and said.subject == facts.purpose)
+            return said.subject == facts.machine or (revocable(facts) and said.subject == facts.purpose)
 
 
 def lever_of(content: Content, said: Said) -> Lever | None:

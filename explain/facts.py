@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from kernel.canonical import Json
 from kernel.ids import ActId, DecisionId, IdentifierId, KeyId, PersonId, RecordId
@@ -20,6 +20,8 @@ from kernel.model import Model
 
 NOTHING = "nothing"
 """The choice of sending nothing: an arm like any other."""
+PERSONALIZE: Final = "marketing.personalize"
+"""The purpose under which placements look at people unless they declare another."""
 
 
 REDACTED = "decision_redacted"
@@ -163,6 +165,15 @@ class PermissionFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """A yes of hers behind what is known of her: the act, when it was given, by which way (consent's mechanisms)."""
+
+    act: ActId
+    given_at: datetime
+    way: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionFacts:
     """One decision. `choice` is a candidate_id or NOTHING; `features` is the chosen candidate's row as the model saw it.
 
@@ -170,7 +181,8 @@ class DecisionFacts:
     the explanation is sealed under the same key, so erasing the person closes both. `identifier_id` is the contact point that the message
     went to (a visitor's anonymous id on the web): the preference control acts on it. `content` ids are the catalogue's variants.
     `segments` are the groups the placement is for (or not for): where there are any, who the person is ruled too. `catalogue_digest` names the rules,
-    `template_digest` the words that were chosen, `data_from` and `data_until` when the oldest and the newest of what was known were observed; worth is counted in `unit`.
+    `template_digest` the words that were chosen, `data_from` and `data_until` when the oldest and the newest of what was known were observed; worth is counted in `unit`. `personalized_under` is empty where it is the usual purpose, `agreed` holds the
+    consents that provenances name.
     """
 
     decision_id: DecisionId
@@ -204,6 +216,14 @@ class DecisionFacts:
     data_from: datetime | None = None
     data_until: datetime | None = None
     unit: str = ""
+    personalized_under: str = ""
+    agreed: tuple[Agreed, ...] = ()
+
+    @property
+    def machine(self) -> str:
+        """The purpose under which what is known of her was looked at: what ends when she wants nothing picked for her."""
+        said = (one.purpose for feature in self.features for one in feature.provenance)
+        return self.personalized_under or next(said, PERSONALIZE)
 
     @property
     def nothing_chosen(self) -> bool:

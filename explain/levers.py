@@ -12,7 +12,6 @@ from explain.concepts import UNNAMED, Concept
 from explain.facts import Decide, DecisionFacts, Stage, Verdict
 from kernel.canonical import Json
 
-PERSONALIZE: Final = "marketing.personalize"
 _REVOCABLE: Final = frozenset({"consent", "legitimate_interests"})  # what a person can take back or object to
 _INTEREST: Final = "basis.legitimate_interests"  # the gate's reason where no act of hers is behind it
 _HERS: Final = frozenset(  # the gate's reasons that a yes of hers ends
@@ -92,10 +91,10 @@ def _tries(facts: DecisionFacts, concepts: Sequence[Concept]) -> Iterator[tuple[
         yield "without", concept.key
     if facts.chosen is not None:
         yield "decline", facts.chosen.content
-    yield "withdraw", PERSONALIZE
+    yield "withdraw", facts.machine
     if not revocable(facts):
         return
-    if facts.purpose != PERSONALIZE:
+    if facts.purpose != facts.machine:
         yield "withdraw", facts.purpose
     if facts.channel is not None and len({one.channel for one in facts.candidates if one.channel is not None}) > 1:
         yield "pause", facts.channel

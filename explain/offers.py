@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from explain.concepts import UNNAMED, Concept
 from explain.facts import DecisionFacts
 from explain.feedback import Feedback
-from explain.levers import PERSONALIZE, Lever, revocable
+from explain.levers import Lever, revocable
 from explain.wording import Words
 
 
@@ -38,7 +38,7 @@ def beside(concept: Concept, facts: DecisionFacts, say: Words) -> tuple[Offer, .
             _offer(Feedback.STOP_USING, concept.key, say, about),
             _offer(Feedback.CORRECT, concept.key, say, about),
         )
-    return (_offer(Feedback.OPT_OUT, PERSONALIZE, say, say.of("purpose", PERSONALIZE)),)
+    return (_ending(facts.machine, facts, say),)
 
 
 def controls(facts: DecisionFacts, say: Words) -> tuple[Offer, ...]:
@@ -48,25 +48,28 @@ def controls(facts: DecisionFacts, say: Words) -> tuple[Offer, ...]:
         found.append(_offer(Feedback.NOT_INTERESTED, "", say))
     if revocable(facts) and facts.channel is not None:
         found.append(_offer(Feedback.PAUSE, facts.channel, say, say.of("channel", facts.channel)))
-        found.append(_offer(Feedback.OPT_OUT, facts.purpose, say, say.of("purpose", facts.purpose)))
+        found.append(_ending(facts.purpose, facts, say))
     found.append(_offer(Feedback.NOT_ME, "", say))
     return tuple(found)
 
 
 def _offer(kind: Feedback, subject: str, say: Words, about: str = "") -> Offer:
-    general = kind is Feedback.OPT_OUT and subject == PERSONALIZE
-    return Offer(
-        kind=kind, subject=subject, label=say("controls.stop_picking" if general else f"controls.{kind}"), hint=about
-    )
+    return Offer(kind=kind, subject=subject, label=say(f"controls.{kind}"), hint=about)
 
 
-def pull(lever: Lever, say: Words) -> Offer | None:
+def _ending(purpose: str, facts: DecisionFacts, say: Words) -> Offer:
+    """What ends a purpose; the one under which she was looked at ends the picking."""
+    label = "controls.stop_picking" if purpose == facts.machine else f"controls.{Feedback.OPT_OUT}"
+    return Offer(kind=Feedback.OPT_OUT, subject=purpose, label=say(label), hint=say.of("purpose", purpose))
+
+
+def pull(lever: Lever, facts: DecisionFacts, say: Words) -> Offer | None:
     """The control that pulls a lever; none where it is pulled elsewhere, or by time."""
     match lever.kind:
         case "without":
             return _offer(Feedback.STOP_USING, lever.subject, say, say(f"concepts.{lever.subject}"))
         case "withdraw":
-            return _offer(Feedback.OPT_OUT, lever.subject, say, say.of("purpose", lever.subject))
+            return _ending(lever.subject, facts, say)
         case "decline":
             return _offer(Feedback.NOT_INTERESTED, "", say)
         case "pause":

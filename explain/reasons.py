@@ -84,13 +84,14 @@ class Parameter:
     control: Control
     control_url: str
     key: str
+    consent: str = ""
     controls: tuple[Offer, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
         """By the field names of DSA Article 26."""
         return {
             "name": self.name, "value_class": self.value_class, "contribution": self.contribution, "source": self.source,
-            "purpose": self.purpose, "control_url": self.control_url, "controls": [one.kind.value for one in self.controls],
+            "purpose": self.purpose, "consent": self.consent, "control_url": self.control_url, "controls": [one.kind.value for one in self.controls],
         }  # fmt: skip
 
 
@@ -222,7 +223,7 @@ def person_view(
         main_parameters=parameters,
         rules=tuple(say(rule) for rule in rules),
         levers=tuple(_lever(lever, facts, say) for lever in levers),
-        pulls=tuple(offers.pull(lever, say) for lever in levers),
+        pulls=tuple(offers.pull(lever, facts, say) for lever in levers),
         controls=offers.controls(facts, say),
         preferences_url=controls.preferences,
         chosen=not facts.nothing_chosen,
@@ -267,6 +268,7 @@ def _parameters(
             purpose = say("source_purpose", purpose=say.of("purpose", newest.purpose))
         else:
             source, purpose = say(_SOURCE[concept.about]), ""
+        agreed = next((one for one in facts.agreed if newest is not None and one.act == newest.act), None)
         if concept.about != "person":
             value = "none"
         elif concept.key == UNNAMED:
@@ -284,6 +286,9 @@ def _parameters(
                 contribution=say(f"direction.{concept.direction}"),
                 source=source,
                 purpose=purpose,
+                consent=""
+                if agreed is None
+                else say("source_consent", date=say.date(agreed.given_at), how=say.of("ways", agreed.way)),
                 control=control,
                 control_url=controls.url(control),
                 key=concept.key,

@@ -76,7 +76,7 @@ class Explain:
         self._storing = Storing(kernel, audit, self.tallies, self.promises)
         self.hearing = Hearing(kernel, audit, self.promises)
         self.on_feedback = self.hearing.on_feedback
-        self.significant = Significant(kernel, audit, self.on_feedback)
+        self.significant = Significant(kernel, audit)
         # False in a process that serves requests beside one that makes explanations: it does not load SHAP, which holds everybody up for seconds.
         self.patient = True
 

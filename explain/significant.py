@@ -16,7 +16,6 @@ from explain import significant_store as store
 from explain.errors import NotSignificant
 from explain.explanation import Content
 from explain.facts import DecisionFacts
-from explain.feedback import Feedback, OnFeedback, Said
 from explain.reasons import PersonView, Procedure
 from explain.significant_store import Review
 from explain.wording import words
@@ -98,10 +97,9 @@ def answer(facts: DecisionFacts, view: PersonView, use: Use) -> Answer:
 class Significant:
     """Stands at ``Explain.significant``."""
 
-    def __init__(self, kernel: Kernel, audit: Audit, on_feedback: Sequence[OnFeedback]) -> None:
+    def __init__(self, kernel: Kernel, audit: Audit) -> None:
         self._kernel = kernel
         self._audit = audit
-        self._on_feedback = on_feedback
         self._source: Source | None = None
 
     def register(self, source: Source) -> None:
@@ -129,17 +127,6 @@ class Significant:
         if found is None:
             raise NotSignificant("expected a placement of significant decisions, got another")
         return found
-
-    async def opt_out(self, content: Content, use: Use) -> None:
-        """From now on no machine decides about her: the purpose that it looks at people under ends for the contact."""
-        facts = content.facts
-        entry = NewEntry(
-            Tag.FEEDBACK_GIVEN, {"decision": facts.decision_id}, {"said": "opt_out", "purpose": use.machine}, key_id=facts.key_id, actor="person"
-        )  # fmt: skip
-        async with self._kernel.db.transaction() as conn:
-            await self._audit.append(conn, [entry])
-            for hook in self._on_feedback:
-                await hook(conn, facts, Said(Feedback.OPT_OUT, use.machine))
 
     async def ask_review(self, content: Content) -> bool:
         """Somebody is to look at this decision; False when that was asked before."""

@@ -13,6 +13,7 @@ from audit.access.principal import Principal
 from explain import rendering, significant
 from explain.endpoints import HEADERS, House, closed, excused
 from explain.explanation import Content
+from explain.feedback import Feedback, Said
 from explain.service import WHY
 from explain.significant import Use
 from kernel.errors import CandorError, NotFound
@@ -105,7 +106,7 @@ async def _act(request: Request, token: str, what: str) -> HTMLResponse:
         if what == "review":
             await house.explain.significant.ask_review(content)
         else:
-            await house.explain.significant.opt_out(content, use)
+            await house.explain.feedback(content.facts.decision_id, Said(Feedback.OPT_OUT, use.machine))
     except CandorError as fault:
         return excused(house, fault)
     return house.page(f"significant.{what}_title", f"significant.{what}_done", 200, back=f"/why/{token}")

@@ -3,9 +3,10 @@
 Enters: ids of decisions. Leaves: `DecisionFacts` and rows (protocol `explain.facts.DecisionSource`), records. Nothing is written, sent or counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from consent.acts import ConsentAct
 from consent.service import Consent
 from explain.facts import DecisionFacts, FeatureValue
 from kernel.ids import ActId
@@ -47,14 +48,15 @@ class Afterwards:
         record = opened.decoded()
         catalogue = await self._shelf.by_digest(record.inputs.versions.catalogue)
         arm = record.outcome.arm
-        act_id = record.inputs.permit(arm).act if arm else None
-        act = None
-        if act_id is not None:
+        rested = record.inputs.permit(arm).act if arm else None
+        wanted = {*(one.act for one in record.inputs.origins), rested} - {None}
+        acts: Mapping[ActId, ConsentAct] = {}
+        if wanted:
             async with self._kernel.db.reading() as conn:
-                act = await self._consent.act(conn, ActId(act_id))
+                acts = await self._consent.acts(conn, sorted(ActId(one) for one in wanted if one is not None))
         return facts.facts(
             record, catalogue, model=await self._model(record), policy=await self._policies.recorded(record.inputs.policy),
-            act=act, key_id=opened.row.key_id,
+            acts=acts, key_id=opened.row.key_id,
         )  # fmt: skip
 
     async def scored(self, decision_id: str, candidate_id: str) -> tuple[FeatureValue, ...]:

@@ -10,8 +10,11 @@ from datetime import datetime
 from typing import Final
 
 from consent.acts import ConsentAct
+from consent.purposes import Basis
 from explain.facts import (
+    PERSONALIZE,
     Advertisement,
+    Agreed,
     Candidate,
     DecisionFacts,
     FeatureValue,
@@ -36,9 +39,9 @@ from orchestration.decision.worth import Worth, worths
 
 
 def facts(
-    record: Record, catalogue: Catalogue, *, model: Model | None, policy: Policy, act: ConsentAct | None, key_id: KeyId | None,
+    record: Record, catalogue: Catalogue, *, model: Model | None, policy: Policy, acts: Mapping[ActId, ConsentAct], key_id: KeyId | None,
 ) -> DecisionFacts:  # fmt: skip
-    """The facts of one decision. `policy` in the state it acted on; `act` is the consent act behind the chosen arm's permission, where there is one."""
+    """The facts of one decision. `policy` in the state it acted on; `acts`: the consent acts that the record names."""
     state, made = record.inputs, record.outcome
     worth = worths(state, made, policy)
     seen = sorted(datetime.fromisoformat(one.observed_at) for one in state.origins)
@@ -76,7 +79,7 @@ def facts(
             on_behalf_of=(variant.on_behalf_of if variant else "") or catalogue.controller,
             paid_by=(variant.paid_by if variant else "") or catalogue.controller,
         ),
-        permission=_permission(state, arm, act),
+        permission=_permission(state, arm, acts),
         key_id=key_id,
         identifier_id=IdentifierId(state.reach[arm.channel]) if arm and arm.channel in state.reach else None,
         feature_set_digest=state.versions.feature_set,
@@ -92,6 +95,8 @@ def facts(
         data_from=seen[0] if seen else None,
         data_until=seen[-1] if seen else None,
         unit=state.balance.unit if state.balance is not None else "",
+        personalized_under="" if state.personalize_under == PERSONALIZE else state.personalize_under,
+        agreed=_agreed(state, acts),
     )
 
 
@@ -162,10 +167,20 @@ def _features(state: Inputs, arm: Arm | None, made: Outcome, model: Model | None
     )
 
 
-def _permission(state: Inputs, arm: Arm | None, act: ConsentAct | None) -> PermissionFact | None:
+def _agreed(state: Inputs, acts: Mapping[ActId, ConsentAct]) -> tuple[Agreed, ...]:
+    """The consents under which what is known of her was looked at."""
+    named = sorted({ActId(one.act) for one in state.origins if one.act})
+    found = [acts[one] for one in named if one in acts]
+    return tuple(
+        Agreed(act=one.id, given_at=one.given_at, way=one.mechanism) for one in found if one.basis == Basis.CONSENT
+    )
+
+
+def _permission(state: Inputs, arm: Arm | None, acts: Mapping[ActId, ConsentAct]) -> PermissionFact | None:
     if arm is None:
         return None
     permit = state.permit(arm)
+    act = acts.get(ActId(permit.act)) if permit.act else None
     return PermissionFact(
         answer=permit.answer,
         reason=permit.reason,

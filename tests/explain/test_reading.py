@@ -21,6 +21,7 @@ NOT_SENTENCES = (
     "purpose.",
     "basis.",
     "value.",
+    "ways.",
     "age.",
     "channel.",
     "levers.nothing",
@@ -41,7 +42,7 @@ def filled(locale: str) -> list[tuple[str, str]]:
     slots = {
         "purpose": hardest("purpose."), "concept": hardest("concepts."), "basis": hardest("basis."), "channel": texts["channel.push"],
         "outcome": texts["levers.other_message"], "about": hardest("concepts."), "date": say.date(DAY), "source": "shop", "n": "3",
-        "age": texts["age.days"].format(n="3"), "who": "Blue Shop",
+        "how": hardest("ways."), "age": texts["age.days"].format(n="3"), "who": "Blue Shop",
         "purposes": hardest("purpose."), "machine": hardest("purpose."), "title": "Ten percent", "what": hardest("concepts."), "way": texts["direction.raised"],
     }  # fmt: skip
     return [(key, text.format(**slots)) for key, text in sorted(texts.items()) if not key.startswith(NOT_SENTENCES)]

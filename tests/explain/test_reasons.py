@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -10,13 +11,16 @@ from hypothesis import strategies as st
 
 from explain import concepts, levers
 from explain.attribution import attribute
+from explain.controls import offered
 from explain.explanation import compose, read, write
-from explain.facts import NOTHING, Candidate, FeatureValue, PermissionFact, PolicyFacts, Stage, Verdict
+from explain.facts import NOTHING, Agreed, Candidate, FeatureValue, PermissionFact, PolicyFacts, Stage, Verdict
+from explain.feedback import Feedback, Said
 from explain.neutral import expected
 from explain.reasons import Controls, PersonView, Procedure, person_view, procedure
 from explain.significant import Use, answer
 from explain.wording import LOCALES, words
-from tests.explain.conftest import ROW, Decisions, facts, gated, model, provenance, ruled_by_rules
+from kernel.ids import ActId
+from tests.explain.conftest import NOW, ROW, Decisions, facts, gated, model, provenance, ruled_by_rules
 
 CONTROLS = Controls(preferences="https://shop.example/preferences/t", page="https://shop.example/why/t")
 
@@ -39,6 +43,34 @@ def text(seen: PersonView) -> str:
     return " ".join(
         [seen.title, seen.lead, seen.headline, *seen.who, seen.permission, *parts, *seen.rules, *seen.levers]
     )
+
+
+def test_a_reason_says_since_when_and_how_she_agreed_that_it_is_used() -> None:
+    agreed = Agreed(act=ActId("act_secret"), given_at=NOW - timedelta(days=40), way="preference_page")
+    known = [one for one in view(facts(agreed=(agreed,))).main_parameters if one.purpose]
+    assert known
+    assert {one.consent for one in known} == {"You agreed to that on 24 January 2026, on the page with your choices."}
+    other = replace(agreed, act=ActId("act_of_something_else"))
+    assert {one.consent for one in view(facts(agreed=(other,))).main_parameters} == {""}
+    assert read(write(compose(facts(), None))[0]).facts.agreed == ()
+
+
+def test_stop_picking_takes_back_the_purpose_that_the_reason_rested_on() -> None:
+    """A placement may look at people under another purpose than the usual one: then the usual one ends nothing here."""
+    made = facts(withheld=("views_30d",), personalized_under="marketing.personalize.deep")
+    (unnamed,) = [one for one in view(made).main_parameters if one.key == "unnamed"]
+    assert [(one.kind, one.subject, one.label) for one in unnamed.controls] == [
+        ("opt_out", "marketing.personalize.deep", "Stop picking for me")
+    ]
+    content = compose(made, None)
+    assert offered(content, Said(Feedback.OPT_OUT, "marketing.personalize.deep"))
+    assert not offered(content, Said(Feedback.OPT_OUT, "marketing.personalize"))
+    assert ("withdraw", "marketing.personalize.deep") in list(levers._tries(made, ()))
+    assert facts().machine == "marketing.personalize"
+    kept = facts(
+        features=(FeatureValue(name="views_30d", value=1.0, provenance=(replace(provenance(), purpose="analytics"),)),)
+    )
+    assert kept.machine == "analytics", "what was kept before it was noted says it where it names what is known of her"
 
 
 @pytest.mark.parametrize("locale", LOCALES)

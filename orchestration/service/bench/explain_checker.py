@@ -7,7 +7,7 @@ explain.E1 to E10 and X56.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -53,6 +53,8 @@ class Case:
     catalogue: Catalogue
     model: Model | None
     act: ConsentAct | None
+    acts: Mapping[str, ConsentAct] = field(default_factory=dict)
+    """Those that the origins name, by id."""
 
 
 def unsupported(view: Mapping[str, Json], case: Case) -> list[str]:
@@ -162,6 +164,12 @@ def _parameter(one: Mapping[str, str], model: Model, case: Case) -> list[str]:
     age = _age((datetime.fromisoformat(state.at) - datetime.fromisoformat(newest.observed_at)).days)
     if one["source"] != f"From {newest.source}, {age}.":
         wrong.append(f"{name}: source or age")
+    act = case.acts.get(newest.act or "")
+    given = None if act is None or act.basis != "consent" else act.given_at
+    begin = "" if given is None else f"You agreed to that on {given.day} {MONTHS[given.month - 1]} {given.year}, "
+    said = one.get("consent", "")
+    if not said.startswith(begin) or (given is None) != (said == ""):
+        wrong.append(f"{name}: since when she agreed")
     return wrong
 
 

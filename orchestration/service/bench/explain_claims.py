@@ -12,10 +12,8 @@ from typing import Final
 import numpy as np
 import yaml
 
-from explain.concepts import kind_of
 from explain.levers import change_of
-from identity.regrouping import By
-from kernel.ids import ActId, DecisionId, IdentifierId, PersonId, RecordId
+from kernel.ids import ActId, DecisionId, PersonId
 from kernel.model import Model
 from kernel.yaml_text import read_yaml
 from orchestration.decision.catalogue import NOTHING
@@ -23,8 +21,8 @@ from orchestration.decision.record import Record
 from orchestration.decision.request import DecisionRequest
 from orchestration.decision.sealed import Sealer
 from orchestration.demo import story
-from orchestration.service.bench import harness
-from orchestration.service.bench.explain_checker import NAMES, Case, unsupported, withheld_names
+from orchestration.service.bench import explain_parted, harness
+from orchestration.service.bench.explain_checker import Case, unsupported, withheld_names
 from orchestration.service.bench.learning_rows import Progress, Row, Section, generator
 from orchestration.wiring import House
 
@@ -66,9 +64,8 @@ async def _claims(count: int, people: int, told: Progress) -> list[Row]:
         sent = [sent[i] for i in rng.permutation(len(sent))[: count // 4]]
         found = await _random(house, everybody, count - len(sent), sent, rng)
         told("  pairs merged wrongly, decided for, and parted; people found to be two")
-        strange, pages = await _mixed(house, everybody, max(2, count // 20), rng)
-        more, parted = await _parted(house, sent, max(2, count // 20))
-        strange, pages = strange + more, pages + parted
+        willing = await _willing(house, everybody)
+        planted = await explain_parted.planted(house, willing, sent, most=max(3, count // 20), rng=rng)
     kinds = ", ".join(f"{name} {n}" for name, n in sorted(found.procedures.items()))
     for wrong in found.wrong[:5]:
         told(f"    unsupported: {wrong}")
@@ -77,7 +74,7 @@ async def _claims(count: int, people: int, told: Progress) -> list[Row]:
         Row("explain.X56", f"claims on {found.decisions} pages that a second reader does not find in the record", "0", str(len(found.wrong)), not found.wrong),
         Row("explain.E4", f"levers shown that do not flip the choice when they are pulled again, of {found.levers}", "0", str(found.flat), found.flat == 0 < found.levers),
         Row("explain.X56", f"names of what consent withheld, or of what is not known ({silent} people took consents back first)", "0", str(found.named), found.named == 0),
-        Row("explain.E11", f"facts of somebody else on {pages} pages of people who were one by mistake", "0", str(strange), strange == 0 < pages),
+        planted.row(),
     ]  # fmt: skip
 
 
@@ -91,6 +88,8 @@ async def _opened(house: House) -> None:
         if placement["name"] == story.PLACEMENT:
             for rule in ("caps", "segment", "holdout"):
                 placement.pop(rule, None)
+            more = explain_parted.placements(placement)
+    declared["placements"] += more
     async with house.kernel.db.transaction() as conn:
         await house.decisions.publish_catalogue(conn, yaml.safe_dump(declared), actor=_STAFF)
 
@@ -160,73 +159,17 @@ async def _case(house: House, decision_id: DecisionId) -> Case:
         model = await house.learning.model(record.inputs.versions.model)
     arm = record.outcome.arm
     act_id = record.inputs.permit(arm).act if arm is not None else None
+    named = {one.act for one in record.inputs.origins if one.act} | ({act_id} if act_id is not None else set())
     async with house.kernel.db.reading() as conn:
-        act = await house.consent.act(conn, ActId(act_id)) if act_id is not None else None
+        acts = await house.consent.acts(conn, sorted(ActId(one) for one in named))
     catalogue = await house.decisions.shelf.by_digest(record.inputs.versions.catalogue)
-    return Case(record=record, catalogue=catalogue, model=model, act=act)
-
-
-async def _mixed(house: House, people: list[PersonId], pairs: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Pairs merged by mistake, decided for and explained, parted again: facts on the pages that are not of whoever reads them, and pages."""
-    placement = story.PLACEMENT
-    willing = await _willing(house, people)
-    order = [willing[i] for i in rng.permutation(len(willing))]
-    made: list[DecisionId] = []
-    for a, b in zip(order[::2], order[1::2], strict=False):
-        if len(made) >= pairs:
-            break
-        async with house.kernel.db.transaction() as conn:
-            if (await house.identity.judging.merge(conn, a, b, By(_STAFF))).refused is not None:
-                continue
-            whole = (await house.identity.current(conn, [a]))[a]
-        answer = await house.decisions.decide(
-            DecisionRequest(person=whole, placement=placement, seed=f"mixed-{len(made)}")
-        )
-        await house.explain.explain(answer.decision_id)
-        async with house.kernel.db.transaction() as conn:
-            if (await house.identity.judging.unmerge(conn, whole, By(_STAFF))).refused is not None:
-                continue
-        made.append(answer.decision_id)
-    return sum([await _strange(house, one) for one in made]), len(made)
-
-
-async def _parted(house: House, sent: list[DecisionId], most: int) -> tuple[int, int]:
-    """People whose choice rested on records of two, as it turns out: one record that it names becomes somebody else's. As `_mixed` answers."""
-    parted: list[DecisionId] = []
-    for decision_id in sent:
-        record = (await _case(house, decision_id)).record
-        named = sorted({one.record_id for one in record.inputs.origins if one.record_id})
-        async with house.kernel.db.transaction() as conn:
-            person = (await house.identity.current(conn, [PersonId(record.inputs.person)])).get(
-                PersonId(record.inputs.person)
-            )
-            hers = (await house.identity.owned(conn, [person])).get(person, ()) if person is not None else ()
-            if person is None or len(hers) < 2 or not named or named[0] not in hers:
-                continue
-            if (await house.identity.judging.split(conn, person, [RecordId(named[0])], By(_STAFF))).refused is None:
-                parted.append(decision_id)
-        if len(parted) == most:
-            break
-    return sum([await _strange(house, one) for one in parted]), len(parted)
-
-
-async def _strange(house: House, decision_id: DecisionId) -> int:
-    """What the page names that rests on a record of somebody else than whoever holds the contact, or was decided for, now."""
-    explanation = await house.explain.hers(await house.explain.explain(decision_id))
-    view = house.explain.person_view(explanation, "en").as_json()
-    record = (await _case(house, decision_id)).record
-    arm = record.outcome.arm
-    contact = record.inputs.reach.get(arm.channel) if arm is not None else None
-    records = [RecordId(one.record_id) for one in record.inputs.origins if one.record_id]
-    async with house.kernel.db.reading() as conn:
-        now = (await house.identity.current(conn, [PersonId(record.inputs.person)])).get(PersonId(record.inputs.person))
-        held = await house.identity.subjects(conn, [*records, *([IdentifierId(contact)] if contact else [])])
-    reader = held[contact].people[0] if contact is not None and contact in held and held[contact].people else now
-    others = {r for r in records if r in held and reader not in held[r].people}
-    text = str(view)
-    named = {kind for name, kind in NAMES.items() if name in text}
-    from_others = {o for o in record.inputs.origins if o.record_id in others}
-    return len({kind for kind in named for o in from_others if kind_of(o.feature) == kind})
+    return Case(
+        record=record,
+        catalogue=catalogue,
+        model=model,
+        act=acts.get(ActId(act_id)) if act_id is not None else None,
+        acts={str(one): act for one, act in acts.items()},
+    )
 
 
 SECTIONS: Final = (Section("claims", "random decisions of the demo world, read a second time", run=claims),)

@@ -102,6 +102,7 @@ def test_what_the_record_holds_is_let_be() -> None:
         parameter(contribution="This made our choice likely."),
         parameter(source="From shop, 4 days old."),
         parameter(source="From crm, 3 days old."),
+        parameter(consent="You agreed to that on 3 March 2026, in a form."),
         {"main_parameters": TRUE["main_parameters"] * 6},
     ],
     ids=lambda one: next(iter(one)),
