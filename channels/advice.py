@@ -23,7 +23,7 @@ from kernel.kernel import Kernel
 from kernel.log import get_logger
 
 _FORM: Final = 2
-_KEPT: Final = timedelta(seconds=30)  # as long as a drop that got lost could mislead
+_KEPT: Final = timedelta(minutes=2)  # as long as a drop that got lost could mislead
 _MARKED: Final = timedelta(seconds=2)  # longer than anybody takes from reading Postgres to writing here
 _LATE: Final = timedelta(days=30)  # an older message tires nobody
 _MARK: Final = b"-"

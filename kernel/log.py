@@ -103,9 +103,12 @@ def _redacting(_logger: object, _method: str, line: MutableMapping[str, Any]) ->
         fault = fault[1]
     if isinstance(fault, BaseException):
         line.update(_fault(fault))
-    return {key: _sieve(key, value) for key, value in line.items() if not key.startswith("_")} | {
-        key: value for key, value in line.items() if key.startswith("_")
-    }
+    at = line.pop("timestamp", None)  # ours, written by the processor before
+    return (
+        {key: _sieve(key, value) for key, value in line.items() if not key.startswith("_")}
+        | {key: value for key, value in line.items() if key.startswith("_")}
+        | ({"timestamp": at} if at is not None else {})
+    )
 
 
 def _fault(fault: BaseException) -> dict[str, object]:

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 log = get_logger("server")
 _TURN_SECONDS = 0.0005
-_COLLECT = (50_000, 20, 20)  # values made and not gone since the last round: some tens of megabytes at most
+_COLLECT = (
+    10_000,
+    50,
+    50,
+)  # values made and not gone since the last round: a round is a millisecond or two, every few hundred requests
 GRACE = 20  # seconds for running requests at the end
 
 

@@ -1,17 +1,19 @@
 """`candor bench decide`: decisions over HTTP at a fixed rate, the bare floor beside them, and whether every answered one is kept.
 
 Enters: rate, seconds, people, arms. Leaves: a `Report`. The floor is measured before and after the decisions, so that a machine that gets slower under the run
-is slower for both. Afterwards server and Postgres are killed, Postgres is started again, and each decision that was answered is looked for.
+is slower for both. Everybody's first decision after the server's start, and decisions about people of whom the hot store knows nothing, are told beside; the bars are for
+the runs, whole as they are. Afterwards server and Postgres are killed, Postgres is started again, and each decision that was answered is looked for.
 """
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from orchestration.service.bench import floor, harness, seeding, store
-from orchestration.service.bench.figures import Cost, Figures
+from orchestration.service.bench.figures import Cost, Figures, Spread, spread
 from orchestration.service.bench.harness import Rig, Served, Shots
 
 WARM_SECONDS: Final = 3.0
@@ -25,7 +27,8 @@ FULL_RATIO: Final = 2.0
 @dataclass(frozen=True, slots=True)
 class Report:
     """The best of the runs, by its 99th percentile. `ratio` is the decisions' p50 over the floor's; `lost` counts answered decisions of all runs that are not in
-    Postgres after both were killed; `p99s` of each run, in milliseconds; `failed` requests of all runs.
+    Postgres after both were killed; `p99s` of each run, in milliseconds; `tenths`: the 99th percentile of each tenth of that run, so that a pause is told from a slow
+    machine; `first`: everybody once after the start; `cold`: everybody once after the hot store was emptied; `failed` requests of all runs.
     """
 
     asked_rps: float
@@ -41,6 +44,14 @@ class Report:
     withheld: int
     p99s: tuple[float, ...] = ()
     failed: int = 0
+    tenths: tuple[float, ...] = ()
+    first: Spread | None = None
+    cold: Spread | None = None
+
+    @property
+    def steady(self) -> float:
+        """The median of the tenths' 99th percentiles: what holds for most of the time."""
+        return sorted(self.tenths)[len(self.tenths) // 2] if self.tenths else 0.0
 
     @property
     def ok(self) -> bool:
@@ -78,15 +89,18 @@ async def run(
         async with rig.serve() as served:
             asked = requests(served.url, world)
             # Everybody once: the bars are for people whose profile is warm. What the first time takes is told beside.
-            cold = await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=max(WARM_SECONDS, people / rps))
-            first = cold.figures.latency
-            told(f"everybody's first decision, most of them cold: p50 {first.p50:.1f} ms, p99 {first.p99:.1f} ms")
+            round_ = max(WARM_SECONDS, people / rps)
+            begun = await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=round_)
+            first = begun.figures.latency
+            told(f"everybody's first decision after the start: p50 {first.p50:.1f} ms, p99 {first.p99:.1f} ms")
             tried: list[tuple[Shots, Cost]] = []
             for number in range(runs):
                 if settle:
                     await _caught_up(owner, told)
                 tried.append(await harness.measured(rig, served, asked, rps=rps, seconds=seconds))
                 told(f"run {number + 1} of {runs}: p99 {tried[-1][0].figures.latency.p99:.1f} ms")
+            await store.cool(rig.engines.addresses().redis)
+            emptied = await harness.shoot(rig.folder, served.url, asked, rps=rps, seconds=round_)
             rig.crash(served)
         shots, cost = min(tried, key=lambda one: one[0].figures.latency.p99)
         kept, lost, withheld = await kept_of(rig, [one for one, _ in tried])
@@ -110,7 +124,16 @@ async def run(
             withheld=withheld,
             p99s=tuple(one.figures.latency.p99 for one, _ in tried),
             failed=sum(sum(one.errors.values()) for one, _ in tried),
+            tenths=_tenths(shots.took),
+            first=first,
+            cold=emptied.figures.latency,
         )
+
+
+def _tenths(took: Sequence[float]) -> tuple[float, ...]:
+    """The 99th percentile of each tenth of a run, in milliseconds; times in the order in which requests were due."""
+    width = max(1, math.ceil(len(took) / 10))
+    return tuple(spread(took[start : start + width]).p99 for start in range(0, len(took), width))
 
 
 def requests(url: str, world: seeding.World) -> list[str]:

@@ -8,6 +8,7 @@ import psycopg
 from redis.asyncio import Redis
 
 _POOL: Final = 10
+_AT_ONCE: Final = 1_000  # keys a command
 _TABLE: Final = """
 CREATE SCHEMA IF NOT EXISTS bench;
 CREATE TABLE IF NOT EXISTS bench.floor (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now(), score float8);
@@ -20,6 +21,18 @@ def prepare(owner_url: str) -> None:
     """Make the table that the floor writes to, as its owner."""
     with psycopg.connect(owner_url, autocommit=True) as conn:
         conn.execute(_TABLE)
+
+
+async def cool(redis_url: str) -> None:
+    """Take from the hot store what it knows of people: profiles and advice."""
+    redis: Redis = Redis.from_url(redis_url)
+    try:
+        for pattern in ("profile:*", "advice:*"):
+            keys = [key async for key in redis.scan_iter(match=pattern, count=1000)]
+            for start in range(0, len(keys), _AT_ONCE):
+                await redis.unlink(*keys[start : start + _AT_ONCE])
+    finally:
+        await redis.aclose()
 
 
 def unexplained(owner_url: str) -> int:

@@ -22,7 +22,7 @@ from orchestration.service.cli.runtime import Commands, Json
 
 if TYPE_CHECKING:
     from orchestration.service.bench.decide import Report
-    from orchestration.service.bench.figures import Cost, Figures
+    from orchestration.service.bench.figures import Cost, Figures, Spread
 
 Rps = Annotated[float, typer.Option("--rps", min=0.1, max=100_000, help="Requests a second, due on time whatever the answers do.")]  # fmt: skip
 Seconds = Annotated[float, typer.Option("--seconds", min=0.1, max=3600, help="How long.")]
@@ -115,10 +115,20 @@ def _show(report: "Report") -> None:
         [
             ("p50 over the floor's", report.ratio),
             ("p99 of each run", ", ".join(f"{one:.1f} ms" for one in report.p99s)),
+            (
+                "p99 of its tenths",
+                ", ".join(f"{one:.1f}" for one in report.tenths) + f" ms, median {report.steady:.1f}",
+            ),
+            *((f"p50, p99 {what}", f"{one.p50:.1f} ms, {one.p99:.1f} ms") for what, one in _beside(report)),
             ("kept after both were killed", f"{report.kept}, lost {report.lost}"),
             ("chose nothing", report.withheld),
         ],
     )
+
+
+def _beside(report: "Report") -> list[tuple[str, "Spread"]]:
+    pairs = [("everybody's first after the start", report.first), ("after the hot store was emptied", report.cold)]
+    return [(what, one) for what, one in pairs if one is not None]
 
 
 def _row(name: str, figures: "Figures", cost: "Cost") -> tuple[object, ...]:
