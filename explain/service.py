@@ -16,7 +16,6 @@ import numpy as np
 
 from audit.errors import SubjectKeyGone
 from audit.service import Audit
-from audit.tags import Tag
 from explain import apart, levers, promises_store, reasons, significant_store, store, views
 from explain.attribution import TOLERANCE, Attribution, attribute, prepare, prepared
 from explain.belonging import whose
@@ -32,6 +31,7 @@ from explain.hearing import Hearing
 from explain.keeping import Keeping
 from explain.offers import Offer
 from explain.promises import Honesty, Promises
+from explain.queue import Queue
 from explain.reasons import Controls, PersonView
 from explain.settings import ExplainSettings
 from explain.significant import Significant
@@ -49,7 +49,6 @@ from kernel.log import get_logger
 WHY: Final = "why"  # token scopes, as channels issues them
 PREFERENCES: Final = "preferences"
 _TABLE: Final = "explain.explanations"
-_FEED: Final = 1000  # places of the log read at a time
 _log = get_logger("explain")
 
 
@@ -66,6 +65,7 @@ class Explain:
         self._kernel = kernel
         self.keeping = Keeping(kernel.clock)
         self.tallies = Tallies(kernel.db, self.settings)
+        self.queue = Queue(kernel, audit, self.settings)
         self.falsifier = Falsifier(kernel, audit, self, self.settings)
         self._audit = audit
         self._identity = identity
@@ -199,14 +199,13 @@ class Explain:
     # the worker
 
     async def explain_pending(self, limit: int) -> int:
-        """Explain up to `limit` decisions that the log names and nobody explained yet, oldest first; the number taken off the queue.
+        """Explain up to `limit` decisions that the log names and nobody explained yet, as `queue.next` says; the number taken off the queue.
 
         Raises:
             IntegrityError: after the batch, the first explanation that did not add up; it is set aside (`refused`), the others are made.
         """
-        await self._feed()
-        async with self._kernel.db.reading() as conn:
-            waiting = await store.waiting(conn, limit)
+        await self.queue.feed()
+        waiting = await self.queue.next(limit)
         broken: list[IntegrityError] = []
         fresh: list[Fresh] = []
         nothing: list[str] = []
@@ -218,8 +217,7 @@ class Explain:
                 nothing.append(decision_id)
             except IntegrityError as fault:
                 _log.error("explanation_refused", decision=decision_id, code=fault.code)
-                async with self._kernel.db.transaction() as conn:
-                    await store.refuse(conn, decision_id, fault.code)
+                await self.queue.refuse(decision_id, fault.code)
                 broken.append(fault)
             else:
                 if isinstance(made, Fresh):
@@ -227,8 +225,7 @@ class Explain:
                 else:
                     nothing.append(decision_id)
         await self._keep_all(fresh)
-        async with self._kernel.db.transaction() as conn:
-            await store.done(conn, nothing)
+        await self.queue.done(nothing)
         if broken:
             raise broken[0]
         return len(waiting)
@@ -243,23 +240,6 @@ class Explain:
             for one in made:
                 with suppress(SubjectKeyGone):  # it stays queued, and is found to be redacted
                     await self._keep([one])
-
-    async def _feed(self) -> None:
-        async with self._kernel.db.transaction() as conn:
-            after = await store.lock_feed(conn)
-            last, decisions = await self._audit.following(conn, Tag.DECISION_MADE, "decision", after=after, limit=_FEED)
-            if last > after:
-                await store.advance_feed(conn, last, decisions)
-
-    async def waiting(self) -> int:
-        """How many decisions wait for their explanation."""
-        async with self._kernel.db.reading() as conn:
-            return await store.queued(conn)
-
-    async def refused(self) -> Mapping[str, str]:
-        """Decisions whose explanation did not add up, with the error's code."""
-        async with self._kernel.db.reading() as conn:
-            return await store.refused(conn)
 
     # views
 

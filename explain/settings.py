@@ -1,5 +1,6 @@
 """The explain room's section of the settings tree (``CANDOR_EXPLAIN__…``)."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -59,6 +60,21 @@ class ExplainSettings(Section):
     trial_sample: Annotated[
         int, Field(ge=1, le=10_000, description="How many explanations of the last day are tried to be proven wrong.")
     ] = 200
+    queue_most: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="How many decisions may wait to be explained ahead; beyond it the oldest are put off (`queue_full`). What is put off is explained when "
+            "somebody asks for it, and ahead once nothing else waits.",
+        ),
+    ] = 2000
+    queue_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="How long a decision may wait to be explained ahead; then it is put off (`waited_too_long`), in favour of newer ones.",
+        ),
+    ] = 600
     room: Annotated[
         float,
         Field(
@@ -74,3 +90,8 @@ class ExplainSettings(Section):
             gt=0, le=1, description="The share of one processor that it works at least, however busy the machine is."
         ),
     ] = 0.05
+
+    @property
+    def queue_age(self) -> timedelta:
+        """`queue_seconds`."""
+        return timedelta(seconds=self.queue_seconds)

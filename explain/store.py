@@ -80,67 +80,6 @@ async def count(conn: Conn, people: Sequence[PersonId]) -> int:
     return 0 if row is None else int(row["n"])
 
 
-# the queue
-
-
-async def lock_feed(conn: Conn) -> int:
-    """The last place of the log that was looked at; nobody else feeds the queue until the transaction ends."""
-    got = await conn.execute("SELECT leaf_index FROM explain.feed FOR UPDATE")
-    row = await got.fetchone()
-    return -1 if row is None else int(row["leaf_index"])
-
-
-async def advance_feed(conn: Conn, leaf_index: int, decisions: Sequence[str]) -> None:
-    """Queue decisions that have no explanation yet, and remember how far the log was read."""
-    await conn.execute("UPDATE explain.feed SET leaf_index = %s", (leaf_index,))
-    await conn.execute(
-        "INSERT INTO explain.queue (decision_id, leaf_index) SELECT d, %s FROM unnest(%s::text[]) AS d"
-        " WHERE NOT EXISTS (SELECT FROM explain.explanations AS e WHERE e.decision_id = d) ON CONFLICT DO NOTHING",
-        (leaf_index, list(decisions)),
-    )
-
-
-async def waiting(conn: Conn, limit: int) -> list[DecisionId]:
-    """The oldest decisions that wait, without those that were refused."""
-    got = await conn.execute(
-        "SELECT decision_id FROM explain.queue WHERE refused IS NULL ORDER BY leaf_index, decision_id LIMIT %s",
-        (limit,),
-    )
-    return [DecisionId(row["decision_id"]) for row in await got.fetchall()]
-
-
-async def queued(conn: Conn) -> int:
-    """How many decisions wait."""
-    got = await conn.execute("SELECT count(*) AS n FROM explain.queue WHERE refused IS NULL")
-    row = await got.fetchone()
-    return 0 if row is None else int(row["n"])
-
-
-async def oldest(conn: Conn) -> DecisionId | None:
-    """The oldest decision that waits; ids begin with the moment they were made at."""
-    got = await conn.execute("SELECT min(decision_id) AS first FROM explain.queue WHERE refused IS NULL")
-    row = await got.fetchone()
-    return None if row is None or row["first"] is None else DecisionId(row["first"])
-
-
-async def done(conn: Conn, decisions: Sequence[str]) -> None:
-    """Take decisions off the queue."""
-    await conn.execute("DELETE FROM explain.queue WHERE decision_id = ANY(%s)", (list(decisions),))
-
-
-async def refuse(conn: Conn, decision_id: str, code: str) -> None:
-    """Set a decision aside whose explanation does not add up, with the error's code."""
-    await conn.execute("UPDATE explain.queue SET refused = %s WHERE decision_id = %s", (code, decision_id))
-
-
-async def refused(conn: Conn) -> dict[str, str]:
-    """Decisions that were set aside, and why."""
-    got = await conn.execute(
-        "SELECT decision_id, refused FROM explain.queue WHERE refused IS NOT NULL ORDER BY decision_id"
-    )
-    return {str(row["decision_id"]): str(row["refused"]) for row in await got.fetchall()}
-
-
 # what people said
 
 

@@ -6,7 +6,7 @@ Enters: explanations that are made and sealed. Leaves: which of their decisions 
 from collections.abc import Sequence
 
 from audit.service import Audit
-from explain import quick_store, store
+from explain import queue_store, quick_store, store
 from explain.fresh import Fresh
 from explain.promises import Promises
 from explain.tallies import Tallies, tallied
@@ -54,5 +54,5 @@ class Storing:
             await self._audit.append(conn, [one.entry() for one in new])
             await self._tallies.note(conn, [one.content for one in new])
             await self._promises.shown(conn, [one.content for one in new])
-            await store.done(conn, [one.decision_id for one in made])
+            await queue_store.done(conn, [one.decision_id for one in made])
         return fresh

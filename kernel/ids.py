@@ -99,6 +99,12 @@ def new_id(prefix: str) -> str:
     )
 
 
+def earliest_id(prefix: str, at: datetime) -> str:
+    """Less than every id of this prefix that was made at this moment or later, and greater than all that were made a millisecond before."""
+    bits = max(0, int(at.timestamp() * 1000)) << _RANDOM_BITS
+    return f"{prefix}_" + "".join(_PAIRS[bits >> shift & 1023] for shift in range(120, -1, -10))
+
+
 def made_at(name: str) -> datetime:
     """The moment that an id was made at, to the millisecond, by the clock of whoever made it."""
     bits = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from explain.standing import of_explanations
 from identity.health import health
 from kernel.errors import CandorError
 
@@ -101,13 +102,36 @@ async def doctor(house: "House") -> list[Check]:
         )
     )
     found.append(await reasons(house))
+    found.append(await ahead(house))
     return found
+
+
+async def ahead(house: "House") -> Check:
+    """Whether explanations are made before anybody asks; those that are put off are made for who asks, so that nothing is wrong for a while."""
+    try:
+        async with house.kernel.db.reading() as conn:
+            found = await of_explanations(conn, house.kernel.clock.now())
+    except CandorError as fault:
+        return Check("explanations ahead", ok=False, state=fault.message, remedy=fault.remedy)
+    settings = house.explain.settings
+    if not settings.ahead:
+        return Check("explanations ahead", ok=True, state="switched off: made when somebody asks")
+    told = f"waiting: {found.waiting} of at most {settings.queue_most}, the oldest for {found.oldest_seconds:.0f} s"
+    if found.put_off:
+        told += "; put off: " + ", ".join(f"{count} ({reason})" for reason, count in found.put_off.items())
+    return Check(
+        "explanations ahead",
+        sum(found.put_off.values()) <= settings.queue_most,
+        told,
+        "Who asks gets an explanation all the same. To have them made ahead, give explain.room a larger share of the machine, or the machine more "
+        "processors; or set explain.ahead to false.",
+    )
 
 
 async def reasons(house: "House") -> Check:
     """Whether reasons that were shown held when they were tried, and whether explanations keep up."""
     try:
-        faults, refused = await house.explain.falsifier.faults(), await house.explain.refused()
+        faults, refused = await house.explain.falsifier.faults(), await house.explain.queue.refused()
         last = await house.explain.falsifier.last()
     except CandorError as fault:
         return Check("reasons shown", ok=False, state=fault.message, remedy=fault.remedy)

@@ -16,6 +16,7 @@ from fastapi.security import HTTPBearer
 
 from audit.access.endpoints import Guard
 from audit.access.principal import Scope
+from explain.queue import PutOff
 from explain.standing import Standing, of_explanations
 from identity.health import health
 from kernel import metrics
@@ -42,6 +43,7 @@ _pending = metrics.gauge("candor_log_pending_entries", "Entries that wait for a 
 _age = metrics.gauge("candor_model_age_seconds", "Age of the model that ranks a placement.", ["placement"])
 _explaining = metrics.gauge("candor_explanations_waiting", "Decisions that wait for their explanation.")
 _explained = metrics.gauge("candor_explanations_made", "Explanations that were made, ever.")
+_put_off = metrics.gauge("candor_explanations_put_off", "Decisions that the queue of explanations had no room for, and that nobody explained since.", ["reason"])  # fmt: skip
 _unexplained = metrics.gauge("candor_explanations_refused", "Decisions whose explanation did not add up and is not shown.")  # fmt: skip
 _unsaid = metrics.gauge("candor_explanations_age_seconds", "How long the oldest decision has waited for its explanation; 0 with none.")  # fmt: skip
 _tried = metrics.gauge("candor_reasons_tried", "Reasons and levers that were tried to be proven wrong, in the newest trial, by what became of them: held, falsified, idle, score, flat.", ["outcome"])  # fmt: skip
@@ -156,6 +158,8 @@ def _of_explanations(found: Standing, now: datetime) -> None:
     _explained.set(found.made)
     _unexplained.set(found.refused)
     _unsaid.set(found.oldest_seconds)
+    for reason in PutOff:
+        _put_off.labels(reason).set(found.put_off.get(reason, 0))
     for what, count in asdict(found.levers).items():
         _levers.labels(what).set(count)
     trial = found.trial

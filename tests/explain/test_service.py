@@ -195,7 +195,7 @@ async def test_the_worker_explains_what_the_log_names_and_sets_aside_what_does_n
     with pytest.raises(Unfaithful):
         await room.explain.explain_pending(50)
     assert await room.explain.explain_pending(50) == 0
-    assert await room.explain.refused() == {bad.decision_id: "explain.unfaithful"}
+    assert await room.explain.queue.refused() == {bad.decision_id: "explain.unfaithful"}
     rows = await room.rows("SELECT decision_id FROM explain.explanations ORDER BY 1")
     assert [row["decision_id"] for row in rows] == sorted(one.decision_id for one in good)
     late = await room.about("late@example.org")
@@ -217,9 +217,9 @@ async def test_a_key_destroyed_before_the_common_commit_costs_its_neighbours_not
     assert await room.explain.explain_pending(50) == 3
     rows = await room.rows("SELECT decision_id FROM explain.explanations")
     assert {row["decision_id"] for row in rows} == {one.decision_id, two.decision_id}
-    assert await room.explain.waiting() == 1
+    assert await room.explain.queue.waiting() == 1
     assert await room.explain.explain_pending(50) == 1  # found to be redacted
-    assert await room.explain.waiting() == 0
+    assert await room.explain.queue.waiting() == 0
 
 
 async def test_gates_rules_and_chance_are_explained_without_a_model(room: Room) -> None:

@@ -21,6 +21,7 @@ async def explanations(house: "House") -> Facts:
         found = await of_explanations(conn, now)
     facts: dict[str, Fact] = {
         "made": found.made, "waiting": found.waiting, "refused": found.refused, "oldest_seconds": round(found.oldest_seconds), "rows_put_together": gone,
+        "put_off": sum(found.put_off.values()),
         "levers_pulled_again": pulled,
     }  # fmt: skip
     for one in await house.explain.tallies.over(now):
