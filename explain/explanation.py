@@ -30,7 +30,9 @@ _NAN: Final = "NaN"  # JSON has no word for an absent number; pydantic reads thi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What one decision rested on. `base` and `contributions` (in the order of `facts.features`) are there when a model scored."""
+    """What one decision rested on. `base` and `contributions` (in the order of `facts.features`) are there when a model scored. `outdated`: made so late
+    that rules had changed, by which some levers could not be tried any more.
+    """
 
     facts: DecisionFacts
     procedure: Procedure
@@ -38,6 +40,7 @@ class Content:
     contributions: tuple[float, ...]
     concepts: tuple[Concept, ...]
     levers: tuple[Lever, ...]
+    outdated: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """The canonical JSON form; `read` gives the same value back."""

@@ -238,13 +238,16 @@ class DecisionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer of a re-run decision: what would be chosen, and where; `after`: by when, if the change is that time goes by; `told`: the record could tell."""
+    """The answer of a re-run decision: what would be chosen, and where; `after`: by when, if the change is that time goes by; `told`: the record could tell. `outdated`: it
+    could have told then, and cannot by the rules of today (the features that groups are made of, what takes a choice of hers).
+    """
 
     choice: str
     channel: str | None
     probability: float
     after: datetime | None = None
     told: bool = True
+    outdated: bool = False
 
 
 class DecisionSource(Protocol):

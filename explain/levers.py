@@ -62,8 +62,10 @@ def revocable(facts: DecisionFacts) -> bool:
     return found.basis in _REVOCABLE or found.reason == _INTEREST
 
 
-async def find(facts: DecisionFacts, concepts: Sequence[Concept], decide: Decide, most: int) -> list[Lever]:
-    """Up to `most` levers: of a message those that change it first, those that end it last; of nothing what would bring a message."""
+async def find(
+    facts: DecisionFacts, concepts: Sequence[Concept], decide: Decide, most: int
+) -> tuple[list[Lever], bool]:
+    """Up to `most` levers, and whether rules that changed since kept one from being tried: of a message those that change it first, those that end it last; of nothing what would bring a message."""
     found: list[Lever] = []
     tries = list(_tries(facts, concepts)) if most else []
     changes = [change_of(Lever(kind=kind, subject=subject, choice="", channel=None)) for kind, subject in tries]
@@ -75,7 +77,7 @@ async def find(facts: DecisionFacts, concepts: Sequence[Concept], decide: Decide
             continue
         day = _day(verdict) if kind == "wait" else subject
         found.append(Lever(kind=kind, subject=day, choice=verdict.choice, channel=verdict.channel))
-    return found
+    return found, any(one.outdated for one in verdicts)
 
 
 def _day(verdict: Verdict) -> str:

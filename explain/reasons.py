@@ -115,6 +115,7 @@ class PersonView:
     main_parameters: tuple[Parameter, ...]
     rules: tuple[str, ...] = ()
     levers: tuple[str, ...] = field(default=())
+    untried: str = ""
     pulls: tuple[Offer | None, ...] = field(default=())
     controls: tuple[Offer, ...] = ()
     preferences_url: str = ""
@@ -138,7 +139,7 @@ class PersonView:
             "lead": self.lead, "headline": self.headline, "is_advertisement": self.is_advertisement,
             "on_behalf_of": self.on_behalf_of, "paid_by": self.paid_by, "permission": self.permission,
             "main_parameters": [one.as_json() for one in self.main_parameters], "rules": list(self.rules),
-            "levers": list(self.levers), "controls": [one.kind.value for one in self.controls],
+            "levers": list(self.levers), "untried": self.untried, "controls": [one.kind.value for one in self.controls],
             "preferences_url": self.preferences_url,
         }  # fmt: skip
 
@@ -153,6 +154,11 @@ def redacted_view(locale: str) -> PersonView:
     )  # fmt: skip
 
 
+def outdated(view: PersonView) -> PersonView:
+    """The view where rules changed before it was explained: that more might have changed it than is shown."""
+    return replace(view, untried=words(view.locale)("levers.untried"))
+
+
 def apart(view: PersonView) -> PersonView:
     """The view where two people were taken for one and are not any more: that it was so, and nothing that was known of either. What ends something for the
     contact stays; a word against the content would be kept for whoever it was decided for, who may be the other one.
@@ -165,6 +171,7 @@ def apart(view: PersonView) -> PersonView:
         main_parameters=(),
         rules=(),
         levers=(),
+        untried="",
         pulls=(),
         controls=tuple(one for one in view.controls if one.kind is not Feedback.NOT_INTERESTED),
         unweighed=False,

@@ -141,8 +141,8 @@ class Explain:
             found = await self._attribution(facts.features, facts.model_digest, facts.score)
         content = compose(facts, found)
         if self._decide is not None:
-            pulled = await levers.find(facts, content.concepts, self._decide, self.settings.most_levers)
-            content = replace(content, levers=tuple(pulled))
+            found_, outdated = await levers.find(facts, content.concepts, self._decide, self.settings.most_levers)
+            content = replace(content, levers=tuple(found_), outdated=outdated)
         return content, found is not None and found.checked
 
     async def _attribution(self, features: Sequence[FeatureValue], model_digest: str, score: float) -> Attribution:
@@ -259,6 +259,7 @@ class Explain:
             page=page if page is not None else self._why_link(facts.decision_id),
         )
         view = reasons.person_view(facts, content.concepts, content.levers, locale or facts.locale, controls)
+        view = reasons.outdated(view) if content.outdated else view
         return reasons.apart(view) if explanation.mixed else view
 
     async def hers(self, explanation: Explanation, conn: Conn | None = None) -> Explanation:

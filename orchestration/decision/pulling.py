@@ -78,11 +78,21 @@ class Pulling:
             reason = (state.refused or {}).get(made.arm.id, "")
             after = room_by(catalogue.placement(state.placement), reason, datetime.fromisoformat(state.at))
         channel = made.arm.channel if made.arm else None
-        return Verdict(choice=made.choice, channel=channel, probability=made.propensity, after=after, told=told)
+        return Verdict(
+            choice=made.choice, channel=channel, probability=made.propensity, after=after, told=told,
+            outdated=not told and outdated(state, change, self._segments(state)),
+        )  # fmt: skip
 
     def _takes_choice(self, purpose: str) -> bool:
         declared = self._consent.rules.purposes.get(purpose)
         return declared is not None and declared.takes_choice()
+
+
+def outdated(state: Inputs, change: Mapping[str, Json], segments_of: facts.SegmentsOf | None) -> bool:
+    """Whether the record could tell by the rules of then what it cannot tell by those of today."""
+    if "pause" in change or "grant" in change:
+        return "pause" in change or change["grant"] in state.permits
+    return segments_of is None and pulled(state, change, lambda _: frozenset(), lambda _: True) is not None
 
 
 def pulled(
@@ -94,6 +104,8 @@ def pulled(
     if isinstance(variant := change.get("declined"), str):
         return _declined(state, variant)
     if isinstance(channel := change.get("pause"), str):
+        if not any(on == channel and takes_choice(of) for of, _, on in (key.partition("|") for key in state.permits)):
+            return None  # a break was hers to take then, and is not by the purposes of today
         permits = {
             key: Permit(answer="denied", reason="pause.channel")
             if key.partition("|")[2] == channel and takes_choice(key.partition("|")[0])

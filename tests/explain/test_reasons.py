@@ -238,12 +238,12 @@ async def test_only_levers_that_flip_are_shown() -> None:
     source = Decisions()
     made = source.keep(facts())
     content = compose(made, attribute(model(), np.array([one.value for one in made.features]), made.score, check=False))
-    assert await levers.find(made, content.concepts, source, 3) == []
+    assert await levers.find(made, content.concepts, source, 3) == ([], False)
     source.flips = {
         "marketing.email": Verdict(choice=NOTHING, channel=None, probability=1.0),
         "spending": Verdict(choice="plain@email", channel="email", probability=0.9),
     }
-    found = await levers.find(made, content.concepts, source, 3)
+    found, _ = await levers.find(made, content.concepts, source, 3)
     assert [(one.kind, one.subject) for one in found] == [("without", "spending"), ("withdraw", "marketing.email")]
     assert view(made, found=tuple(found)).levers == (
         "If we left out “how much you spent with us”, you would get: another message.",
@@ -252,7 +252,7 @@ async def test_only_levers_that_flip_are_shown() -> None:
     assert [one.kind for one in view(made, found=tuple(found)).pulls] == ["stop_using", "opt_out"]
     # What rests on a contract cannot be taken back, so it is not offered.
     bound = replace(made, permission=PermissionFact(answer="granted", reason="basis", basis="contract"))
-    assert [one.kind for one in await levers.find(bound, content.concepts, source, 3)] == ["without"]
+    assert [one.kind for one in (await levers.find(bound, content.concepts, source, 3))[0]] == ["without"]
 
 
 def test_an_answer_never_says_that_scores_decided_where_chance_or_what_did_well_did() -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from audit.tags import Tag
 from explain import endpoints
+from explain.explanation import read, write
 from explain.facts import NOTHING
 from explain.levers import change_of
 from explain.service import Explain
@@ -93,6 +94,22 @@ async def test_every_lever_shown_flips_when_it_is_pulled(shop, explain) -> None:
         for lever in content.levers:
             verdict = await shop.decisions.again(made.decision_id, change_of(lever))
             assert verdict.choice == lever.choice != made.outcome.choice
+
+
+async def test_what_cannot_be_tried_any_more_since_rules_changed_is_said_to_be_untried(
+    shop, explain, monkeypatch
+) -> None:
+    """The group is made of features that are declared otherwise by the time somebody asks why."""
+    made = await shop.decide(await shop.person("ada", age=40), "adults", seed="a")
+    then = await explain.anew(made.decision_id)
+    assert (then.content.outdated, "withdraw" in {one.kind for one in then.content.levers}) == (False, True)
+    monkeypatch.setattr(shop.decisions._pulling, "_segments", lambda _: None)
+    now = await explain.explain(made.decision_id)
+    assert "marketing.personalize" not in {one.subject for one in now.content.levers}
+    shown = await page(shop, explain, made.decision_id)
+    assert "Our rules have changed since then" in shown
+    assert "Our rules" not in str(explain.person_view(then).as_json())
+    assert read(write(now.content)[0]).outdated
 
 
 async def test_a_model_s_choice_adds_up_and_its_strongest_reason_is_the_one_told(shop, explain, tmp_path) -> None:
