@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx
 import pytest
 import uvicorn
+from axe_playwright_python.async_playwright import Axe
 from jsonschema import Draft202012Validator
 
 from audit.access.principal import Scope
@@ -20,7 +21,7 @@ from orchestration.service.problems import MEDIA_TYPE
 from orchestration.wiring import House
 from tests.identity.running import run, shop, take
 from tests.orchestration.service.support import bearer, key
-from tests.support.pages import chromium
+from tests.support.pages import chromium, judge
 
 pytestmark = pytest.mark.anyio
 
@@ -373,6 +374,10 @@ async def test_the_reference_is_drawn_in_a_browser_under_its_policy() -> None:
             words = await page.locator("#operations-decisions-decide").inner_text()
             width = await page.evaluate("document.documentElement.scrollWidth")
             shown = await page.locator(".opblock").count()
+            faults = await judge(page)
+            await page.emulate_media(color_scheme="dark")
+            await page.locator("html.dark-mode").wait_for()
+            dark = (await Axe().run(page, context="#operations-decisions-decide")).response["violations"]
         server.should_exit = True
         await serving
     assert shown == sum(len(item) for item in DOCUMENT["paths"].values())
@@ -381,3 +386,5 @@ async def test_the_reference_is_drawn_in_a_browser_under_its_policy() -> None:
     assert [url for url in asked if not url.startswith((at, "data:"))] == []
     assert said == []  # a breach of the policy would be told here
     assert width <= 390
+    assert faults == []
+    assert [one["id"] for one in dark] == []
