@@ -5,7 +5,6 @@ primary metric, after fourteen days, over whole weeks; neither where people are 
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from orchestration.learning.metrics import Measured, Metric, Metrics
 from orchestration.learning.sequential import ALPHA, Group, Look, look, smallest_seen
 from orchestration.learning.srm import Mismatch, Suspect, Watch, attribute
 from orchestration.learning.stepping import Shown, shown
+from orchestration.learning.variety import Variety, variety
 
 Verdict = Literal["running", "win", "harm", "mismatch"]
 _WEEK = timedelta(days=7)
@@ -139,14 +139,14 @@ def judge(
     weeks = begun + _WEEK * math.floor((now - begun) / _WEEK)
     won = days >= declared.min_days and _won(wanted[0], pair, treated, events, declared, until=weeks)
     readings[0] = replace(readings[0], called=won)
-    variety = _variety(declared, pair)
-    verdict, reason = _verdict(declared, mismatch, readings, variety, won=won)
+    shown_ = _variety(declared, pair)
+    verdict, reason = _verdict(declared, mismatch, readings, shown_, won=won)
     if verdict in {"running", "win"} and _done_without(declared, pair):
         verdict, reason = "harm", "worse: latency"
     return Report(
         people={name: sum(one.side == name for one in counted) for name in names},
         mixed=len(subjects) - len(counted), days=days, mismatch=mismatch, suspects=suspects, readings=tuple(readings),
-        variety=variety, verdict=verdict, reason=reason, begun=begun,
+        variety=None if shown_ is None else (shown_.treated, shown_.control), verdict=verdict, reason=reason, begun=begun,
     )  # fmt: skip
 
 
@@ -256,16 +256,12 @@ def _won(
     return look(_group(values[side]), _group(values[~side]), declared.planned).better
 
 
-def _variety(declared: Declared, pair: Sequence[Subject]) -> tuple[float, float] | None:
-    """How many different variants each side is shown, as if all were shown equally often (the exponential of the entropy); None where arms differ in that by declaration."""
+def _variety(declared: Declared, pair: Sequence[Subject]) -> Variety | None:
+    """What each side is shown; None where arms differ in that by declaration."""
     if declared.diversity == 0 or any(arm.variants or arm.nothing for arm in declared.arms):
         return None
-    found = []
-    for name in (declared.treatment.name, declared.control):
-        counts = np.array(list(Counter(one.variant for one in pair if one.side == name and one.variant).values()))
-        shares = counts / counts.sum() if len(counts) else np.ones(0)
-        found.append(float(np.exp(-(shares * np.log(shares)).sum())) if len(counts) else 0.0)
-    return found[0], found[1]
+    sides = ([one.variant for one in pair if one.side == name and one.variant] for name in (declared.treatment.name, declared.control))  # fmt: skip
+    return variety(*sides, keep=declared.diversity, planned=declared.planned)
 
 
 def _done_without(declared: Declared, pair: Sequence[Subject]) -> bool:
@@ -278,14 +274,14 @@ def _done_without(declared: Declared, pair: Sequence[Subject]) -> bool:
 
 
 def _verdict(
-    declared: Declared, mismatch: Mismatch, readings: Sequence[Reading], variety: tuple[float, float] | None, *, won: bool
+    declared: Declared, mismatch: Mismatch, readings: Sequence[Reading], shown_: Variety | None, *, won: bool
 ) -> tuple[Verdict, str]:  # fmt: skip
     if mismatch.alarm:
         return "mismatch", "sample_ratio_mismatch"
     if worse := [one.metric.name for one in readings if one.harm]:
         return "harm", f"worse: {', '.join(worse)}"
     enough = min(readings[0].look.n) >= declared.least_people
-    if variety is not None and enough and variety[0] < declared.diversity * variety[1]:
+    if shown_ is not None and enough and shown_.less:
         return "harm", "worse: diversity"
     if won:
         return "win", f"better: {readings[0].metric.name}"

@@ -24,6 +24,7 @@ from orchestration.learning.sequential import Group, boundary
 from orchestration.learning.settings import LearningSettings
 from orchestration.learning.srm import Mismatch, Watch
 from orchestration.learning.stepping import allowed, shown
+from orchestration.learning.variety import variety
 from tests.orchestration.learning.test_judging import BEGUN, COMPARED, DECLARED, METRICS, Event, look, people
 from tests.orchestration.learning.test_rollout import ROLLOUT
 
@@ -123,6 +124,19 @@ def test_of_few_outcomes_nothing_is_shown_and_nobody_bought_is_never_enough():
     assert not shown(rollout, 0.05, Group.of_share(2_000, 0), Group.of_share(100_000, 5_000)).enough
     assert shown(rollout, 0.05, Group.of_share(300, 14), Group.of_share(29_700, 1_485)).enough
     assert not shown(rollout, 0.2, Group.of_share(300, 14), Group.of_share(29_700, 1_485)).enough
+
+
+def test_a_small_share_of_people_sees_fewer_items_without_any_being_left_out():
+    """1 % of people, a thousand items shown alike on both sides: two hundred people cannot see a thousand."""
+    rng = np.random.default_rng(3)
+    few, many = ([f"i{item}" for item in rng.integers(0, 1000, n)] for n in (200, 19_800))
+    found = variety(few, many, keep=0.8, planned=20_000)
+    assert not found.less
+    assert found.treated == pytest.approx(found.control, rel=0.1)
+    narrow = [f"i{item}" for item in rng.integers(0, 40, 400)]
+    assert variety(narrow, many, keep=0.8, planned=20_000).less
+    assert not variety(["a", "b"] * 9 + ["a"] * 4, ["a", "b"] * 11, keep=0.99, planned=100).less  # a little, by chance
+    assert variety([], many, keep=0.8, planned=20_000).treated == 0.0
 
 
 def test_an_outcome_in_the_last_moment_of_a_window_still_counts():
