@@ -26,21 +26,21 @@ from orchestration.service.bench.learning_rows import Progress, Section
 from orchestration.service.bench.sections import Report, measure
 
 SECTIONS: Final = (
-    Section("off_policy", "estimators against an exact truth", run=learning_ope.off_policy),
+    Section("off_policy", "estimators against an exact truth", run=learning_ope.off_policy, long=2),
     Section("refusals", "what may not be said, and paired differences", run=learning_gate.refusals),
-    Section("honesty", "the gate where personalisation helps and where it does not", run=learning_gate.honesty),
+    Section("honesty", "the gate where personalisation helps and where it does not", run=learning_gate.honesty, long=3),
     Section("sequential", "experiments that are looked at all the time", run=learning_experiments.sequential),
     Section("mismatch", "people who are not divided as declared", run=learning_experiments.mismatch),
     Section("assignment", "who is in which arm", run=learning_experiments.assignment),
     Section("metrics", "many metrics, adjusted differences, what cannot be seen", run=learning_experiments.metrics),
-    Section("rollout", "a rollout that harms; promotions whose lift was foretold", run=learning_rollout.rollout),
+    Section("rollout", "a rollout that harms; promotions whose lift was foretold", run=learning_rollout.rollout, alone=True),
     *learning_ramp.SECTIONS,
     Section("hillstrom", "the gate and uplift on a real campaign", over_files=learning_gate.hillstrom),
     *learning_policies.SECTIONS,
     *learning_learners.SECTIONS,
     Section("costs", "what a message costs, and who gets none", run=learning_arbitration.costs),
     Section("pages", "the share of a category on a page", run=learning_arbitration.page),
-    Section("forbidden", "any state at all: nothing forbidden, one reason each, replays", run=learning_arbitration.forbidden),
+    Section("forbidden", "any state at all: nothing forbidden, one reason each, replays", run=learning_arbitration.forbidden, long=1),
     *learning_caps.SECTIONS,
     *learning_live.SECTIONS,
     *learning_features.SECTIONS,
@@ -51,7 +51,7 @@ SECTIONS: Final = (
 
 def run(
     only: Sequence[str], *, full: bool, told: Progress, shared: Path | None, seed: int = 0,
-    sections: Sequence[Section] = SECTIONS,
+    sections: Sequence[Section] = SECTIONS, jobs: int = 1,
 ) -> Report:  # fmt: skip
     """Measure, as `sections.measure` says."""
-    return measure(sections, only, full=full, told=told, shared=shared, seed=seed)
+    return measure(sections, only, full=full, told=told, shared=shared, seed=seed, jobs=jobs)

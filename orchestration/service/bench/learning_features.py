@@ -207,6 +207,6 @@ SECTIONS: Final = (
     Section("same_bits", "features served and features kept", run=same_bits),
     Section("blind_to_later", "features as of a moment", run=blind_to_later),
     Section("fading", "counters that fade", run=fading),
-    Section("reading", "features of fifty candidates", run=reading),
+    Section("reading", "features of fifty candidates", run=reading, alone=True),
     Section("repurchase", "purchases of a real shop, and a leak", over_files=repurchase),
 )

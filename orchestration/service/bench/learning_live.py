@@ -102,4 +102,4 @@ async def _until(house: House, rule: Rule, orders: int) -> float:
     return time.monotonic() - begun
 
 
-SECTIONS: Final = (Section("live", "how soon an outcome is known, and after a power cut", run=live),)
+SECTIONS: Final = (Section("live", "how soon an outcome is known, and after a power cut", run=live, alone=True),)

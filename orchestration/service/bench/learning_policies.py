@@ -198,6 +198,6 @@ def integrals(full: bool, progress: Progress) -> list[Row]:
 
 
 SECTIONS: Final = (
-    Section("exactness", "probabilities: recorded, recomputed, drawn", run=exactness),
+    Section("exactness", "probabilities: recorded, recomputed, drawn", run=exactness, long=1),
     Section("integrals", "Thompson sampling's probabilities", run=integrals),
 )

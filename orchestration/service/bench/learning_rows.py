@@ -32,12 +32,17 @@ RunFiles = Callable[[bool, Progress, Path], list[Row]]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Bars that are measured together. `over_files` instead of `run` where a folder with other people's data is needed."""
+    """Bars that are measured together. `over_files` instead of `run` where a folder with other people's data is needed.
+
+    `alone`: it times something, or runs engines; others are measured side by side, those that take `long` first.
+    """
 
     name: str
     what: str
     run: Run | None = None
     over_files: RunFiles | None = None
+    alone: bool = False
+    long: int = 0
 
 
 _DEPTH: Final = 3

@@ -134,4 +134,4 @@ async def _rolled_back(house: House) -> float:
     return time.monotonic() - begun
 
 
-SECTIONS: Final = (Section("retraining", "the week's learning, killed; and rolled back", run=retraining),)
+SECTIONS: Final = (Section("retraining", "the week's learning, killed; and rolled back", run=retraining, alone=True),)

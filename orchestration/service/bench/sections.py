@@ -5,10 +5,12 @@ Enters: sections, names. Leaves: a `Report` of rows. `learning` and `explain` ar
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
-from kernel.errors import InvalidInput
+from kernel.errors import CandorError, InvalidInput
 from orchestration.service.bench.learning_rows import Progress, Row, Section, begin
 
 
@@ -23,9 +25,11 @@ class Report:
 
 
 def measure(
-    sections: Sequence[Section], only: Sequence[str], *, full: bool, told: Progress, shared: Path | None, seed: int = 0
-) -> Report:
-    """Measure. `full`: at the size that the bars are meant for; otherwise a small fraction that shows the way only. `seed`: of the coins.
+    sections: Sequence[Section], only: Sequence[str], *, full: bool, told: Progress, shared: Path | None, seed: int = 0,
+    jobs: int = 1,
+) -> Report:  # fmt: skip
+    """Measure. `full`: at the size that the bars are meant for; otherwise a small fraction that shows the way only. `seed`: of the coins. `jobs`: processes that compute side by side;
+    what times something or runs engines is measured afterwards, alone. A section that fails is a bar that is missed: the others are measured all the same.
 
     Raises:
         InvalidInput: a section that there is not.
@@ -35,21 +39,44 @@ def measure(
         raise InvalidInput(
             f"expected a section, got {', '.join(unknown)}", code="unknown_section", remedy=f"Known are {', '.join(known)}."
         )  # fmt: skip
-    begin(seed)
-    rows: list[Row] = []
-    left_out: list[str] = []
-    seconds: dict[str, float] = {}
-    for one in sections:
-        if only and one.name not in only:
-            continue
-        if one.run is None and (one.over_files is None or shared is None):
-            left_out.append(one.name)
-            continue
-        told(f"{one.name}: {one.what}")
-        begun = time.monotonic()
-        if one.run is not None:
-            rows += one.run(full, told)
-        elif one.over_files is not None and shared is not None:
-            rows += one.over_files(full, told, shared)
-        seconds[one.name] = round(time.monotonic() - begun, 1)
+    wanted = [one for one in sections if not only or one.name in only]
+    left_out = [one.name for one in wanted if one.run is None and (one.over_files is None or shared is None)]
+    there = [one for one in wanted if one.name not in left_out]
+    beside = [one for one in there if not one.alone] if jobs > 1 else []
+    found: dict[str, tuple[list[Row], float]] = {}
+    if len(beside) > 1:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            # The longest first, so that none is left for the end.
+            waiting = {
+                pool.submit(_measured, one, full=full, told=told, shared=shared, seed=seed): one.name
+                for one in sorted(beside, key=lambda one: -one.long)
+            }
+            for done in as_completed(waiting):
+                found[waiting[done]] = done.result()
+    for one in there:
+        if one.name not in found:
+            found[one.name] = _measured(one, full=full, told=told, shared=shared, seed=seed)
+    rows = [row for one in there for row in found[one.name][0]]
+    seconds = {one.name: found[one.name][1] for one in there}
     return Report(ok=all(row.ok for row in rows), rows=tuple(rows), left_out=tuple(left_out), seconds=seconds)
+
+
+def _measured(
+    section: Section, *, full: bool, told: Progress, shared: Path | None, seed: int
+) -> tuple[list[Row], float]:
+    """The rows of one section, told as they come, and its seconds."""
+    begin(seed)
+    told(f"{section.name}: {section.what}")
+    begun = time.monotonic()
+    try:
+        if section.run is not None:
+            rows = section.run(full, told)
+        elif section.over_files is not None and shared is not None:
+            rows = section.over_files(full, told, shared)
+        else:
+            rows = []
+    except (CandorError, AssertionError) as fault:
+        rows = [Row(section.name, section.what, "measured", f"{type(fault).__name__}: {fault}", ok=False)]
+    for row in rows:
+        told(f"  {'ok    ' if row.ok else 'MISSED'} {row.id} {row.what}: {row.figure} (asked: {row.bar})")
+    return rows, round(time.monotonic() - begun, 1)

@@ -1,5 +1,6 @@
 """`candor bench learning`: what deciding and learning are held to."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ def learning(
     full: Annotated[bool, typer.Option("--full/--quick", help="At the size that the bars are meant for, or a small fraction of it.")] = True,
     shared: Annotated[Path | None, typer.Option("--shared", help="Folder with hillstrom_even.csv and CDNOW_master.txt, here or below; without it sections over files are left out.", exists=True, file_okay=False)] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other coins; 0 gives the published figures.")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", min=0, max=64, help="Processes that compute side by side; 0: as many as the machine has processors. What is timed runs alone.")] = 0,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Off-policy estimates, the gate, experiments, rollout, policies and ranking against simulators whose truth is known.
@@ -25,7 +27,7 @@ def learning(
     """
     from orchestration.service.bench.learning import run
 
-    report = run(only or [], full=full, told=output.say, shared=shared, seed=seed)
+    report = run(only or [], full=full, told=output.say, shared=shared, seed=seed, jobs=jobs or os.cpu_count() or 1)
     shown("Deciding and learning", report, as_json=as_json)
 
 
