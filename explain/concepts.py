@@ -23,6 +23,8 @@ UNNAMED: Final = "unnamed"
 OTHER: Final = "other"
 MOST_PARAMETERS: Final = 5  # E1
 NEGLIGIBLE: Final = 1e-9  # below this a contribution is rounding, not a reason
+MOSTLY: Final = 0.5
+"""Share of its contribution that a reason has to do alone for its way to be said. Where it does less, other things take part, and which way it works hangs on what stands in for it."""
 About = Literal["person", "message", "moment"]
 Control = Literal["preferences", "not_interested", "none"]
 Direction = Literal["raised", "lowered", "together"]
@@ -59,9 +61,11 @@ class Concept:
     @property
     def direction(self) -> Direction:
         """Which way it worked, as far as it can be said of it alone (explain.X53). What was kept before this was looked at is told by its contribution, as it was."""
-        if self.alone is not None and (abs(self.alone) <= NEGLIGIBLE or (self.alone > 0) != (self.contribution > 0)):
-            return "together"
-        return "raised" if self.contribution > 0 else "lowered"
+        way: Direction = "raised" if self.contribution > 0 else "lowered"
+        if self.alone is None:
+            return way
+        by_itself = self.alone if way == "raised" else -self.alone
+        return way if by_itself > max(NEGLIGIBLE, MOSTLY * abs(self.contribution)) else "together"
 
 
 @cache

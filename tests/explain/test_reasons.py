@@ -171,8 +171,8 @@ def test_words_claim_only_what_the_record_holds(row, withheld) -> None:
     for one in seen.main_parameters:
         columns = frozenset(place for place, each in enumerate(made.features) if _key(each) == one.key)
         alone = made.score - expected(model(), [each.value for each in made.features], columns)
-        both = {by_concept[one.key] > 0, alone > 0}
-        way = "together" if len(both) > 1 or abs(alone) <= 1e-9 else "raised" if both == {True} else "lowered"
+        mostly = alone / by_concept[one.key] > 0.5
+        way = "together" if not mostly else "raised" if alone > 0 else "lowered"
         assert one.contribution == words("en")(f"direction.{way}")
         if one.key in {concepts.UNNAMED, "message"}:
             assert "shop" not in one.source

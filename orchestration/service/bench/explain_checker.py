@@ -43,6 +43,7 @@ STAGES: Final[Mapping[str, str]] = {
     "comparison group": "holdout", "asked for a break": "consent", "erased or on hold": "blocked",
 }  # fmt: skip
 _SUM: Final = 1e-9
+_MOSTLY: Final = 0.5  # of its contribution a reason does by itself, where its way is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +195,16 @@ def _moves(one: Mapping[str, str], model: Model, case: Case) -> bool:
         alone = moved  # a model without trees in which nothing works together
     else:
         alone = float(model.score(row.reshape(1, -1))[0]) - without(_trees(model), row, frozenset(columns))
-    signs = {_sign(moved), _sign(alone)}
-    return signs in _WAYS.get(one["contribution"], ())
+    mostly = alone / moved > _MOSTLY if abs(moved) > _SUM else abs(alone) <= _SUM
+    match one["contribution"]:
+        case "This made our choice more likely.":
+            return moved > 0 and mostly
+        case "This made our choice less likely.":
+            return moved < 0 and mostly
+        case "This counted together with other things.":
+            return not mostly
+        case _:
+            return False
 
 
 def _is(name: str, column: str, known: bool) -> bool:
@@ -206,16 +215,6 @@ def _is(name: str, column: str, known: bool) -> bool:
     if name == "things we do not know or may not use":
         return not known and kind is not None
     return not known and rule is not None and rule.concept == {"the message itself": "message", "the time and place of this choice": "moment"}.get(name)  # fmt: skip
-
-
-def _sign(value: float) -> int:
-    return 0 if abs(value) <= _SUM else 1 if value > 0 else -1
-
-
-_WAYS: Final[Mapping[str, Sequence[set[int]]]] = {
-    "This made our choice more likely.": ({1},), "This made our choice less likely.": ({-1},),
-    "This counted together with other things.": ({1, -1}, {1, 0}, {-1, 0}),
-}  # fmt: skip
 
 
 _read: Final[dict[str, Trees]] = {}  # by the model's digest

@@ -1,7 +1,7 @@
 """Whether reasons work the way they are said to (spec explain.X53): what a reason is made of is replaced by what the people have whom the model learned from, and the score has to move as was said.
 
-Enters: a model, rows with the reasons that the product tells of them, rows that the model was trained on. Leaves: rows for `candor bench explain`. The product says a way where the contribution and the
-trees without the reason (`explain/forest.py`) agree. Here neither is asked: other people's values stand in, and only the model's scores count.
+Enters: a model, rows with the reasons that the product tells of them, rows that the model was trained on. Leaves: rows for `candor bench explain`. The product says a way where the trees
+without the reason (`explain/forest.py`) give most of the contribution back. Here neither is asked: other people's values stand in, and only the model's scores count.
 """
 
 from collections.abc import Sequence

@@ -66,7 +66,7 @@ def auditor_view(view: "AuditorView") -> None:
                 one.key,
                 f"{one.contribution:+.6f}",
                 "" if one.alone is None else f"{one.alone:+.6f}",
-                "" if one.alone is None else "none, the two disagree" if one.direction == "together" else one.direction,
+                "" if one.alone is None else "none" if one.direction == "together" else one.direction,
             )
             for one in view.content.concepts
         ],
