@@ -7,7 +7,7 @@ record, an identifier or a value (explain.E9, E11). Services are found at ``requ
 from typing import Annotated, Any, Final, Literal, cast
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from audit.access.endpoints import needs
 from audit.access.principal import Principal
@@ -88,6 +88,20 @@ async def why(request: Request, token: str) -> HTMLResponse:
     with metrics.stage("render"):
         page = rendering.why(view, path=path, sender=house.sender, significant=significant)
         return HTMLResponse(page, headers=HEADERS)
+
+
+@router.get("/why/{token}/preferences", response_class=HTMLResponse)
+async def preferences(request: Request, token: str) -> Response:
+    """The preference page of the contact that the choice was for: the link that is rendered beside the why link where no message carries one of its own."""
+    house = House(request)
+    said = house.kernel.tokens.inspect(token, WHY)
+    if isinstance(said, Fault):
+        return closed(house, said)
+    try:
+        view = house.explain.person_view(await house.explain.explain(said.subject), page=f"/why/{token}")
+    except CandorError as fault:
+        return excused(house, fault)
+    return RedirectResponse(view.preferences_url or f"/why/{token}", status_code=303, headers=HEADERS)
 
 
 @router.post("/why/{token}/not-interested", response_class=HTMLResponse)

@@ -85,12 +85,14 @@ def _told(request: Request, placed: Placed) -> dict[str, Json]:
     stands = placed.standing
     told: dict[str, Json] = {"placement": placed.placement, "sticky": placed.sticky}
     if stands is not None:
+        why = cast("Channels", house.channels).links.why(stands.decision_id)
         told |= {
             "decision_id": stands.decision_id,
             "choice": stands.choice,
             "variant": stands.variant,
             "propensity": stands.propensity,
-            "why_url": cast("Channels", house.channels).links.why(stands.decision_id),
+            "why_url": why,
+            "preferences_url": f"{why}/preferences",
             "expires_at": stands.expires_at.isoformat(),
         }
     if placed.withheld is not None:

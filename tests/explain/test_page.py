@@ -10,7 +10,7 @@ import pytest
 from audit.tags import Tag
 from explain.facts import NOTHING, Stage, Verdict
 from kernel.errors import NotFound
-from tests.explain.conftest import Room, gated, ruled_by_rules
+from tests.explain.conftest import Room, facts, gated, ruled_by_rules
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +93,25 @@ async def test_a_forwarded_link_shows_no_identifier_record_value_or_score(
         "sha256", "5eed", "spend_180d", "1.5", "0.9", str(made.score)[:6], "offer@email", "Order Completed",
     ):  # fmt: skip
         assert secret not in shown, secret
+
+
+async def test_beside_the_why_link_goes_one_to_the_preferences_of_the_contact(
+    room: Room, client: httpx.AsyncClient
+) -> None:
+    made, held = await room.about(), await room.about("bob@example.org", gated, stage=Stage.CAP)
+    url = f"/why/{room.token(made.decision_id)}"
+    gone = await client.get(f"{url}/preferences")
+    assert (gone.status_code, gone.headers["cache-control"]) == (303, "no-store")
+    token = gone.headers["location"].rpartition("/preferences/")[2]
+    said = room.kernel.tokens.inspect(token, "preferences")
+    assert (said.subject, said.claims.get("history")) == (made.identifier_id, False)  # as the page's own: of no history
+    assert gone.headers["location"].partition("/preferences/")[0] == room.kernel.settings.base_url
+    for bad in ("nonsense", room.kernel.tokens.issue("preferences", made.identifier_id, timedelta(days=1))):
+        assert (await client.get(f"/why/{bad}/preferences")).status_code == 404
+    nobody = room.decisions.keep(facts(identifier_id=None))
+    home = f"/why/{room.token(nobody.decision_id)}"
+    assert (await client.get(f"{home}/preferences")).headers["location"] == home
+    assert (await client.get(f"/why/{room.token(held.decision_id)}/preferences")).status_code == 303
 
 
 async def test_links_that_do_not_work_tell_nothing(room: Room, client: httpx.AsyncClient) -> None:

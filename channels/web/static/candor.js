@@ -37,7 +37,6 @@
   const ask = (path, headers, options) =>
     request(path, { headers: { Authorization: "Bearer " + key, "Candor-Visitor": me.id, ...headers }, ...options });
 
-  // What is repeated is known as the same.
   const post = async (path, type, words, tries = 0) => {
     const body = words();
     if (!body) return; // consent ended meanwhile
@@ -125,7 +124,7 @@
     if (!timer) timer = setTimeout(flush, 50);
   };
 
-  // As plain text it needs no preflight, and outlives the page.
+  // Plain text needs no preflight, and outlives the page.
   const flush = () => {
     clearTimeout(timer);
     timer = 0;
@@ -194,7 +193,7 @@
     watch(element, box, answer);
   };
 
-  const build = ({ content, why_url }, level) => {
+  const build = ({ content, why_url, preferences_url }, level) => {
     const part = document.createElement("div");
     const german = /^de/.test(content.locale || document.documentElement.lang);
     const add = (tag, role, text, href) => {
@@ -213,9 +212,9 @@
     for (const text of content.body.split(/\n\s*\n/)) if (text.trim()) add("p", "text", text.trim());
     const { action } = content;
     if (action && /^https?:/.test(new URL(action.url, location).protocol)) add("a", "action", action.label, action.url);
-    const why = add("a", "why", german ? "Warum sehe ich das?" : "Why am I seeing this?", why_url);
-    why.target = "_blank";
-    why.rel = "noopener";
+    const link = (...told) => Object.assign(add("a", ...told), { target: "_blank", rel: "noopener" });
+    link("preferences", german ? "Einstellungen" : "Settings", preferences_url).style.float = "right";
+    link("why", german ? "Warum sehe ich das?" : "Why am I seeing this?", why_url);
     return part;
   };
 
@@ -252,7 +251,6 @@
     flush();
   };
 
-  // What changes while the page is open
 
   const listen = async () => {
     if (!me || stream || said("stream") === "off") return;

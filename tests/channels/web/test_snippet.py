@@ -53,6 +53,11 @@ async def test_after_a_yes_the_page_shows_what_was_decided(web, visit) -> None:
     await why.wait_for_load_state()
     assert "/why/" in why.url
     assert "Why you got this message" in await why.inner_text("body")
+    async with visit.context.expect_page() as opened:  # explain.E9: every rendered message carries both links
+        await visit.page.click("#hero a.candor-preferences")
+    settings = await opened.value
+    await settings.wait_for_url("**/preferences/**")
+    assert "may have been passed on" in await settings.inner_text("body")
 
 
 async def test_the_next_page_shows_it_without_asking_again_for_consent(web, visit) -> None:

@@ -65,6 +65,7 @@ PUBLIC = {
     "POST /preferences/{token}/receipt": "the token is the right",
     "POST /webhooks/sendgrid": "the provider's signature is the right, checked before anything is parsed",
     "GET /why/{token}": "the token is the right",
+    "GET /why/{token}/preferences": "the token is the right",
     "POST /why/{token}/not-interested": "the token is the right",
     "POST /why/{token}/not-me": "the token is the right",
     "POST /why/{token}/stop-using": "the token is the right",
@@ -159,6 +160,7 @@ async def test_a_page_never_tells_a_good_token_of_another_door_from_a_bad_one(
         "/confirm/{token}": "confirm",
         "/packages/{token}": "package",
         "/why/{token}": "why",
+        "/why/{token}/preferences": "why",
         "/why/{token}/answer": "why",
     }[path]
     bad = await client.get(path.format(token="nonsense"))
