@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.errors import CandorError
 from kernel.ids import PersonId
 from kernel.log import get_logger
+from orchestration.decision.request import DecisionRequest
 
 if TYPE_CHECKING:
     from orchestration.wiring import House
@@ -52,6 +53,15 @@ async def warm(house: "House", people: Sequence[PersonId], *, seconds: float) ->
         await house.decisions.warm(people[done : done + _AT_ONCE])
         done += _AT_ONCE
     return list(people[done:])
+
+
+async def rehearse(house: "House", person: PersonId) -> None:
+    """Decide about her once for each placement, without any effect: models are proven and statements prepared before somebody waits for it."""
+    for placement in (await house.decisions.shelf.current()).catalogue.placements:
+        try:
+            await house.decisions.decide(DecisionRequest(placement=placement.name, person=person, dry_run=True))
+        except CandorError as fault:  # she, or the placement: neither keeps the server from starting
+            log.info("not_rehearsed", placement=placement.name, code=fault.code)
 
 
 @asynccontextmanager

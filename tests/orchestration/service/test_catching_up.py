@@ -4,10 +4,16 @@ import pytest
 
 from events.log import CollectContext, Source
 from identity.identifiers import Identifier
-from orchestration.service.catching_up import catch_up
+from orchestration.service.catching_up import catch_up, rehearse, warm
 
 pytestmark = pytest.mark.anyio
 PURPOSE = "service"
+CATALOGUE = """
+controller: Shop
+contents: [{id: offers, category: offers, variants: [{id: v1, label: One, channels: [web], body: Words., value: 1.0}]}]
+placements: [{name: home, purpose: {web: marketing.web}, channels: [web], variants: [v1]}]
+rewards: {Order Completed: 1.0}
+"""
 
 
 def order(number: int) -> dict:
@@ -46,3 +52,19 @@ async def test_a_profile_that_outlived_its_events_is_made_anew(house, monkeypatc
 
 async def test_nothing_is_dropped_when_nothing_happened(house):
     assert await catch_up(house) == []
+
+
+async def test_who_had_events_lately_is_ready_before_anybody_asks(house):
+    """First decisions find profiles made in bulk; those for which there was no time are left, and told."""
+    async with house.kernel.db.transaction() as conn:
+        await house.events.register_source(conn, Source("till", "service", "contract"))
+        await house.decisions.publish_catalogue(conn, CATALOGUE)
+    await house.events.collect([order(1)], CollectContext(source="till", actor="test"))
+    people = await catch_up(house)
+    assert await warm(house, people, seconds=0.0) == people
+    assert not await house.profiles.warm(people, "marketing.personalize")
+    assert await warm(house, people, seconds=60.0) == []
+    assert set(await house.profiles.warm(people, "marketing.personalize")) == set(people)
+    await rehearse(house, people[0])
+    async with house.kernel.db.reading() as conn:
+        assert await house.decisions.count(conn, people) == {"decisions": 0}
