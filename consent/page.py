@@ -79,10 +79,16 @@ class Page:
     shared: bool = False  # the link may have been passed on: what can be turned off, and nothing else
 
     def passed_on(self) -> "Page":
-        """The page behind a link that may have been passed on: whoever holds it can turn things off, turns nothing on and reads nothing of before."""
-        rows = [row if row.answer == Answer.GRANTED else replace(row, fixed=True, waiting=False) for row in self.rows]
+        """The page behind a link that may have been passed on: whoever holds it can turn things off, turns nothing on and reads nothing of before: not when or how she said what
+        holds, nor what she told us to leave out.
+        """
+        rows = [
+            replace(row, why="", since=None, waiting=False, fixed=row.fixed or row.answer != Answer.GRANTED)
+            for row in self.rows
+            if not row.wish
+        ]
         return replace(
-            self, rows=rows, history=None, details=(), waiting=None, shared=True,
+            self, rows=rows, honoured=None, history=None, details=(), waiting=None, shared=True,
             offers=[one for one in self.offers if one.right in AT_ONCE],
         )  # fmt: skip
 

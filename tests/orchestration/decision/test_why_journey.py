@@ -1,5 +1,6 @@
 """A reader with a message in hand: she presses, and the next decision differs; a link that was passed on, and one that leads to somebody else's facts."""
 
+import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -140,12 +141,19 @@ async def test_whoever_holds_a_link_that_was_passed_on_turns_things_off_and_noth
     ada = await shop.person("ada")
     made = await shop.decide(ada)
     preferences = explain.person_view(await explain.explain(made.decision_id)).preferences_url
+    await shop.withdraw("ada", "use:purchases")
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app), base_url=shop.kernel.settings.base_url
     ) as client:
         shown = (await client.get(preferences)).text
         assert "may have been passed on" in shown
         assert "Yes to all" not in shown
+        # What is on can be turned off; when and how she said what is hers alone, and so is what she told us to leave out.
+        told = shown.split("<main", 1)[1]
+        assert not re.search(r"\b20\d\d\b", told)
+        assert "purchases" not in told
+        assert "bought" not in told
+        assert told.count('type="radio"') >= 4
         assert "Ask for erasure" not in shown
         for form in ({"request": "erasure"}, {"request": "access"}, {"again": "1"}):
             await client.post(preferences, data=form)

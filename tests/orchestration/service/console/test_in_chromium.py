@@ -78,8 +78,12 @@ async def come(context: BrowserContext, at: str, house) -> Page:
 async def asked_to_look(house, story: Story) -> None:
     """A choice that somebody waits to be looked at, and one that was."""
     async with house.kernel.db.transaction() as conn:
-        await significant_store.ask(conn, DecisionId(story.chosen), story.person, NOW - timedelta(days=3))
-        await significant_store.ask(conn, DecisionId(story.withheld), story.other, NOW - timedelta(days=9))
+        await significant_store.ask(
+            conn, DecisionId(story.chosen), NOW - timedelta(days=3), person=story.person, key_id=None
+        )
+        await significant_store.ask(
+            conn, DecisionId(story.withheld), NOW - timedelta(days=9), person=story.other, key_id=None
+        )
         await significant_store.close(conn, DecisionId(story.withheld), "stands", "staff:ann", NOW - timedelta(days=8))
 
 
