@@ -56,7 +56,7 @@ def reasons(
         "Reasons that were tried",
         ("when", "reasons", "false", "idle", "changes", "flat", ""),
         [
-            (f"{one.at:%Y-%m-%d %H:%M}", one.reasons, one.falsified + one.scores, one.idle, one.levers, one.flat, "hold" if one.holds else "DO NOT HOLD")
+            (f"{one.at:%Y-%m-%d %H:%M}", one.reasons, one.falsified + one.scores, one.idle, one.levers, one.flat, "DO NOT HOLD" if not one.holds else "hold" if one.reasons or one.levers else "nothing to try")
             for one in trials
         ],
     )  # fmt: skip

@@ -334,7 +334,7 @@ def _print(request: "Request", *, as_json: bool) -> None:
             *((name.replace("_", " "), day) for name, day in dates(request).items()),
             ("told that it came in", request.confirmed_at or "not yet"),
             ("extended", request.extension_reason or "no"),
-            ("alarm", f"{request.alarmed} %"),
+            ("time that its alarms told of", f"{request.alarmed} %" if request.alarmed else "none yet"),
             ("response", request.response or "none yet"),
         ],
     )
