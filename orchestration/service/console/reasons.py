@@ -63,6 +63,7 @@ def drawn(one: Course) -> Json:
         for name in names
     ]  # fmt: skip
     told["labels"] = [part.begin.isoformat() for part in one.stretches]
+    told["moved"] = [each for each in told["moved"] if abs(each["now"] - each["before"]) >= SEEN]
     for each in told["moved"]:
         each["words"] = concept(each["concept"])
     return cast("Json", told)

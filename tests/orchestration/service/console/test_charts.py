@@ -1,10 +1,14 @@
 """Pictures of explanations: what is drawn ends where the figures do."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from explain.tallies import Course
 from orchestration.service.console.charts import LEFT, RIGHT, fall, lines
+from orchestration.service.console.reasons import drawn
 from orchestration.service.console.whatif import side_by_side
 from orchestration.service.console.why import from_score, to_score
 
@@ -56,12 +60,19 @@ def test_concepts_and_their_features_reach_the_same_score() -> None:
     assert to_score({**numbers, "base": None}, "concepts") == []
 
 
+def test_what_hardly_moved_is_not_told_as_having_moved() -> None:
+    moved = (("visits", 0.21, 0.26), ("cart", 0.255, 0.26), ("spending", 0.4, 0.3))
+    course = Course("open", "week", (), 0.4, 0.1, 0.1, warned=True, moved=moved)
+    assert [one["concept"] for one in drawn(course)["moved"]] == ["visits", "spending"]
+    assert drawn(replace(course, moved=moved[1:2]))["moved"] == []
+
+
 def test_a_line_is_broken_where_nothing_is_known() -> None:
-    drawn = lines(["1", "2", "3", "4", "5"], {"a": [1.0, 0.5, None, 0.25, 0.0]})
-    (series,) = drawn.series
+    made = lines(["1", "2", "3", "4", "5"], {"a": [1.0, 0.5, None, 0.25, 0.0]})
+    (series,) = made.series
     assert series.paths == ("0.0,0.0 180.0,90.0", "540.0,135.0 720.0,180.0")
     assert len(series.dots) == 4
-    assert [label for _, label in drawn.ticks] == ["1", "3", "5"]
+    assert [label for _, label in made.ticks] == ["1", "3", "5"]
     assert lines([], {}).ticks == ()
 
 
