@@ -4,6 +4,7 @@ Enters: decisions of a placement, and for each person the traits that a purpose 
 few people are told of together, because a small group tells of its members. A difference is called with an interval widened for the number of groups (Bonferroni).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,6 +23,7 @@ from profiles.service import Profiles
 
 FEWEST: Final = 20  # people in a group that is told of by itself
 BANDS: Final = (18, 25, 35, 45, 55, 65)
+_OLDEST: Final = 130
 UNKNOWN: Final = "unknown"
 OTHERS: Final = "others"
 _NORMAL: Final = NormalDist()
@@ -66,10 +68,28 @@ class Seen:
     groups: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """`there`: traits that the purpose may see of these people, each with how many have it."""
+
+    parts: tuple[Part, ...]
+    people: int
+    there: Mapping[str, int]
+
+    def alone(self, part: Part) -> bool:
+        """There is nobody else to compare this group with."""
+        return part.decisions == sum(one.decisions for one in self.parts if one.by == part.by)
+
+    @property
+    def unknown(self) -> list[str]:
+        """Traits that are known of nobody."""
+        return sorted({one.by for one in self.parts if one.value == UNKNOWN and self.alone(one)})
+
+
 async def audited(
     conn: Conn, identity: Identity, profiles: Profiles, *, placement: str, traits: Sequence[str], purpose: str,
     since: datetime, now: datetime,
-) -> list[Part]:  # fmt: skip
+) -> Audited:  # fmt: skip
     """The audit of a placement since a moment; who does not permit the purpose is `unknown` in every group."""
     rows = [row for row in await reading_store.compared(conn, placement, since) if not row.held]
     live = await identity.current(conn, sorted({row.person for row in rows})) if rows else {}
@@ -80,7 +100,8 @@ async def audited(
         for person in people
     }  # fmt: skip
     seen = [Seen(live[row.person], row.variant, groups[live[row.person]]) for row in rows if row.person in live]
-    return parts(seen, traits)
+    there = Counter(name for one in told.values() for name in one.traits)
+    return Audited(tuple(parts(seen, traits)), len(people), dict(sorted(there.items())))
 
 
 def parts(seen: Sequence[Seen], traits: Sequence[str]) -> list[Part]:
@@ -116,7 +137,7 @@ def band(value: object, now: datetime) -> str:
     if value is None or value == "":
         return UNKNOWN
     years = _years(value, now)
-    if years is None:
+    if years is None or not 0 <= years < _OLDEST or str(value).startswith("00"):  # a postcode is no age
         return str(value)[:64]
     under = next((place for place, band in enumerate(BANDS) if years < band), len(BANDS))
     if under == 0:

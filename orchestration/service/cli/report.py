@@ -10,7 +10,7 @@ from orchestration.service.cli.experiment import show
 from orchestration.service.cli.runtime import Commands, Json, in_house
 
 if TYPE_CHECKING:
-    from orchestration.learning.bias import Part
+    from orchestration.learning.bias import Audited
     from orchestration.learning.held import Brought
     from orchestration.wiring import House
 
@@ -97,22 +97,30 @@ def bias(
     """
     found = in_house(lambda house: _bias(house, placement, by or ["region", "age"], days, purpose))
     if as_json:
-        output.emit_json({"placement": placement, "parts": [one.to_json() for one in found]})
+        output.emit_json({"placement": placement, "parts": [one.to_json() for one in found.parts], "people": found.people, "traits_there": dict(found.there)})  # fmt: skip
+        return
+    if not found.people:
+        output.say(f"Nobody could have been shown something at {placement} in the last {days:g} days.")
         return
     output.table(
         f"{placement}: shown something, by group",
         ("by", "group", "people", "decisions", "shown", "low", "high", "less all others", "low", "high", ""),
         [
             (
-                one.by, one.value, one.people, one.decisions, f"{one.shown:.3f}", f"{one.low:.3f}", f"{one.high:.3f}", f"{one.apart:+.3f}",
-                f"{one.apart_low:+.3f}", f"{one.apart_high:+.3f}", "apart" if one.called else "",
+                one.by, one.value, one.people, one.decisions, f"{one.shown:.3f}", f"{one.low:.3f}", f"{one.high:.3f}",
+                *(("–", "–", "–") if found.alone(one) else (f"{one.apart:+.3f}", f"{one.apart_low:+.3f}", f"{one.apart_high:+.3f}")),
+                "apart" if one.called else "",
             )
-            for one in found
+            for one in found.parts
         ],
     )  # fmt: skip
+    output.say("Of people who could have been shown something; who did not permit it, was out of the segment or held out is not in it. Intervals are of 95 %.")  # fmt: skip
+    if found.unknown:
+        there = ", ".join(f"{name} (of {count:,})" for name, count in found.there.items()) or "none"
+        output.say(f"Known of nobody under the purpose {purpose}: {', '.join(found.unknown)}. Traits that it may see: {there}. Name some with --by, look under another purpose with --purpose, or let a source collect them for {purpose} too.")  # fmt: skip
 
 
-async def _bias(house: "House", placement: str, traits: list[str], days: float, purpose: str) -> "list[Part]":
+async def _bias(house: "House", placement: str, traits: list[str], days: float, purpose: str) -> "Audited":
     from orchestration.learning.bias import audited
 
     (await house.decisions.shelf.current()).catalogue.placement(placement)

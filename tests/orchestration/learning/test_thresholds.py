@@ -11,6 +11,8 @@ import yaml
 from kernel.ids import DecisionId
 from orchestration.learning.assignment import Division
 from orchestration.learning.attribution import Happening, Seen, Touch, share
+from orchestration.learning.bias import Audited, band, parts
+from orchestration.learning.bias import Seen as Looked
 from orchestration.learning.evaluation import Z95, Estimate, Support
 from orchestration.learning.experiment import check
 from orchestration.learning.gate import Other, Round, _median, answer
@@ -205,3 +207,14 @@ def test_where_most_answer_a_value_at_which_all_do_gives_nothing_away():
     many[:60] = few[:60] = True
     assert suspects(marked, many, ["mark"], settings) == []
     assert [one.feature for one in suspects(marked, few, ["mark"], settings)] == ["mark"]
+
+
+def test_a_postcode_is_no_age_and_a_group_that_is_everybody_is_compared_with_nobody():
+    now = BEGUN
+    assert [band(value, now) for value in ("60311", "00120", 17, "64.5", -3, "north", None)] == [
+        "60311", "00120", "under 18", "55 to 64", "-3", "north", "unknown",
+    ]  # fmt: skip
+    seen = [Looked(f"per_{n}", "a", {"region": "unknown", "age": str(n % 2)}) for n in range(60)]
+    found = Audited(tuple(parts(seen, ["region", "age"])), 60, {})
+    assert [(one.by, found.alone(one)) for one in found.parts] == [("region", True), ("age", False), ("age", False)]
+    assert found.unknown == ["region"]
