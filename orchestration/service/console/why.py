@@ -147,7 +147,10 @@ def from_score(arm: Mapping[str, Any] | None) -> list[Json]:
 
 
 def _level(name: str, said: str, value: float) -> dict[str, Json]:
-    return {"kind": "level", "name": name, "words": said, "value": value, "features": [], "concept": None}
+    return {
+        "kind": "level", "name": name, "words": said, "value": value, "features": [], "concept": None,
+        "alone": 0.0, "direction": "",
+    }  # fmt: skip
 
 
 def _step(kind: str, name: str, value: float, factor: float | None) -> dict[str, Json]:

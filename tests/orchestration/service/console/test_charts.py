@@ -83,3 +83,12 @@ def test_who_moved_stands_first() -> None:
     was = {"choice": "b", "channel": "email", "propensity": 0.9, "ranked_by": "ranker", "withheld": None, "candidates": [still, lost]}  # fmt: skip
     made = side_by_side({"differs": True, "was": was, "would_be": {**was, "choice": "a", "candidates": [still, gone]}})
     assert [(one["id"], one["moved"]) for one in made["rows"]] == [("b", True), ("a", False)]
+
+
+def test_every_step_of_a_score_has_what_the_page_asks_of_it() -> None:
+    """A page fails at an undefined name: where one step says which way it worked by itself, the start and the end are asked, too."""
+    part = {"feature": "age", "value": 40.0, "contribution": 0.5, "provenance": []}
+    told = {"concept": "other", "features": ["age"], "contribution": 0.5, "alone": 0.5, "direction": "raised"}
+    steps = to_score({"base": 0.1, "score": 0.6, "features": [part], "concepts": [told]}, "concepts")
+    assert [one["direction"] for one in steps] == ["", "raised", ""]
+    assert {frozenset(one) for one in steps} == {frozenset(steps[0])}
