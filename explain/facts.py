@@ -284,5 +284,5 @@ class Decide(Protocol):
         ...
 
     async def again_each(self, decision_id: DecisionId, changes: Sequence[Mapping[str, Json]]) -> Sequence[Verdict]:
-        """The same for several changes, each by itself and in their order: one reading of the record, one question to the model."""
+        """The same for several changes, each by itself and in their order: the record is read once, no row is scored twice."""
         ...

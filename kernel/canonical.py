@@ -5,7 +5,7 @@ What enters: a ``Json`` value. What leaves: the one byte string that every confo
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -129,14 +129,27 @@ def _quick(value: object) -> object:
         held = cast("dict[str, object]", value)
         if not "".join(held).isascii():  # a key that is no text raises here
             raise TypeError
-        return {key: item if type(item) in _LEAVES else _quick(item) for key, item in held.items()}
+        return dict(zip(held, _quick_each(held.values()), strict=True))
     if kind is list:
-        return [item if type(item) in _LEAVES else _quick(item) for item in cast("list[object]", value)]
-    if kind is float:
-        return _written(cast("float", value))
-    if kind in _LEAVES:
-        return value
-    raise TypeError
+        return _quick_each(cast("list[object]", value))
+    return _quick_each([value])[0]
+
+
+def _quick_each(values: Iterable[object]) -> list[object]:
+    """The same of each of them, in a loop that calls nothing for a leaf: an explanation has two thousand."""
+    made: list[object] = []
+    for value in values:
+        kind = type(value)
+        if kind in _LEAVES:
+            made.append(value)
+        elif kind is float:
+            number = cast("float", value)
+            made.append(number if _LEAST <= abs(number) < _MOST and number % 1.0 else _written(number))
+        elif kind is dict or kind is list:
+            made.append(_quick(value))
+        else:
+            raise TypeError
+    return made
 
 
 def _plain(value: object, pointer: str, unusual: list[bool], fraction: Callable[[float], object] = _written) -> object:

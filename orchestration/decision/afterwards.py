@@ -73,7 +73,7 @@ class Afterwards:
         return await self._models.model(digest) if digest and record.outcome.ranked_by == "ranker" else None
 
     async def picks(self, opened: Opened, states: Sequence[Inputs]) -> list[Pick]:
-        """What each of these inputs gives, as `record` says it of one: the model is asked once for all of them."""
+        """What each of these inputs gives, as `record` says it of one: no row is scored twice."""
         if opened.withheld == CONTENTION:
             return [NOBODY] * len(states)
         record = opened.decoded()

@@ -1,11 +1,11 @@
 """One decision on several inputs at once, for the levers of an explanation: what they share is worked out once.
 
 Enters: a record, inputs that differ from its own by one change each, its model and policy. Leaves: for each of them what would be chosen, equal in every bit to what
-`engine.decide` chooses on it. A row that is in the record with its score is not scored again, and all others are asked of the model in one call.
+`engine.decide` chooses on it. A row that is in the record with its score is not scored again, nor is any other row scored twice.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,6 +21,9 @@ from orchestration.decision.ranking import Ranking, rank, rows, scored, unfilled
 from orchestration.decision.record import Record
 
 _RANKER: Final = "ranker"
+_MANY: Final = (
+    1000  # rows; fewer are scored where they are asked for, as those of a decision are: a thread would cost as much
+)
 Table = NDArray[np.float64]
 
 
@@ -65,14 +68,25 @@ def _ranking(
 
 
 async def _scores(record: Record, tables: Sequence[Table], model: Model) -> dict[bytes, float]:
-    """The score of every row, by its bytes."""
+    """The score of every row, by its bytes. Rows of one table share what is known of the person, which is what a model is quickest at: each table is asked for by itself."""
     found = _recorded(record, model)
-    missing = dict.fromkeys(row for table in tables for row in _lines(table) if row not in found)
-    if missing:
-        asked = np.frombuffer(b"".join(missing), dtype=np.float64).reshape(len(missing), -1)
-        # The library lets go of the interpreter while it works: whoever decides meanwhile does not wait for it.
-        found.update(zip(missing, (await asyncio.to_thread(model.score, asked)).tolist(), strict=True))
+    missing = list(_missing(tables, set(found)))
+    asked = [np.frombuffer(b"".join(lines), dtype=np.float64).reshape(len(lines), -1) for lines in missing]
+    # Many rows take a library milliseconds, in which it lets go of the interpreter: whoever decides meanwhile does not wait for it.
+    many = sum(len(lines) for lines in missing) > _MANY
+    for lines, table in zip(missing, asked, strict=True):
+        made = await asyncio.to_thread(model.score, table) if many else model.score(table)
+        found.update(zip(lines, made.tolist(), strict=True))
     return found
+
+
+def _missing(tables: Sequence[Table], known: set[bytes]) -> Iterator[list[bytes]]:
+    """By table, the rows that nobody knows yet."""
+    for table in tables:
+        lines = list(dict.fromkeys(line for line in _lines(table) if line not in known))
+        known.update(lines)
+        if lines:
+            yield lines
 
 
 def _recorded(record: Record, model: Model) -> dict[bytes, float]:
