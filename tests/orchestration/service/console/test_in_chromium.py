@@ -137,6 +137,29 @@ async def found(page: Page) -> list[str]:
     return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in result.response["violations"]]
 
 
+async def press(page: Page, words: str) -> None:
+    """Tab until this is in focus, seen to be so, and press Enter."""
+    for _ in range(80):
+        await page.keyboard.press("Tab")
+        focus = page.locator("a:focus, button:focus, summary:focus")
+        if await focus.count() and words in f"{await focus.text_content()} {await focus.get_attribute('aria-label')}":
+            break
+    else:
+        raise AssertionError(f"{words} is not reached by Tab")
+    assert await focus.is_visible()
+    await page.keyboard.press("Enter")
+    await page.wait_for_load_state()
+
+
+async def stop_at(page: Page, name: str) -> None:
+    """Tab until the field of this name is in focus."""
+    for _ in range(80):
+        await page.keyboard.press("Tab")
+        if await page.locator(f"[name={name}]:focus").count():
+            return
+    raise AssertionError(f"{name} is not reached by Tab")
+
+
 @pytest.mark.slow
 async def test_every_page_is_free_of_violations_fits_and_breaks_no_policy(
     house, shop, story: Story, at, browser, tmp_path
@@ -184,26 +207,55 @@ async def test_every_page_is_free_of_violations_fits_and_breaks_no_policy(
     assert wrong == []
 
 
+async def test_reasons_are_reached_tried_and_answered_by_keyboard_alone(house, shop, at, browser, tmp_path) -> None:
+    """From a decision: why this and not that, what if, its model's card, the audit of proxies, the course of reasons: reached, used and answered by keyboard alone."""
+    await past(shop, tmp_path, count=450)
+    assert (await shop.learning.train("open")).promoted
+    await trialled(house)
+    decision = (await shop.decide(await shop.person("cy", age=60), "open", seed="a")).decision_id
+    context = await browser.new_context(viewport={"width": 1280, "height": 820})
+    page = await come(context, at, house)
+    await page.goto(f"{at}/console/decisions/{decision}")
+    await press(page, "Why, in numbers")
+    await page.wait_for_selector("h1:has-text('was chosen')")
+    await stop_at(page, "against")
+    await page.keyboard.press("End")  # the last candidate: nothing
+    await press(page, "Compare")
+    await page.wait_for_url("**against=nothing**")
+    assert "worth more" in await page.inner_text("section:has(#a-that)")
+    await press(page, "Single features")
+    await page.wait_for_url("**by=features**against=nothing**")
+    await press(page, "What if")
+    await page.wait_for_selector("h1:has-text('What if')")
+    await stop_at(page, "ranker")
+    await page.keyboard.press("ArrowDown")  # the declared rules
+    await press(page, "Decide again")
+    await page.wait_for_selector("[role=status]:has-text('Asked:')")
+    await page.wait_for_selector("h2:has-text('As it would have been')")
+    await press(page, "Models")
+    await page.wait_for_selector("h1:has-text('Models')")
+    await press(page, await page.inner_text("tr.chosen a.id"))
+    await page.wait_for_selector("h1:has-text('The ranker of open')")
+    await press(page, "The whole audit")
+    await page.wait_for_url("**/console/reasons#proxies")
+    await press(page, "Accept age for religion")
+    await stop_at(page, "reason")
+    await page.keyboard.type("Counsel looked at it.")
+    await press(page, "Accept, for the log")
+    await page.wait_for_selector("td:has-text('Counsel looked at it.')")
+    await press(page, "by day")
+    await page.wait_for_url("**by=day**")
+    await page.wait_for_selector("[aria-current=true]:has-text('by day')")
+    await context.close()
+
+
 async def test_a_whole_visit_by_keyboard_without_any_script(house, story: Story, at, browser) -> None:
     await house.access.add_staff("ann", PASSWORD, STAFF, actor="test")
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
 
     async def to(words: str) -> None:
-        """Tab until this is in focus, seen to be so, and press Enter."""
-        for _ in range(80):
-            await page.keyboard.press("Tab")
-            focus = page.locator("a:focus, button:focus")
-            if (
-                await focus.count()
-                and words in f"{await focus.text_content()} {await focus.get_attribute('aria-label')}"
-            ):
-                break
-        else:
-            raise AssertionError(f"{words} is not reached by Tab")
-        assert await focus.is_visible()
-        await page.keyboard.press("Enter")
-        await page.wait_for_load_state()
+        await press(page, words)
 
     async def heading(words: str) -> None:
         await page.wait_for_selector(f"h1:has-text('{words}')")
