@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.routing import BaseRoute
 
 import audit.endpoints
 import channels.email.endpoints
@@ -101,6 +102,16 @@ def description() -> Document:
 def _routed(more: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(title="Candor", docs_url=None, redoc_url=None)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
-    for router in (*ROUTERS, health, watching.router, console, pages.router, codes.router, strays.router, *more):
+    app.router.routes.extend(_included())
+    for router in more:
         app.include_router(router)
     return app
+
+
+@cache
+def _included() -> tuple[BaseRoute, ...]:
+    """The routes that every application has, made ready once in a process: making them ready costs more than most requests."""
+    every = APIRouter()
+    for router in (*ROUTERS, health, watching.router, console, pages.router, codes.router, strays.router):
+        every.include_router(router)
+    return tuple(every.routes)
