@@ -25,6 +25,8 @@ setup: $(STAMP) ## Create .venv and install the hash-locked requirements
 demo: $(STAMP) ## Seed a world, run the whole job, serve it (make demo ARGS=--exit stops after the run)
 	$(BIN)/candor demo $(ARGS)
 
+# Compiled modules are kept whatever the caller's shell says: a test file is compiled once, not by each worker of each run and each process that a test starts.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP) ## Run every test (needs no network; at most ten minutes on two cores)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,12 @@ from kernel.engines.postgres import APP, OWNER, let_turn_the_log, make_database
 from kernel.engines.process import locked, own_folder
 from kernel.keys import FileKeys
 from kernel.migrate import KEYS_MIGRATIONS, MIGRATIONS, migrate
+from tests.support.kept import Kept
 from tests.support.washing import Fresh, look, wash
 
 _HOME = Path("/var/tmp")
 _PREFIX = "candor-tests-"
+_OF_A_TEST = "t_"
 _TEMPLATES = ("template_data", "template_keys")
 # A test's cluster need not survive a power cut.
 _TUNING = {
@@ -68,6 +70,8 @@ class RunEngines:
         self.worker = worker
         self._admin: psycopg.Connection | None = None
         self._spare: list[_Pair] = []
+        self._kept = Kept(_OF_A_TEST)
+        self._open = ExitStack()
 
     def start(self, migrations: Sequence[Path]) -> None:
         own_folder(self.folder, 0o711, give=False)
@@ -82,7 +86,10 @@ class RunEngines:
                 self._build(migrations)
                 done.touch()
 
+        self._open.enter_context(self._kept.keeping())
+
     def stop(self) -> None:
+        self._open.close()
         for pair in self._spare:
             pair.close()
         if self._admin is not None:
@@ -109,13 +116,14 @@ class RunEngines:
                 self._spare.append(pair)
             else:
                 pair.close()
+                self._kept.drop(*pair.names)
                 for name in pair.names:
                     self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _make(self) -> "_Pair":
         """A new data and a new keys database, and how they look."""
         word = secrets.token_hex(6)
-        names = (f"t_{word}", f"t_{word}_keys")
+        names = (f"{_OF_A_TEST}{word}", f"{_OF_A_TEST}{word}_keys")
         for name, template in zip(names, _TEMPLATES, strict=True):
             make_database(self.admin, name, template)
         inside = tuple(psycopg.connect(self.postgres.url(name, "postgres"), autocommit=True) for name in names)
@@ -123,7 +131,7 @@ class RunEngines:
 
     def _washed(self, pair: "_Pair") -> bool:
         """Whether nobody else is in these databases any more and they look as they did at first."""
-        own = [conn.info.backend_pid for conn in pair.inside]
+        own = [*(conn.info.backend_pid for conn in pair.inside), *self._kept.pids()]
         try:
             self.admin.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> ALL(%s)",

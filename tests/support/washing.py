@@ -8,7 +8,6 @@ unfit, and the next test gets a new one.
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
 
 # Everything but rows: relations with their columns and rights, functions, triggers, policies, constraints, schemas, extensions, settings of the database.
 _SHAPE = """
@@ -30,7 +29,7 @@ SELECT md5(concat_ws('|',
   (SELECT concat_ws(' ', datacl, datdba, datallowconn, datconnlimit) FROM pg_database WHERE datname = current_database())))
 """
 _WRITTEN = """
-SELECT oid::regclass::text FROM pg_class
+SELECT oid::regclass::text, pg_relation_size(oid) <= 8192 AND (reltoastrelid = 0 OR pg_relation_size(reltoastrelid) = 0) FROM pg_class
 WHERE relkind = 'r' AND relnamespace::regnamespace::text !~ '^pg_|^information_schema$' AND pg_relation_size(oid) > 0 ORDER BY oid
 """
 # What ANALYZE found out, so that queries are planned as in a new database.
@@ -41,7 +40,7 @@ WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text !~ '^pg_|^infor
 _PARTS = "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relispartition ORDER BY oid"
 _GUARDS = """
 SELECT tgrelid::regclass::text, quote_ident(tgname) FROM pg_trigger
-WHERE tgenabled = 'A' AND tgtype & 32 <> 0  -- also for replicas; before TRUNCATE
+WHERE tgenabled = 'A' AND tgtype & 40 <> 0  -- also for replicas; before TRUNCATE (32), before DELETE (8)
 """
 _COUNTED = "SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences ORDER BY 1"
 
@@ -61,7 +60,7 @@ def look(conn: psycopg.Connection) -> Fresh:
     return Fresh(
         _shape(conn),
         frozenset(_listed(conn, _PARTS)),
-        {name: _rows(conn, name) for name in _listed(conn, _WRITTEN)},
+        {name: _rows(conn, name) for name in _written(conn)},
         _counts(conn),
     )
 
@@ -73,17 +72,28 @@ def wash(conn: psycopg.Connection, fresh: Fresh) -> bool:
             conn.execute(f"DROP TABLE {part}")
     if _shape(conn) != fresh.shape:
         return False
-    written = [
-        name for name in _listed(conn, _WRITTEN) if name not in fresh.rows or fresh.rows[name] != _rows(conn, name)
-    ]
+    written = {
+        name: small
+        for name, small in _written(conn).items()
+        if name not in fresh.rows or fresh.rows[name] != _rows(conn, name)
+    }
     with conn.transaction():
         # Rows that refuse to be deleted are refused by triggers.
         conn.execute("SET LOCAL session_replication_role = replica")
-        guards = conn.execute(_GUARDS).fetchall() if written else []
+        reached = set(written) if all(written.values()) else None  # a TRUNCATE goes on to tables that refer to its own
+        guards = [
+            guard
+            for guard in (conn.execute(_GUARDS).fetchall() if written else [])
+            if not reached or guard[0] in reached
+        ]
         for table, name in guards:
             conn.execute(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
-        if written:
-            conn.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(sql.SQL(name) for name in written)))
+        # What fits on a page is deleted: new files for a table and each of its indexes cost far more. More pages are truncated, so that
+        # rows always lie in the order in which a test wrote them.
+        if small := [f"DELETE FROM {name}" for name in written if written[name]]:
+            conn.execute("; ".join(small))
+        if large := [name for name in written if not written[name]]:
+            conn.execute(f"TRUNCATE {', '.join(large)} CASCADE")
         for name, rows in fresh.rows.items():
             if _rows(conn, name) != rows:
                 with conn.cursor().copy(f"COPY {name} FROM STDIN (FORMAT binary)") as copy:
@@ -101,6 +111,11 @@ def wash(conn: psycopg.Connection, fresh: Fresh) -> bool:
 
 def _shape(conn: psycopg.Connection) -> str:
     return str(_one(conn, _SHAPE))
+
+
+def _written(conn: psycopg.Connection) -> dict[str, bool]:
+    """The tables with anything in their files, and whether that is a single page."""
+    return dict(conn.execute(_WRITTEN).fetchall())
 
 
 def _listed(conn: psycopg.Connection, query: str) -> list[str]:
