@@ -116,7 +116,7 @@ def to_score(numbers: Mapping[str, Any], by: str) -> list[Json]:
         if by == "features":
             made += [
                 {"kind": "part", "name": part["feature"], "words": part["feature"], "value": part["contribution"],
-                 "features": [part], "concept": one["concept"]}
+                 "features": [part], "concept": one["concept"], "alone": None, "direction": None}
                 for part in parts
             ]  # fmt: skip
         else:
