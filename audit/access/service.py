@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -50,7 +51,7 @@ class Access:
         self._asking: Together[bytes, ApiKey] = Together(self._keys_of)  # requests that come at once ask once
         self._ended = 0  # credentials that this process ended: what was looked up before is not trusted after
         self._hasher = PasswordHasher()
-        self._nobody = self._hasher.hash("a name nobody has takes as long to refuse")
+        self._nobody = _nobody()
 
     async def authenticate(self, secret: str) -> Principal | None:
         """Who holds this secret (an API key or a session token); None when nobody does, or no longer."""
@@ -278,3 +279,9 @@ class Access:
 def _facts(key: ApiKey) -> dict[str, Json]:
     expires = None if key.expires_at is None else key.expires_at.isoformat()
     return {"scopes": sorted(key.scopes), "source": key.source, "origin": key.origin, "expires_at": expires}
+
+
+@cache
+def _nobody() -> str:
+    """What the password of a name that nobody has is compared with, so that it takes as long to refuse; made once in a process."""
+    return PasswordHasher().hash("a name nobody has takes as long to refuse")
