@@ -1,8 +1,8 @@
 """Frequency caps: how many messages a person may get in a time.
 
 Enters: rules, the time a message is for. Leaves: the key and the start of the window each rule counts in; the counting itself is one conditional statement in
-`store.py`, so N workers at a cap of k take exactly k places. A calendar day is the person's own, in their zone (spec channels.A31); a
-place is taken at reservation and given back when nothing was sent. Where several rules hold, all must have room.
+`store.py`, so N workers at a cap of k take exactly k places. A calendar day is that of the zone the rule names; a place is
+taken at reservation and given back when nothing was sent. Where several rules hold, all must have room.
 """
 
 from dataclasses import dataclass

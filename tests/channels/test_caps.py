@@ -108,7 +108,7 @@ async def test_a_reservation_is_invisible_until_the_commit_and_gone_on_a_rollbac
     assert recorder.sent == []
 
 
-def test_a_calendar_day_is_the_persons_own() -> None:
+def test_a_calendar_day_is_that_of_the_zone_the_rule_names() -> None:
     rule = CapRule(name="all", limit=1, zone="Pacific/Auckland")
     evening, later = datetime(2026, 3, 5, 10, 59, tzinfo=UTC), datetime(2026, 3, 5, 11, 1, tzinfo=UTC)
     assert window(rule, evening).key == "all|2026-03-05|Pacific/Auckland"
