@@ -39,19 +39,23 @@ class Together(Generic[K, V]):
             if len(self._working) < self._at_once:
                 work = loop.create_task(self._work())
                 self._working.add(work)
-                work.add_done_callback(self._working.discard)
+                work.add_done_callback(self._working.discard)  # for one that is cancelled before it begins
         # Another task may wait for the same answer: one that is cancelled must not take it away.
         return await asyncio.shield(answer)
 
     async def _work(self) -> None:
-        while self._waiting:
-            group = {key: self._waiting.pop(key) for key in list(self._waiting)[: self._most]}
-            try:
-                await self._answer(group)
-            finally:
-                for answer in group.values():
-                    if not answer.done():
-                        answer.cancel()
+        try:
+            while self._waiting:
+                group = {key: self._waiting.pop(key) for key in list(self._waiting)[: self._most]}
+                try:
+                    await self._answer(group)
+                finally:
+                    for answer in group.values():
+                        if not answer.done():
+                            answer.cancel()
+        finally:  # here and not a turn later: whoever asks in between would count on a worker that looks no more
+            if (work := asyncio.current_task()) is not None:
+                self._working.discard(work)
 
     async def _answer(self, group: Mapping[K, asyncio.Future[V | None]]) -> None:
         try:

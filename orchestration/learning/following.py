@@ -4,7 +4,7 @@ Enters: placements that learn. Leaves: decisions that no lesson is kept of yet. 
 ids, all of them, a page at a time. What came later is taken in bounded parts, each of which moves on, so that no burst makes it stand still.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -40,6 +40,15 @@ class Following:
     def __init__(self, without: str) -> None:
         self._without = without
         self.reached: dict[str, Reached] = {}
+        self.waits = False
+        """More decisions wait than the last go took."""
+
+    def begin(self, placements: Collection[str]) -> None:
+        """A go begins, of these placements: nothing is known to wait until it was looked for, and of others nobody is behind."""
+        self.waits = False
+        for gone in self.reached.keys() - set(placements):
+            del self.reached[gone]
+            _behind.labels(gone).set(0)
 
     async def fresh(self, conn: Conn, placements: Sequence[str], *, least: datetime, now: datetime) -> list[Choice]:
         """Decisions of these placements since `least` that have no lesson, and note how far that goes."""
@@ -54,6 +63,7 @@ class Following:
                 await store.follow(conn, name, rows[-1].at)
             found += [*late, *rows]
             self._note(name, rows[-1].at if rows else begin, now, more=more)
+            self.waits = self.waits or more
         return found
 
     async def _late(self, conn: Conn, placement: str, begin: datetime) -> list[Choice]:
@@ -68,11 +78,6 @@ class Following:
                 break
             at, last = page[-1]
         return await lesson_store.named(conn, wanted) if wanted else []
-
-    @property
-    def waits(self) -> bool:
-        """More decisions wait than one go takes."""
-        return any(one.more for one in self.reached.values())
 
     def _note(self, placement: str, at: datetime, now: datetime, *, more: bool) -> None:
         behind = max(0.0, (now - at).total_seconds()) if more else 0.0

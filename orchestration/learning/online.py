@@ -134,6 +134,7 @@ class Online:
                 moved = await self.learn()
             except CandorError as fault:
                 _log.error("learning_paused", code=fault.code, remedy=fault.remedy)
+                self.following.waits = False  # whatever waits, a rest comes first
             if (
                 moved < _MOST_HEARD and not self.following.waits
             ):  # more may be waiting; otherwise a little rest leaves the machine to decisions
@@ -143,6 +144,7 @@ class Online:
     async def learn(self) -> int:
         """Learn from what is new; how many lessons changed. Nothing when no placement learns, or another process is at it."""
         plan = await self._plan()
+        self.following.begin(plan.rules)
         if not plan.rules and self._listening == frozenset():
             return 0
         async with self._kernel.db.transaction() as conn:

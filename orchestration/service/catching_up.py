@@ -46,13 +46,27 @@ async def catch_up(house: "House") -> list[PersonId]:
 
 
 async def warm(house: "House", people: Sequence[PersonId], *, seconds: float) -> list[PersonId]:
-    """Have ready what first decisions about these people would wait for, as long as `seconds` have not passed; those that are left."""
+    """Have ready what first decisions about these people would wait for, as long as `seconds` have not passed; those that are left, with the groups that one of them spoiled."""
     until = time.monotonic() + seconds
     done = 0
+    left: list[PersonId] = []
     while done < len(people) and time.monotonic() < until:
-        await house.decisions.warm(people[done : done + _AT_ONCE])
+        group = people[done : done + _AT_ONCE]
+        left += [] if await _made(house, group) else group
         done += _AT_ONCE
-    return list(people[done:])
+    return [*left, *people[done:]]
+
+
+async def _made(house: "House", group: Sequence[PersonId]) -> bool:
+    """Whether it went well: the odd values of one person spoil her group, and neither the start nor the others."""
+    try:
+        await house.decisions.warm(group)
+    except CandorError:  # a part of the house: no other group would go better
+        raise
+    except Exception as fault:  # noqa: BLE001  # broad: warming only advises, and her own request tells of it
+        log.warning("not_warmed", people=len(group), error_type=type(fault).__name__)
+        return False
+    return True
 
 
 async def rehearse(house: "House", person: PersonId) -> None:
@@ -60,8 +74,8 @@ async def rehearse(house: "House", person: PersonId) -> None:
     for placement in (await house.decisions.shelf.current()).catalogue.placements:
         try:
             await house.decisions.decide(DecisionRequest(placement=placement.name, person=person, dry_run=True))
-        except CandorError as fault:  # she, or the placement: neither keeps the server from starting
-            log.info("not_rehearsed", placement=placement.name, code=fault.code)
+        except Exception as fault:  # noqa: BLE001  # broad: she, or the placement: neither keeps the server from starting
+            log.info("not_rehearsed", placement=placement.name, **accident(fault))
 
 
 @asynccontextmanager
@@ -80,7 +94,12 @@ async def _beside(house: "House", people: Sequence[PersonId]) -> None:
     try:
         for start in range(0, len(people), _BESIDE):
             began = time.perf_counter()
-            await house.decisions.warm(people[start : start + _BESIDE])
+            await _made(house, people[start : start + _BESIDE])
             await asyncio.sleep(time.perf_counter() - began)
     except CandorError as fault:  # those that are left are made when they are asked for
-        log.warning("warming_ended", code=fault.code)
+        log.warning("warming_ended", **accident(fault))
+
+
+def accident(fault: Exception) -> dict[str, str | None]:
+    """What a log may say of it."""
+    return {"code": getattr(fault, "code", None), "error_type": type(fault).__name__}

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import APIRouter
 
-from kernel.errors import CandorError, Conflict, InvalidInput
+from kernel.errors import Conflict, InvalidInput
 from kernel.ids import PersonId
 from kernel.log import get_logger
 from orchestration.service.app import create_app
-from orchestration.service.catching_up import catch_up, rehearse, warm, warming
+from orchestration.service.catching_up import accident, catch_up, rehearse, warm, warming
 from orchestration.service.workers import working
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ async def _warm(house: "House", people: Sequence[PersonId]) -> list[PersonId]:
         left = await warm(house, people, seconds=house.settings.profiles.warm_seconds)
         if people:
             await rehearse(house, people[0])
-    except CandorError as fault:
-        log.info("starts_cold", code=fault.code)
+    except Exception as fault:  # noqa: BLE001  # broad: warming only advises
+        log.warning("starts_cold", **accident(fault))
     # What is there now stays, the routes among it: the collector need not walk it again at every full round, which would hold a request for tens of milliseconds.
     gc.collect()
     gc.freeze()

@@ -77,6 +77,24 @@ async def test_a_store_that_is_not_there_is_asked_once():
     assert len(shop.asked) == 1
 
 
+async def test_what_is_asked_in_the_turn_in_which_the_last_worker_ends_is_answered():
+    shop = Shop()
+    together = Together(shop.find, most=1, at_once=2)  # a worker for each of the first two
+    first = [asyncio.create_task(together.ask(key)) for key in "ab"]
+    await _begun(3)
+
+    async def after() -> str | None:
+        await shop.open.wait()  # goes on after both workers, in their turn
+        return await together.ask("c")
+
+    late = asyncio.create_task(after())
+    await _begun(3)
+    shop.open.set()
+    await _begun(20)
+    assert [one.done() for one in (*first, late)] == [True, True, True]
+    assert late.result() == "C"
+
+
 async def test_one_who_goes_takes_nobodys_answer_away():
     shop = Shop()
     together = Together(shop.find)

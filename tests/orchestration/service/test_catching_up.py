@@ -54,7 +54,7 @@ async def test_nothing_is_dropped_when_nothing_happened(house):
     assert await catch_up(house) == []
 
 
-async def test_who_had_events_lately_is_ready_before_anybody_asks(house):
+async def test_who_had_events_lately_is_ready_before_anybody_asks(house, monkeypatch):
     """First decisions find profiles made in bulk; those for which there was no time are left, and told."""
     async with house.kernel.db.transaction() as conn:
         await house.events.register_source(conn, Source("till", "service", "contract"))
@@ -65,6 +65,14 @@ async def test_who_had_events_lately_is_ready_before_anybody_asks(house):
     assert not await house.profiles.warm(people, "marketing.personalize")
     assert await warm(house, people, seconds=60.0) == []
     assert set(await house.profiles.warm(people, "marketing.personalize")) == set(people)
+    decide, answers = house.decisions.decide, []
+
+    async def heard(request):
+        answers.append((request.placement, request.dry_run, await decide(request)))
+        return answers[-1][-1]
+
+    monkeypatch.setattr(house.decisions, "decide", heard)
     await rehearse(house, people[0])
+    assert [one[:2] for one in answers] == [("home", True)]  # and it was answered
     async with house.kernel.db.reading() as conn:
         assert await house.decisions.count(conn, people) == {"decisions": 0}
