@@ -31,7 +31,10 @@ def offered(content: Content, said: Said) -> bool:
         case Feedback.PAUSE:
             return revocable(facts) and said.subject == facts.channel
         case Feedback.OPT_OUT:
-            return said.subject == facts.machine or (revocable(facts) and said.subject == facts.purpose)
+            if said.subject == facts.machine or (revocable(facts) and said.subject == facts.purpose):
+                return True
+            # What was kept before it was noted under which purpose she was looked at shows the lever of the usual one.
+            return lever_of(content, said) is not None
 
 
 def lever_of(content: Content, said: Said) -> Lever | None:

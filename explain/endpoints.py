@@ -18,6 +18,7 @@ from consent.pages_endpoints import form_of
 from consent.service import Consent
 from explain import rendering
 from explain.explanation import Explanation
+from explain.facts import REDACTED
 from explain.feedback import LONGEST, Feedback, Said
 from explain.service import WHY, Explain
 from explain.wording import words
@@ -98,10 +99,12 @@ async def preferences(request: Request, token: str) -> Response:
     if isinstance(said, Fault):
         return closed(house, said)
     try:
-        view = house.explain.person_view(await house.explain.explain(said.subject), page=f"/why/{token}")
+        url = await house.explain.preferences_url(said.subject)
     except CandorError as fault:
-        return excused(house, fault)
-    return RedirectResponse(view.preferences_url or f"/why/{token}", status_code=303, headers=HEADERS)
+        if fault.code != REDACTED:
+            return excused(house, fault)
+        url = ""
+    return RedirectResponse(url or f"/why/{token}", status_code=303, headers=HEADERS)
 
 
 @router.post("/why/{token}/not-interested", response_class=HTMLResponse)

@@ -13,7 +13,7 @@ from typing import Final
 
 from explain import offers
 from explain.concepts import UNNAMED, About, Concept, Control, told
-from explain.facts import Advertisement, DecisionFacts, Stage
+from explain.facts import Advertisement, Agreed, DecisionFacts, Stage
 from explain.feedback import Feedback, Said
 from explain.levers import Lever
 from explain.offers import Offer
@@ -64,6 +64,9 @@ class Controls:
 
     preferences: str = ""
     page: str = ""
+    passed_on: bool = (
+        False  # behind a link that may have been: that she agreed is told, when and how is history (explain.E9)
+    )
 
     def url(self, control: Control) -> str:
         """The address of one control."""
@@ -226,7 +229,7 @@ def person_view(
         on_behalf_of=ad.on_behalf_of,
         paid_by=ad.paid_by,
         who=_who(facts, ad, say),
-        permission=_permission(facts, say),
+        permission=_permission(facts, say, controls),
         main_parameters=parameters,
         rules=tuple(say(rule) for rule in rules),
         levers=tuple(_lever(lever, facts, say) for lever in levers),
@@ -293,9 +296,7 @@ def _parameters(
                 contribution=say(f"direction.{concept.direction}"),
                 source=source,
                 purpose=purpose,
-                consent=""
-                if agreed is None
-                else say("source_consent", date=say.date(agreed.given_at), how=say.of("ways", agreed.way)),
+                consent=_agreed(agreed, say, controls),
                 control=control,
                 control_url=controls.url(control),
                 key=concept.key,
@@ -305,11 +306,21 @@ def _parameters(
     return tuple(found)
 
 
-def _permission(facts: DecisionFacts, say: Words) -> str:
+def _agreed(agreed: Agreed | None, say: Words, controls: Controls) -> str:
+    if agreed is None:
+        return ""
+    if controls.passed_on:
+        return say("source_agreed")
+    return say("source_consent", date=say.date(agreed.given_at), how=say.of("ways", agreed.way))
+
+
+def _permission(facts: DecisionFacts, say: Words, controls: Controls) -> str:
     if facts.nothing_chosen or facts.permission is None or facts.permission.answer != "granted":
         return ""
     purpose = say.of("purpose", facts.purpose)
     if facts.permission.basis == "consent" and facts.permission.given_at is not None:
+        if controls.passed_on:
+            return say("permission.agreed", purpose=purpose)
         return say("permission.consent", purpose=purpose, date=say.date(facts.permission.given_at))
     return say("permission.other", purpose=purpose, basis=say.of("basis", facts.permission.basis or "other"))
 

@@ -248,7 +248,7 @@ class Explain:
     ) -> PersonView:
         """What the person may read: plain words, at most five parameters, each with its control.
 
-        `page` is the address of the why page where the view is shown; by default a fresh link is made.
+        `page` is the address of the why page where the view is shown, of which the link may have been passed on; by default a fresh link is made.
         """
         content = explanation.content
         if content is None:
@@ -257,10 +257,22 @@ class Explain:
         controls = Controls(
             preferences=self._preferences_link(facts),
             page=page if page is not None else self._why_link(facts.decision_id),
+            passed_on=bool(page),
         )
         view = reasons.person_view(facts, content.concepts, content.levers, locale or facts.locale, controls)
         view = reasons.outdated(view) if content.outdated else view
         return reasons.apart(view) if explanation.mixed else view
+
+    async def preferences_url(self, decision_id: str) -> str:
+        """The way to the preferences of the contact that a choice was for, from its facts alone, whether or not it can be explained; empty where it was for none.
+
+        Raises:
+            NotFound: no such decision; with code `REDACTED` where nobody can read it any more.
+        """
+        found = await self._stored(decision_id)
+        kept = found.content if found is not None else None
+        facts = kept.facts if kept is not None else await self._source().facts(DecisionId(decision_id))
+        return self._preferences_link(facts)
 
     async def hers(self, explanation: Explanation, conn: Conn | None = None) -> Explanation:
         """The same, marked where it holds facts of somebody who was taken for her when it was decided, and is not any more."""

@@ -3,6 +3,7 @@
 Enters: HTTP; a why link, a placement's name, or a key. Leaves: pages without login, script or cookie, or JSON; as in ``endpoints``.
 """
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
@@ -106,7 +107,9 @@ async def _act(request: Request, token: str, what: str) -> HTMLResponse:
         if what == "review":
             await house.explain.significant.ask_review(content)
         else:
-            await house.explain.feedback(content.facts.decision_id, Said(Feedback.OPT_OUT, use.machine))
+            # The button names the purpose that the placement declares, whatever the record, which may be older, says of it.
+            about = replace(content, facts=replace(content.facts, personalized_under=use.machine))
+            await house.explain.hearing.hear(about, Said(Feedback.OPT_OUT, use.machine), None)
     except CandorError as fault:
         return excused(house, fault)
     return house.page(f"significant.{what}_title", f"significant.{what}_done", 200, back=f"/why/{token}")

@@ -18,7 +18,7 @@ from audit.service import Audit
 from audit.tags import Tag
 from consent.service import Consent
 from consent.settings import ConsentSettings
-from explain import endpoints
+from explain import endpoints, significant_endpoints
 from explain.facts import (
     NOTHING,
     REDACTED,
@@ -262,6 +262,7 @@ async def client(room: Room) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     app.state.house = room
     app.include_router(endpoints.router)
+    app.include_router(significant_endpoints.router)
     app.add_exception_handler(CandorError, problem)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1:8460") as found:
         yield found

@@ -9,6 +9,7 @@ import pytest
 
 from audit.tags import Tag
 from explain.facts import NOTHING, Stage, Verdict
+from explain.significant import Use
 from kernel.errors import NotFound
 from tests.explain.conftest import Room, facts, gated, ruled_by_rules
 
@@ -48,7 +49,7 @@ async def test_the_page_says_who_why_and_how_to_change_it(room: Room, client: ht
     assert page.all("html") == [{"lang": "en"}]
     for words in (
         "Why you got this message", "We picked this for you by weighing what we know about you.", "This is advertising.",
-        "It was sent on behalf of Blue Shop.", "Blue Shop paid for it.", "You agreed to “offers by email” on 13 February 2026.",
+        "It was sent on behalf of Blue Shop.", "Blue Shop paid for it.", "You agreed to “offers by email”.",
         "From shop, 3 days old.", "Used for: picking messages to suit you.", "If you take back “offers by email”",
     ):  # fmt: skip
         assert words in page.text, words
@@ -112,6 +113,45 @@ async def test_beside_the_why_link_goes_one_to_the_preferences_of_the_contact(
     home = f"/why/{room.token(nobody.decision_id)}"
     assert (await client.get(f"{home}/preferences")).headers["location"] == home
     assert (await client.get(f"/why/{room.token(held.decision_id)}/preferences")).status_code == 303
+
+
+async def test_the_way_to_the_preferences_needs_no_explanation(room: Room, client: httpx.AsyncClient) -> None:
+    wrong = await room.about(score=9.0)  # not the model's: its explanation is refused
+    url = f"/why/{room.token(wrong.decision_id)}"
+    assert (await client.get(url)).status_code == 503
+    gone = await client.get(f"{url}/preferences")
+    assert gone.status_code == 303
+    token = gone.headers["location"].rpartition("/preferences/")[2]
+    assert room.kernel.tokens.inspect(token, "preferences").subject == wrong.identifier_id
+    assert await room.rows("SELECT 1 FROM explain.explanations") == []
+    room.decisions.closed.add(wrong.decision_id)  # nobody can read it any more: the why page says so
+    assert (await client.get(f"{url}/preferences")).headers["location"] == url
+
+
+async def test_no_machine_holds_of_what_was_kept_before_its_purpose_was_noted(
+    room: Room, client: httpx.AsyncClient
+) -> None:
+    heard = []
+
+    async def hook(conn, about, said):
+        heard.append((said.kind, said.subject))
+
+    room.explain.on_feedback.append(hook)
+    room.explain.significant.register(Declared())
+    made = await room.about("ada@example.org", ruled_by_rules)  # a record of rules names no purpose of the machine's
+    answer = await client.post(f"/why/{room.token(made.decision_id)}/no-machine")
+    assert "No machine will choose for you" in answer.text
+    assert heard == [("opt_out", "analytics")]
+
+
+class Declared:
+    """Every placement is significant, and looks at people under a purpose of its own."""
+
+    async def of_decision(self, decision_id):
+        return Use(placement="open", purposes=("marketing.email",), machine="analytics", controller="Blue Shop")
+
+    async def of_placement(self, name):
+        return await self.of_decision(name)
 
 
 async def test_links_that_do_not_work_tell_nothing(room: Room, client: httpx.AsyncClient) -> None:

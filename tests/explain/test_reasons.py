@@ -15,6 +15,7 @@ from explain.controls import offered
 from explain.explanation import compose, read, write
 from explain.facts import NOTHING, Agreed, Candidate, FeatureValue, PermissionFact, PolicyFacts, Stage, Verdict
 from explain.feedback import Feedback, Said
+from explain.levers import Lever
 from explain.neutral import expected
 from explain.reasons import Controls, PersonView, Procedure, person_view, procedure
 from explain.significant import Use, answer
@@ -25,13 +26,13 @@ from tests.explain.conftest import NOW, ROW, Decisions, facts, gated, model, pro
 CONTROLS = Controls(preferences="https://shop.example/preferences/t", page="https://shop.example/why/t")
 
 
-def view(made, locale: str = "en", found: tuple = ()) -> PersonView:
+def view(made, locale: str = "en", found: tuple = (), controls: Controls = CONTROLS) -> PersonView:
     attribution = None
     if made.features and made.score is not None:
         row = np.array([one.value for one in made.features])
         attribution = attribute(model(), row, made.score, check=False)
     content = compose(made, attribution)
-    return person_view(made, content.concepts, found, locale, CONTROLS)
+    return person_view(made, content.concepts, found, locale, controls)
 
 
 def text(seen: PersonView) -> str:
@@ -50,6 +51,11 @@ def test_a_reason_says_since_when_and_how_she_agreed_that_it_is_used() -> None:
     known = [one for one in view(facts(agreed=(agreed,))).main_parameters if one.purpose]
     assert known
     assert {one.consent for one in known} == {"You agreed to that on 24 January 2026, on the page with your choices."}
+    for locale, told in (("en", "You agreed to that."), ("de", "Dazu haben Sie Ja gesagt.")):  # when and how is history
+        bare = view(facts(agreed=(agreed,)), locale, controls=replace(CONTROLS, passed_on=True))
+        assert {one.consent for one in bare.main_parameters if one.purpose} == {told}
+        assert "2026" not in bare.permission
+        assert bare.permission != view(facts(), locale).permission
     other = replace(agreed, act=ActId("act_of_something_else"))
     assert {one.consent for one in view(facts(agreed=(other,))).main_parameters} == {""}
     assert read(write(compose(facts(), None))[0]).facts.agreed == ()
@@ -65,6 +71,9 @@ def test_stop_picking_takes_back_the_purpose_that_the_reason_rested_on() -> None
     content = compose(made, None)
     assert offered(content, Said(Feedback.OPT_OUT, "marketing.personalize.deep"))
     assert not offered(content, Said(Feedback.OPT_OUT, "marketing.personalize"))
+    usual = Lever(kind="withdraw", subject="marketing.personalize", choice=NOTHING, channel=None)
+    older = replace(content, levers=(usual,))  # a lever that was kept and is shown is one that can be pulled
+    assert offered(older, Said(Feedback.OPT_OUT, "marketing.personalize"))
     assert ("withdraw", "marketing.personalize.deep") in list(levers._tries(made, ()))
     assert facts().machine == "marketing.personalize"
     kept = facts(
