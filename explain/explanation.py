@@ -1,7 +1,7 @@
 """An explanation as a value: what is kept of it, and its bytes.
 
 Enters: facts, attribution, concepts, levers. Leaves: `Content` with one canonical form (RFC 8785) and its digest, equal whenever it is made: nothing in it
-depends on the time of making. What a person reads and what an auditor reads are both views of it (explain.E1).
+depends on the time of making, but where rules changed since, by which levers cannot be tried any more (`outdated`). What a person reads and what an auditor reads are both views of it (explain.E1).
 """
 
 from collections.abc import Sequence

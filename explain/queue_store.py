@@ -6,7 +6,9 @@ from typing import Final
 from kernel.db import Conn
 from kernel.ids import DecisionId
 
+MOST_COUNTED: Final = 100_001  # of those that were put off: nobody needs to know how many more there are
 _WAITS: Final = "refused IS NULL AND put_off IS NULL"
+_PUT_OFF: Final = "refused IS NULL AND put_off IS NOT NULL"
 
 
 async def lock_feed(conn: Conn) -> int:
@@ -49,7 +51,7 @@ async def waiting(conn: Conn, limit: int) -> list[DecisionId]:
 async def later(conn: Conn, limit: int) -> list[DecisionId]:
     """The newest decisions that were put off: those are the likeliest to be asked for."""
     got = await conn.execute(
-        "SELECT decision_id FROM explain.queue WHERE refused IS NULL AND put_off IS NOT NULL ORDER BY decision_id DESC LIMIT %s",
+        f"SELECT decision_id FROM explain.queue WHERE {_PUT_OFF} ORDER BY decision_id DESC LIMIT %s",
         (limit,),
     )
     return [DecisionId(row["decision_id"]) for row in await got.fetchall()]
@@ -70,11 +72,32 @@ async def oldest(conn: Conn) -> DecisionId | None:
 
 
 async def counts_put_off(conn: Conn) -> dict[str, int]:
-    """How many were put off and have no explanation yet, by reason."""
+    """How many were put off and have no explanation yet, by reason; counted up to `MOST_COUNTED` together."""
     got = await conn.execute(
-        "SELECT put_off, count(*) AS n FROM explain.queue WHERE refused IS NULL AND put_off IS NOT NULL GROUP BY put_off ORDER BY put_off"
+        f"SELECT put_off, count(*) AS n FROM (SELECT put_off FROM explain.queue WHERE {_PUT_OFF} LIMIT %s) AS q"
+        " GROUP BY put_off ORDER BY put_off",
+        (MOST_COUNTED,),
     )
     return {str(row["put_off"]): int(row["n"]) for row in await got.fetchall()}
+
+
+async def count_old(conn: Conn, before: str) -> int:
+    """How many were put off and decided before the id `before`."""
+    got = await conn.execute(
+        f"SELECT count(*) AS n FROM explain.queue WHERE {_PUT_OFF} AND decision_id < %s", (before,)
+    )
+    row = await got.fetchone()
+    return 0 if row is None else int(row["n"])
+
+
+async def forget_old(conn: Conn, before: str, limit: int) -> int:
+    """Take at most so many of them off."""
+    got = await conn.execute(
+        "DELETE FROM explain.queue WHERE decision_id IN"
+        f" (SELECT decision_id FROM explain.queue WHERE {_PUT_OFF} AND decision_id < %s ORDER BY decision_id LIMIT %s)",
+        (before, limit),
+    )
+    return got.rowcount
 
 
 async def done(conn: Conn, decisions: Sequence[str]) -> None:

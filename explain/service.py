@@ -98,7 +98,8 @@ class Explain:
         return made if isinstance(made, Explanation) else (await self._keep([made]))[0]
 
     async def anew(self, decision_id: str) -> Explanation:
-        """The explanation as it would be made now, whatever was kept before, and not kept: its digest is that of the kept one, whenever it is made.
+        """The explanation as it would be made now, whatever was kept before, and not kept: its digest is that of the kept one, whenever it is made, unless
+        rules changed since, by which levers cannot be tried any more (`Content.outdated`).
 
         Raises:
             As `explain`; NotFound also for a decision that nobody can read any more.

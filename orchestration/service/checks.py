@@ -140,7 +140,7 @@ async def reasons(house: "House") -> Check:
     told = (
         "nothing was tried yet"
         if last is None
-        else f"tried {last.at:%Y-%m-%d %H:%M}: {last.reasons} reasons, {last.levers} changes, {'all hold' if last.reasons or last.levers else 'nothing to try'}"
+        else f"tried {last.at:%Y-%m-%d %H:%M}: {last.reasons} explanations with reasons, {last.levers} changes, {'all hold' if last.reasons or last.levers else 'nothing to try'}"
     )
     return Check(
         "reasons shown", not faults, "; ".join(faults) or told,
