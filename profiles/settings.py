@@ -45,7 +45,7 @@ class ProfilesSettings(Section):
         Field(
             ge=0,
             description="A server that starts makes the hot profiles of whoever had events lately before it takes requests,"
-            " for so long at most; those that are left it makes beside the requests.",
+            " for so long at most; those that are left it makes beside the requests. Its one rehearsal of each placement comes on top.",
         ),
     ] = 10.0
     reach: Annotated[

@@ -177,8 +177,9 @@ class Decisions:
     async def warm(self, people: Sequence[PersonId]) -> None:
         """Have ready what first decisions about these people would wait for: their hot profiles and the keys that records are sealed under, in bulk."""
         catalogue = (await self.shelf.current()).catalogue
-        for purpose in sorted({one.personalize_under for one in catalogue.placements}):
-            await self._profiles.keep_warm(people, purpose)
+        if self._kernel.cache.available:  # there is nowhere to keep them otherwise
+            for purpose in sorted({one.personalize_under for one in catalogue.placements}):
+                await self._profiles.keep_warm(people, purpose)
         await self._sealer.fetch(people)
 
     async def _warm(self, requests: Sequence[DecisionRequest]) -> None:

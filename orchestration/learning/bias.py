@@ -5,7 +5,7 @@ few people are told of together, because a small group tells of its members. A d
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from statistics import NormalDist
@@ -100,8 +100,13 @@ async def audited(
         for person in people
     }  # fmt: skip
     seen = [Seen(live[row.person], row.variant, groups[live[row.person]]) for row in rows if row.person in live]
-    there = Counter(name for one in told.values() for name in one.traits)
-    return Audited(tuple(parts(seen, traits)), len(people), dict(sorted(there.items())))
+    return Audited(tuple(parts(seen, traits)), len(people), common(one.traits for one in told.values()))
+
+
+def common(held: Iterable[Iterable[str]]) -> dict[str, int]:
+    """Of how many people each trait is known, where it is of enough of them to tell of. Pure."""
+    counts = Counter(name for names in held for name in names)
+    return {name: count for name, count in sorted(counts.items()) if count >= FEWEST}
 
 
 def parts(seen: Sequence[Seen], traits: Sequence[str]) -> list[Part]:

@@ -8,6 +8,7 @@ all rows, what a candidate's forbid is remembered. Leaves are added up in the or
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
@@ -18,10 +19,11 @@ OWN: Final = ("variant=", "channel=", "category=", "tag=")
 """How columns begin that say which candidate a row is."""
 LEAST: Final = 4  # rows; fewer are quicker by LightGBM itself
 _FRESH: Final = 8  # candidates that one call works out; of more, LightGBM scores the whole this time
-_MOST_ROWS: Final = 4_096  # candidates remembered, a kilobyte each
-_MOST_BLOCKS: Final = 64  # lists of candidates remembered, some tens of kilobytes each
+_MOST_ROWS: Final = 4_096  # candidates remembered, a word a tree each
+_MOST_BLOCKS: Final = 64  # lists of candidates remembered
+_MOST_BYTES: Final = 1 << 18  # of such a list; most have some tens of kilobytes, and longer ones are put together anew
 _MOST_LEAVES: Final = 64  # a tree: one bit of a word each
-_ZERO: Final = 1e-35  # LightGBM's own: nearer to zero is zero
+_ZERO: Final = float(np.float32(1e-35))  # LightGBM's own, of single precision: nearer to zero is zero
 _ZERO_IS, _NAN_IS = 1, 2  # what counts as missing at a split, as LightGBM writes it
 _SEQUENCES: Final = {
     32: 0x077CB531,
@@ -106,28 +108,35 @@ class Quick:
         block = self._blocks.get(words)
         if block is None:
             block = self._joined(rows, own)
-            if block is not None:
+            if block is not None and block.nbytes + len(words) <= _MOST_BYTES:
                 self._blocks[words] = block
                 if len(self._blocks) > _MOST_BLOCKS:
                     self._blocks.popitem(last=False)
+        else:
+            with suppress(KeyError):  # another thread may have let it go
+                self._blocks.move_to_end(words)
         return block
 
     def _joined(self, rows: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[Any] | None:
         names = [line.tobytes() for line in own]
-        fresh = list(dict.fromkeys(name for name in names if name not in self._rows))
-        if len(self._rows) + len(fresh) > _MOST_ROWS:
-            self._rows = {}
+        held = self._rows  # threads share it: one may begin anew while another goes on with this
+        fresh = list(dict.fromkeys(name for name in names if name not in held))
+        if len(held) + len(fresh) > _MOST_ROWS:
+            held = self._rows = {}
             fresh = list(dict.fromkeys(names))
         for name in fresh[:_FRESH]:
-            self._rows[name] = self._own.allowed(rows[names.index(name)])
+            held[name] = self._own.allowed(rows[names.index(name)])
         if len(fresh) > _FRESH:
             return None
-        return np.ascontiguousarray(np.stack([self._rows[name] for name in names], axis=1))
+        return np.ascontiguousarray(np.stack([held[name] for name in names], axis=1))
 
     @classmethod
     def of(cls, booster: Any, text: str, names: Sequence[str]) -> Self | None:
         """The same model, or None where it cannot be said exactly. `text`: the booster as LightGBM writes it."""
-        trees = _trees(text)
+        try:
+            trees = _trees(text)
+        except (KeyError, ValueError, IndexError):  # not as LightGBM writes it today: its own walk scores
+            return None
         columns = np.array([place for place, name in enumerate(names) if name.startswith(OWN)], dtype=np.intp)
         if not trees or not len(columns):
             return None

@@ -21,7 +21,7 @@ CSP = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action '
 HUNG_UP = 499  # for the log only: the client left before the answer
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-ENDLESS = frozenset({"/v1/stream"})  # its headers come with a stream that has no end, so it has no HEAD
+ACTS = ("/v1/stream", "/v1/placements")  # a GET that never ends, and one that decides and is kept: these have no HEAD
 
 log = get_logger("http")
 _requests = metrics.counter("candor_http_requests_total", "Requests that were answered; 499: the client left before.", ["method", "route", "status"])  # fmt: skip
@@ -41,9 +41,10 @@ class Envelope:
         request_id = new_id("rqs")
         scope.setdefault("state", {})["request_id"] = request_id
         with metrics.timed(request_id=request_id) as timings:
-            head = scope["method"] == "HEAD" and scope["path"] not in ENDLESS
+            looked_at = not any(scope["path"] == one or scope["path"].startswith(f"{one}/") for one in ACTS)
+            head = scope["method"] == "HEAD" and looked_at
             asked = {**scope, "method": "GET"} if head else scope
-            answer = _Answer(send, request_id, timings, head=head)
+            answer = _Answer(send, request_id, timings, head=head, looked_at=looked_at)
             status = await self._answered(asked, _Body(asked, receive), answer)
             timings.route = route = getattr(asked.get("route"), "path", "-")
         took = timings.total
@@ -94,11 +95,14 @@ class _Body:
 
 
 class _Answer:
-    """The way out: adds the headers to whatever answers. `head`: the words stay here (RFC 9110, 9.3.2), the headers are those of GET."""
+    """The way out: adds the headers to whatever answers. `head`: the words stay here (RFC 9110, 9.3.2), the headers are those of GET. `looked_at`: where there is GET there is HEAD."""
 
-    def __init__(self, send: Send, request_id: str, timings: metrics.Timings, *, head: bool = False) -> None:
+    def __init__(
+        self, send: Send, request_id: str, timings: metrics.Timings, *, head: bool = False, looked_at: bool = False
+    ) -> None:
         self._send = send
         self._head = head
+        self._looked_at = looked_at
         self._request_id = request_id
         self._timings = timings
         self.status = 0
@@ -124,6 +128,9 @@ class _Answer:
                 headers.setdefault("Content-Security-Policy", CSP)
                 headers.setdefault("Cache-Control", "no-store")
             self.streams = headers.get("content-type", "").startswith("text/event-stream")
+            methods = headers.get("allow", "").split(", ")
+            if self._looked_at and "GET" in methods and "HEAD" not in methods:
+                headers["Allow"] = ", ".join([*methods, "HEAD"])
             headers["Server-Timing"] = self._timings.header()
         elif self._head and message["type"] == "http.response.body":
             message = {**message, "body": b""}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from kernel.errors import CandorError, InvalidInput
+from kernel.errors import InvalidInput
 from orchestration.service.bench.learning_rows import Progress, Row, Section, begin
 
 
@@ -48,17 +48,25 @@ def measure(
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             # The longest first, so that none is left for the end.
             waiting = {
-                pool.submit(_measured, one, full=full, told=told, shared=shared, seed=seed): one.name
+                pool.submit(_measured, one, full=full, told=told, shared=shared, seed=seed): one
                 for one in sorted(beside, key=lambda one: -one.long)
             }
             for done in as_completed(waiting):
-                found[waiting[done]] = done.result()
+                section = waiting[done]
+                try:
+                    found[section.name] = done.result()
+                except Exception as fault:  # noqa: BLE001  # broad: a process that died, or rows that cannot be handed over
+                    found[section.name] = [_failed(section, fault)], 0.0
     for one in there:
         if one.name not in found:
             found[one.name] = _measured(one, full=full, told=told, shared=shared, seed=seed)
     rows = [row for one in there for row in found[one.name][0]]
     seconds = {one.name: found[one.name][1] for one in there}
     return Report(ok=all(row.ok for row in rows), rows=tuple(rows), left_out=tuple(left_out), seconds=seconds)
+
+
+def _failed(section: Section, fault: Exception) -> Row:
+    return Row(section.name, section.what, "measured", f"{type(fault).__name__}: {fault}", ok=False)
 
 
 def _measured(
@@ -75,8 +83,8 @@ def _measured(
             rows = section.over_files(full, told, shared)
         else:
             rows = []
-    except (CandorError, AssertionError) as fault:
-        rows = [Row(section.name, section.what, "measured", f"{type(fault).__name__}: {fault}", ok=False)]
+    except Exception as fault:  # noqa: BLE001  # broad: told of as a missed bar
+        rows = [_failed(section, fault)]
     for row in rows:
         told(f"  {'ok    ' if row.ok else 'MISSED'} {row.id} {row.what}: {row.figure} (asked: {row.bar})")
     return rows, round(time.monotonic() - begun, 1)

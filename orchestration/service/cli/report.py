@@ -117,7 +117,7 @@ def bias(
     output.say("Of people who could have been shown something; who did not permit it, was out of the segment or held out is not in it. Intervals are of 95 %.")  # fmt: skip
     if found.unknown:
         there = ", ".join(f"{name} (of {count:,})" for name, count in found.there.items()) or "none"
-        output.say(f"Known of nobody under the purpose {purpose}: {', '.join(found.unknown)}. Traits that it may see: {there}. Name some with --by, look under another purpose with --purpose, or let a source collect them for {purpose} too.")  # fmt: skip
+        output.say(f"Known of nobody under the purpose {purpose}: {', '.join(found.unknown)}. Traits that it may see of twenty people or more: {there}. Name some with --by, look under another purpose with --purpose, or let a source collect them for {purpose} too.")  # fmt: skip
 
 
 async def _bias(house: "House", placement: str, traits: list[str], days: float, purpose: str) -> "Audited":

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestration.learning.assignment import MIXED
-from orchestration.learning.bias import Seen, band, parts
+from orchestration.learning.bias import Seen, band, common, parts
 from orchestration.learning.errors import ExperimentInvalid, MetricsInvalid, UnknownMetric
 from orchestration.learning.experiment import next_step, parse
 from orchestration.learning.judging import Subject, judge, may_go_on
@@ -252,6 +252,10 @@ def test_groups_stand_beside_everybody_else_and_few_people_are_told_of_together(
     assert found["18 to 24"].variants == {"a": 0.75, "nothing": 0.25}
     alike = parts([replace(one, groups={"age": one.person[0]}) for one in old for _ in range(2)], ["age"])
     assert [one.called for one in alike] == [False]
+
+
+def test_of_traits_of_few_people_nothing_is_told():
+    assert common([["region", "age"]] * 19 + [["region"]]) == {"region": 20}
 
 
 @pytest.mark.parametrize(

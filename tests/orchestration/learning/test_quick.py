@@ -4,6 +4,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from orchestration.learning import quick as module
 from orchestration.learning.gbm import GbmModel, pack
 from orchestration.learning.quick import Quick
 
@@ -84,7 +85,65 @@ def test_a_model_scores_the_same_either_way():
 
 
 def test_a_model_that_it_would_get_wrong_is_refused(monkeypatch):
-    from orchestration.learning import quick as module
-
     monkeypatch.setattr(module, "_ZERO", 1.0)  # not what LightGBM takes for zero
     assert quick(trained(zero_as_missing=True)) is None
+
+
+def test_nearly_zero_is_zero_as_lightgbm_has_it_in_single_precision():
+    booster = trained(zero_as_missing=True)
+    found = quick(booster)
+    rows = decision(np.random.default_rng(2), 6)
+    edge = float(np.float32(1e-35))
+    for near in (edge, np.nextafter(edge, 1.0), 1e-35, -edge):
+        for column in range(3):
+            rows[:, column] = near
+        for _ in range(4):
+            scores = found.score(rows)
+        assert scores.tobytes() == booster.predict(rows, num_threads=1).tobytes()
+
+
+def test_what_is_remembered_may_be_let_go_by_another_thread_meanwhile(monkeypatch):
+    found = quick(trained())
+    draw = np.random.default_rng(5)
+    first, other = decision(draw, 5), decision(draw, 5)
+    first[:, 3:8], other[:, 3:8] = draw.normal(size=(2, 5, 5))  # no candidate in common
+    before = found._own
+    monkeypatch.setattr(module, "_MOST_ROWS", 5)  # the other's candidates leave no room for these
+
+    class Interrupted:
+        """At the third candidate the other thread has its turn."""
+
+        asked = 0
+
+        def allowed(self, values: np.ndarray) -> np.ndarray:
+            self.asked += 1
+            if self.asked == 3:
+                found._own = before
+                assert found.score(other) is not None
+            return before.allowed(values)
+
+    found._own = Interrupted()
+    scores = found.score(first)
+    assert scores.tobytes() == trained().predict(first, num_threads=1).tobytes()
+
+
+def test_lists_that_are_too_long_are_scored_and_not_kept_and_those_asked_for_stay_longest(monkeypatch):
+    booster, draw = trained(), np.random.default_rng(4)
+    found = quick(booster)
+    found._blocks.clear()
+    monkeypatch.setattr(module, "_MOST_BLOCKS", 2)
+    lists = [decision(draw, count) for count in (4, 5, 6)]
+    for rows in (lists[0], lists[1], lists[0], lists[2]):
+        assert found.score(rows).tobytes() == booster.predict(rows, num_threads=1).tobytes()
+    assert [len(words) // 40 for words in found._blocks] == [4, 6]  # five columns of eight bytes
+    monkeypatch.setattr(module, "_MOST_BYTES", 100)
+    rows = decision(draw, 7)
+    assert found.score(rows).tobytes() == booster.predict(rows, num_threads=1).tobytes()
+    assert [len(words) // 40 for words in found._blocks] == [4, 6]
+
+
+def test_a_text_of_another_make_is_left_to_lightgbm():
+    booster = trained()
+    text = booster.model_to_string()
+    for old, new in (("num_leaves=", "leaves="), ("threshold=", "threshold=x"), ("left_child=", "left_child=99 ")):
+        assert Quick.of(booster, text.replace(old, new), NAMES) is None

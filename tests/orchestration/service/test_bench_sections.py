@@ -14,6 +14,18 @@ def broken(full, told):
     raise Unavailable("expected a free connection, got none")
 
 
+def odd(full, told):
+    return {}[told.__name__]
+
+
+def test_an_accident_that_nobody_foresaw_is_a_missed_bar():
+    def told(_):
+        return None
+
+    report = measure((Section("one", "first", run=odd), Section("two", "second", run=good)), [], full=False, told=told, shared=None)  # fmt: skip
+    assert [(row.id, row.figure, row.ok) for row in report.rows] == [("one", "KeyError: 'told'", False), ("a.A1", "1", True)]  # fmt: skip
+
+
 def test_a_section_that_fails_is_a_missed_bar_and_rows_are_told_as_they_come():
     heard = []
     sections = (Section("one", "first", run=broken), Section("two", "second", run=good), Section("three", "third"))

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from kernel.errors import Unavailable
+from orchestration.decision.service import Decisions as Real
 from orchestration.service import server
 from orchestration.service.catching_up import rehearse, warm, warming
 
@@ -76,6 +77,28 @@ async def test_beside_requests_a_part_that_is_down_is_not_asked_again():
         for _ in range(20):
             await asyncio.sleep(0)
     assert decisions.warmed == []
+
+
+@pytest.mark.parametrize(("available", "kept"), [(True, ["service"]), (False, [])])
+async def test_hot_profiles_are_made_where_there_is_a_store_for_them_and_keys_are_fetched_anyhow(available, kept):
+    made, fetched = [], []
+    placements = [SimpleNamespace(personalize_under="service")]
+
+    async def current():
+        return SimpleNamespace(catalogue=SimpleNamespace(placements=placements))
+
+    async def keep_warm(_, purpose):
+        made.append(purpose)
+
+    async def fetch(people):
+        fetched.extend(people)
+
+    decisions = SimpleNamespace(
+        shelf=SimpleNamespace(current=current), _kernel=SimpleNamespace(cache=SimpleNamespace(available=available)),
+        _profiles=SimpleNamespace(keep_warm=keep_warm), _sealer=SimpleNamespace(fetch=fetch),
+    )  # fmt: skip
+    await Real.warm(decisions, ["per_1"])
+    assert (made, fetched) == (kept, ["per_1"])
 
 
 async def test_a_server_starts_whatever_happens_while_it_warms(monkeypatch):
