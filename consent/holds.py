@@ -21,11 +21,12 @@ from consent.errors import HeldBack, HoldNotFound
 from consent.reasons import Reason
 from consent.retention_store import Hold
 from consent.service import Consent
+from identity.names import alone, names, owners
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.errors import InvalidInput
-from kernel.ids import PersonId, RecordId, new_id
+from kernel.ids import GraphVersion, PersonId, RecordId, new_id
 from kernel.kernel import Kernel
 
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9/.:_-]{0,80}")
@@ -117,10 +118,10 @@ class Holds:
 
     async def of(self, conn: Conn, person: PersonId) -> list[Hold]:
         """Holds that stand on any id of hers, or on a record that she has now, oldest first."""
-        names = (await self._identity.former(conn, [person]))[person]
+        known = await alone(conn, person)
         held = (await self._identity.members(conn, [person])).get(person)
         return await rows.standing(
-            conn, self._kernel.clock.now(), names, list(held.records) if held is not None else ()
+            conn, self._kernel.clock.now(), known, list(held.records) if held is not None else ()
         )
 
     async def _locked(self, conn: Conn, who: str) -> PersonId:
@@ -145,19 +146,22 @@ class Holds:
         """Everybody whom retention must leave alone."""
         now = self._kernel.clock.now()
         holds = await rows.standing(conn, now)
-        owners = await self._identity.subjects(conn, sorted({record for one in holds for record in one.records}))
+        subjects = await self._identity.subjects(conn, sorted({record for one in holds for record in one.records}))
         by_reason = {
-            "hold": sorted({one.person for one in holds} | {p for one in owners.values() for p in one.people}),
+            "hold": sorted({one.person for one in holds} | {p for one in subjects.values() for p in one.people}),
             "open_request": await rows.asking(conn),
             "restricted": await self._restricted(conn, now),
         }
         named = sorted({person for people in by_reason.values() for person in people})
         live = await self._identity.current(conn, named)
-        alive = sorted(set(live.values()))
-        former = await self._identity.former(conn, alive)
-        members = await self._identity.members(conn, alive)
+        alive = set(live.values())
+        for old in (one for one in named if live.get(one, one) != one):  # where it leads to need not be whose it was
+            alive |= await owners(conn, old, GraphVersion(0), now)
+        every = {one: known.every for one, known in (await names(conn, sorted(alive))).items()}
+        meant = {one: ids for one, ids in every.items() if not set(ids).isdisjoint(named)}
+        members = await self._identity.members(conn, sorted(meant))
         return Held(
-            frozenset({*named, *(name for names in former.values() for name in names)}),
+            frozenset({*named, *(one for ids in meant.values() for one in ids)}),
             frozenset(record for held in members.values() for record in held.records),
             {reason: len(people) for reason, people in by_reason.items() if people},
         )

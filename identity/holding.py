@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from identity import blocks_store, evidence_store, graph_store, store
+from identity import blocks_store, evidence_store, graph_store, review_store, store
 from identity.index import Index
 from identity.judgements import Judgement
+from identity.names import alone
 from identity.people import Change
 from identity.records import SourceRecord
 from kernel.canonical import Json
@@ -65,6 +66,7 @@ def exported(records: Sequence[SourceRecord], judgements: Sequence[Judgement] = 
 
 async def erase(conn: Conn, person: PersonId, at: datetime, loose_limit: int) -> Erased:
     """See ``Identity.erase``; again on an erased person it touches nothing."""
+    await review_store.forget(conn, await alone(conn, person))
     await store.own_graph(conn)
     records = [record for record, _ in (await graph_store.members(conn, [person])).get(person, ())]
     if not records:

@@ -41,6 +41,11 @@ async def names(conn: Conn, people: Sequence[PersonId]) -> Mapping[PersonId, Nam
     return found
 
 
+async def alone(conn: Conn, person: PersonId) -> list[PersonId]:
+    """Ids of hers under which nobody else's record stood, her own first: whatever is done under them is done to her only."""
+    return list((await names(conn, [person]))[person].alone)
+
+
 async def owners(conn: Conn, person: PersonId, since: GraphVersion, at: datetime) -> set[PersonId]:
     """Who has now, or had last if they are gone, the records that stood under an id at a moment: more than one where people were taken for one and are not any more.
 

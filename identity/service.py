@@ -360,7 +360,6 @@ class Identity:
         The keys are the caller's to destroy after the commit: take ``members(...).key_ids`` before. Others who shared an
         identifier are told, because who may be the same has changed.
         """
-        await review_store.forget(conn, (await self.former(conn, [person]))[person])
         await self.reasons.forget(conn, (await self.owned(conn, [person])).get(person, ()))
         erased = await holding.erase(conn, person, self._kernel.clock.now(), self.settings.loose_limit)
         await asyncio.to_thread(self.linkage.without, erased.records)

@@ -25,6 +25,7 @@ from consent.rights.processors import Processors
 from consent.rights.subjects import reached, whose
 from consent.service import CONTACTS, Consent
 from identity.identifiers import HeldIdentifier
+from identity.names import alone
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn, TransactionConflict
@@ -208,12 +209,12 @@ class Erasing:
         return keys, counts
 
     async def _allowed(self, conn: Conn, request: Request, person: PersonId, actor: str) -> Sequence[PersonId]:
-        """Every id of hers, when nothing stands in the way any more.
+        """Every id that is hers alone, when nothing stands in the way any more.
 
         Raises:
             HeldBack, Replanned: see ``erase``.
         """
-        names = (await self._identity.former(conn, [person]))[person]
+        names = await alone(conn, person)
         if actor != REPLAY:  # what was done once is done again
             await self._holds.forbid(conn, person)
         if await self._moved(conn, request, names):

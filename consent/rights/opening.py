@@ -24,6 +24,7 @@ from consent.rights.effects import denials
 from consent.rights.noting import note
 from consent.service import Consent
 from identity.identifiers import parse_contact
+from identity.names import alone
 from identity.service import Identity
 from kernel.canonical import Json, digest
 from kernel.db import Conn
@@ -171,7 +172,7 @@ class Opening:
 
     async def _twin(self, conn: Conn, right: Right, person: PersonId, about: Mapping[str, str]) -> Request | None:
         """The same, asked under any id of hers and not closed yet."""
-        names = (await self._identity.former(conn, [person]))[person]
+        names = await alone(conn, person)
         return await rows.open_twin(conn, names, right, about)
 
     async def _person(self, conn: Conn, who: str) -> PersonId:

@@ -28,6 +28,7 @@ from consent.rights.post import Act, Answered, State
 from consent.rights.processors_store import Letter, Processor
 from consent.rights.providers import Provider, Taken
 from consent.service import Consent
+from identity.names import alone
 from identity.service import Identity
 from kernel.canonical import Json
 from kernel.db import Conn
@@ -201,7 +202,7 @@ class Processors:
 
     async def _holding(self, conn: Conn, request: Request) -> list[Processor]:
         """Providers that got something of hers, each noted once as somebody who gets data from us."""
-        names = (await self._identity.former(conn, [request.person]))[request.person]
+        names = await alone(conn, request.person)
         known = {one.name for one in await rows.listed(conn, removed=True)}
         found = []
         for one in self.providers.values():

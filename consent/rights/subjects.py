@@ -5,6 +5,7 @@ What enters: a request, the graph. What leaves: a person. Who asked by a contact
 
 from consent.errors import RequestState
 from consent.lifecycle import Request
+from identity.names import alone
 from identity.service import Identity
 from kernel.db import Conn
 from kernel.ids import PersonId
@@ -31,7 +32,7 @@ async def whose(identity: Identity, conn: Conn, request: Request) -> PersonId:
 
 
 async def reached(identity: Identity, conn: Conn, person: PersonId) -> tuple[list[PersonId], list[str]]:
-    """Every id of a person and every record of hers."""
-    names = (await identity.former(conn, [person]))[person]
+    """Every id that is hers alone, and every record of hers. An id that leads to her by redirect may be somebody else's since a split."""
+    names = await alone(conn, person)
     held = (await identity.members(conn, [person])).get(person)
     return names, list(held.records) if held is not None else []

@@ -7,11 +7,13 @@ import psycopg
 import pytest
 
 from consent.errors import CheckFailed
+from consent.holds import Ground
 from consent.rights.checks import Method
 from consent.rights.correcting import Correction
 from identity.clusters import Clusters
 from identity.identifiers import Identifier
 from identity.records import NewRecord
+from identity.regrouping import By
 from kernel.errors import CandorError
 from tests.consent.conftest import House
 
@@ -139,6 +141,39 @@ async def test_what_staff_wrote_and_what_waits_to_be_corrected_goes_with_her(hou
         rows = conn.execute("SELECT words, extension_reason FROM consent.requests WHERE id = %s", (fix.id,)).fetchall()
     assert rows == [(None, "")]
     assert await house.kernel.vault.unwrap([key]) == {}
+
+
+async def test_who_was_parted_from_the_other_is_reached_by_her_own_requests_only(house: House, addresses) -> None:
+    """The id that was retired when they were taken for one leads to the other to this day; what stands under it is hers alone (consent.D5)."""
+    by, wrong = By("staff:ann"), Correction({"first_name": "A. Lovelace"})
+    (ada, _, _), (bea, record, _) = sorted([await house.person(f"{one}@example.org", one) for one in ("ada", "bea")])
+    fix = await house.rights.open("rectification", bea, actor="person", correction=wrong)
+    asked = await house.rights.open("access", bea, actor="person")
+    await house.rights.clock.extend(fix.id, actor="staff:a", reason="on holiday")
+    hold = await house.rights.holds.place(bea, Ground.LEGAL_CLAIM, actor="staff:c")
+    async with house.kernel.db.transaction() as conn:
+        await house.identity.review(conn, bea, "said_so")
+        assert (await house.identity.judging.merge(conn, ada, bea, by)).refused is None
+        assert (await house.identity.judging.split(conn, ada, [record], by)).refused is None
+        (new,) = (await house.identity.subjects(conn, [record]))[record].people
+        assert (await house.identity.former(conn, [ada]))[ada] == [ada, bea], "the redirect stays"
+        assert [await house.rights.holds.of(conn, one) for one in (ada, new)] == [[], [hold]]
+        held = await house.rights.holds.held(conn)
+        assert (held.people, held.records) == ({bea, new}, {record})
+    assert (await house.rights.open("access", new, actor="person")).id == asked.id
+    assert (await house.rights.open("access", ada, actor="person")).id != asked.id
+
+    async def erased(one: str) -> tuple[set[str], int, int]:
+        request = await house.rights.open("erasure", one, actor="person")
+        await house.rights.approve(request.id, actor="staff:b")
+        assert (await house.rights.run(request.id, actor="staff:a")).counts["keys"] > 0
+        with psycopg.connect(addresses.owner) as conn:
+            words = conn.execute("SELECT 1 FROM consent.requests WHERE id = %s AND words IS NOT NULL AND extension_reason <> ''", (fix.id,))  # fmt: skip
+            return set(house.rights.ledger.among([ada, bea, new])), words.rowcount, conn.execute("SELECT 1 FROM identity.reviews").rowcount  # fmt: skip
+
+    assert await erased(ada) == ({ada}, 1, 1), "whoever was taken for her keeps what is hers"
+    await house.rights.holds.lift(hold.id, actor="staff:c")
+    assert await erased(new) == ({ada, bea, new}, 0, 0)
 
 
 async def test_two_corrections_each_keep_their_words_until_they_are_done(house: House) -> None:
