@@ -18,18 +18,18 @@ async def mixed(conn: Conn, identity: Identity, facts: DecisionFacts) -> bool:
     contact = [facts.identifier_id] if facts.identifier_id is not None else []
     found = await identity.subjects(conn, [*contact, *named])
     living = {person for one in found.values() for person in one.people}
+    if facts.person is None:
+        return True
+    since = await owners(conn, facts.person, GraphVersion(facts.graph_version), facts.at)
+    # An id that was retired may lead to somebody whom she was taken for in between: whoever has what stood under it is meant.
+    meant = next(iter(since)) if len(since) == 1 else facts.person
     # Whoever holds something now is nobody else by now; only for who holds nothing of it must be asked.
-    decided = facts.person if facts.person in living else await _live(conn, identity, facts.person)
+    decided = meant if meant in living else (await identity.current(conn, [meant])).get(meant)
     holders: set[PersonId | None] = set(found[contact[0]].people) if contact and contact[0] in found else set()
     holders = holders or {decided}
     # Several people may share a contact: then it is for the one who was decided for, if she is among them.
     reader = next(iter(holders)) if len(holders) == 1 else decided
-    if reader is None or reader not in holders or reader != decided or facts.person is None:
+    if reader is None or reader not in holders or reader != decided:
         return True
     behind = {person for record in named if record in found for person in found[record].people}
-    behind |= await owners(conn, facts.person, GraphVersion(facts.graph_version), facts.at)
-    return not behind <= {reader}
-
-
-async def _live(conn: Conn, identity: Identity, person: PersonId | None) -> PersonId | None:
-    return None if person is None else (await identity.current(conn, [person])).get(person)
+    return not (behind | since) <= {reader}

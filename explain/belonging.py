@@ -6,12 +6,13 @@ made by splits, keys move with the records.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, LiteralString
 
-from identity.names import names
+from identity.names import names, owners
 from identity.service import Identity
 from kernel.db import Conn
-from kernel.ids import KeyId, PersonId
+from kernel.ids import GraphVersion, KeyId, PersonId
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,8 @@ async def whose(conn: Conn, identity: Identity | None, person: PersonId, *, alon
     held = (await identity.members(conn, [person])).get(person)
     known = (await names(conn, [person]))[person]
     return Whose(known.alone if alone else tuple(known.every), held.key_ids if held is not None else ())
+
+
+async def hers_alone(conn: Conn, person: PersonId, noted: PersonId | None, at: datetime) -> bool:
+    """Whether what was noted under an id at a moment can be nobody else's: no record of another stood under it by then, as people are told apart now."""
+    return noted is None or await owners(conn, noted, GraphVersion(0), at) <= {person}

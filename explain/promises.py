@@ -19,7 +19,7 @@ from explain.levers import Lever, change_of
 from explain.promises_store import Use
 from kernel.canonical import Json
 from kernel.db import Conn, Database
-from kernel.ids import DecisionId
+from kernel.ids import DecisionId, PersonId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,20 @@ class Honesty:
     def as_json(self) -> dict[str, Json]:
         """As answered."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """A control that was pressed on a page, ``under`` the id that the decision was made for."""
+
+    control: str
+    about: str
+    at: datetime
+    under: PersonId | None
+
+    def as_json(self) -> dict[str, Json]:
+        """As told."""
+        return {"control": self.control, "about": self.about, "at": self.at.isoformat()}
 
 
 def as_promised(use: Use, then: DecisionFacts) -> bool:
@@ -90,11 +104,11 @@ class Promises:
             await store.replayed(conn, facts.decision_id, len(worked), sum(worked))
         return len(worked)
 
-    async def pressed(self, conn: Conn, whose: Whose) -> dict[DecisionId, list[Json]]:
+    async def pressed(self, conn: Conn, whose: Whose) -> dict[DecisionId, list[Pressed]]:
         """What she pressed, by decision: for a copy of her data."""
-        found: dict[DecisionId, list[Json]] = {}
-        for decision_id, kind, subject, at in await store.of_person(conn, whose):
-            found.setdefault(decision_id, []).append({"control": kind, "about": subject, "at": at.isoformat()})
+        found: dict[DecisionId, list[Pressed]] = {}
+        for decision_id, kind, subject, at, under in await store.of_person(conn, whose):
+            found.setdefault(decision_id, []).append(Pressed(kind, subject, at, under))
         return found
 
     async def unchecked(self, limit: int) -> list[DecisionId]:

@@ -109,15 +109,15 @@ async def counts(conn: Conn) -> dict[str, int]:
     return {**row, "replayed": row.get("replayed", 0) + tried, "flipped": row.get("flipped", 0) + worked}
 
 
-async def of_person(conn: Conn, whose: Whose) -> list[tuple[DecisionId, str, str, datetime]]:
-    """(decision, kind, subject, when) of what she pressed; of older presses only the word was kept."""
+async def of_person(conn: Conn, whose: Whose) -> list[tuple[DecisionId, str, str, datetime, PersonId | None]]:
+    """(decision, kind, subject, when, under which id) of what she pressed; of older presses only the word was kept."""
     got = await conn.execute(
-        f"SELECT decision_id, kind, subject, at FROM explain.uses WHERE {HERS} UNION"
-        f" SELECT decision_id, kind, '', at FROM explain.feedback AS f WHERE {HERS}"
+        f"SELECT decision_id, kind, subject, at, person FROM explain.uses WHERE {HERS} UNION"
+        f" SELECT decision_id, kind, '', at, person FROM explain.feedback AS f WHERE {HERS}"
         " AND NOT EXISTS (SELECT FROM explain.uses AS u WHERE (u.decision_id, u.kind) = (f.decision_id, f.kind)) ORDER BY at, kind",
         whose.slots(),
     )
-    return [(row["decision_id"], row["kind"], row["subject"], row["at"]) for row in await got.fetchall()]
+    return [(row["decision_id"], row["kind"], row["subject"], row["at"], row["person"]) for row in await got.fetchall()]
 
 
 async def forget(conn: Conn, whose: Whose) -> int:

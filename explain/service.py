@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from audit.errors import SubjectKeyGone
 from audit.service import Audit
 from explain import apart, levers, promises_store, reasons, significant_store, store, views
 from explain.attribution import TOLERANCE, Attribution, attribute, prepare, prepared
-from explain.belonging import whose
+from explain.belonging import hers_alone, whose
 from explain.contrast import Contrast
 from explain.contrasting import contrasted
 from explain.errors import Altered, NotWired, Unfaithful, WrongRow
@@ -38,6 +38,7 @@ from explain.significant import Significant
 from explain.storing import Storing
 from explain.tallies import Tallies
 from explain.views import AuditorView
+from identity.names import names as known
 from identity.service import Identity
 from kernel.canonical import Json, digest_of
 from kernel.db import Conn
@@ -338,7 +339,7 @@ class Explain:
         """Contents (the catalogue's variant ids) that people said do not interest them; people without any are absent."""
         names = {person: [person] for person in people}
         if self._identity is not None:  # what she said before she was merged is hers too
-            names = {**await self._identity.former(conn, people)}
+            names = {person: list(one.alone) for person, one in (await known(conn, people)).items()}
         now = {old: person for person, olds in names.items() for old in olds}
         found: dict[PersonId, set[str]] = {}
         for person, content in await store.contents_refused(conn, Feedback.NOT_INTERESTED, list(now)):
@@ -357,10 +358,17 @@ class Explain:
                 read = await self.hers(one, conn)
                 why = self.person_view(read).as_json()
                 said = pressed.pop(one.decision_id, [])
-                told.append({"decision": one.decision_id, "why": why, "said": [] if read.mixed else said})
-        # What was explained is let go after its time; what she said of it acts on.
-        told += [{"decision": one, "said": said} for one, said in sorted(pressed.items())]
-        reviews = await significant_store.of_person(conn, hers)
+                told.append(
+                    {"decision": one.decision_id, "why": why, "said": [] if read.mixed else [p.as_json() for p in said]}
+                )
+        # What was explained is let go after its time; what she said of it acts on. Whoever was taken for her then may have said it.
+        for decision, said in sorted(pressed.items()):
+            sure = [p.as_json() for p in said if await self._sure(conn, person, p.under, p.at)]
+            told += [{"decision": decision, "said": sure}] if sure else []
+        reviews = [
+            one for one, under in await significant_store.of_person(conn, hers)
+            if await self._sure(conn, person, under, one.asked_at)
+        ]  # fmt: skip
         return told + [{"decision": one.decision_id, "human_review": one.as_json()} for one in reviews]
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
@@ -372,6 +380,9 @@ class Explain:
     async def count(self, conn: Conn, people: Sequence[PersonId]) -> Mapping[str, int]:
         """Explanations that were made about these people."""
         return {"explanations": await store.count(conn, people)}
+
+    async def _sure(self, conn: Conn, person: PersonId, under: PersonId | None, at: datetime) -> bool:
+        return self._identity is None or await hers_alone(conn, person, under, at)
 
     def _source(self) -> DecisionSource:
         if self._decisions is None:

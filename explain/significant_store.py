@@ -60,12 +60,12 @@ async def close(conn: Conn, decision_id: DecisionId, outcome: str, actor: str, a
     return got.rowcount > 0
 
 
-async def of_person(conn: Conn, whose: Whose) -> list[Review]:
-    """Reviews about a person."""
+async def of_person(conn: Conn, whose: Whose) -> list[tuple[Review, PersonId | None]]:
+    """Reviews about a person, each with the id that it was asked under."""
     got = await conn.execute(
-        f"SELECT {_COLUMNS} FROM explain.human_reviews WHERE {HERS} ORDER BY decision_id", whose.slots()
+        f"SELECT {_COLUMNS}, person FROM explain.human_reviews WHERE {HERS} ORDER BY decision_id", whose.slots()
     )
-    return [Review(**row) for row in await got.fetchall()]
+    return [(Review(**row), person) for row in await got.fetchall() for person in [row.pop("person")]]
 
 
 async def forget(conn: Conn, whose: Whose) -> int:
