@@ -114,7 +114,7 @@ class Channels:
         self._lists = ListSync(kernel, audit, identity, consent, self._suppressions, self.settings.sendgrid)
         self.pages = Pages(kernel, identity)
         self.streams = Streams(kernel, identity, self.pages, self.settings)
-        self._holding = Holding(kernel, self._mover, self.connectors)
+        self._holding = Holding(kernel, identity, self._mover, self.connectors)
         self.keeping = Keeping(self.connectors)
         self.suppression_rows = SuppressionRows(
             self._suppressions, identity, consent, kernel.clock, profiles.settings.reach

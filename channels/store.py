@@ -159,13 +159,13 @@ async def steps(conn: Conn, delivery_id: DeliveryId) -> list[StepTaken]:
 
 
 async def of_people(
-    conn: Conn, people: Sequence[PersonId], *, lock: bool = False
+    conn: Conn, people: Sequence[PersonId], contacts: Sequence[IdentifierId] = (), *, lock: bool = False
 ) -> list[tuple[Delivery, bytes | None]]:
-    """Every delivery of these people with its sealed content, oldest first."""
+    """Every delivery of these people, and to these contacts, with its sealed content, oldest first."""
     got = await conn.execute(
-        f"SELECT {COLUMNS}, content FROM channels.deliveries WHERE person = ANY(%s) ORDER BY delivery_id"
+        f"SELECT {COLUMNS}, content FROM channels.deliveries WHERE person = ANY(%s) OR identifier_id = ANY(%s) ORDER BY delivery_id"
         + (" FOR UPDATE" if lock else ""),
-        (list(people),),
+        (list(people), list(contacts)),
     )
     return [(delivery_of(one), one["content"]) for one in await got.fetchall()]
 

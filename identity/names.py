@@ -46,9 +46,9 @@ async def alone(conn: Conn, person: PersonId) -> list[PersonId]:
     return list((await names(conn, [person]))[person].alone)
 
 
-async def owners(conn: Conn, person: PersonId, since: GraphVersion, at: datetime) -> set[PersonId]:
+async def owners(conn: Conn, person: PersonId, since: GraphVersion | None, at: datetime) -> set[PersonId]:
     """Who has now, or had last if they are gone, the records that stood under an id at a moment: more than one where people were taken for one and are not any more.
 
-    ``since``: the graph version in which the person had last changed then. Ids that were retired since are followed.
+    ``since``: the graph version in which the person had last changed then; None: at that very moment. Ids that were retired since are followed.
     """
     return await store.owners(conn, person, since, at)

@@ -29,12 +29,13 @@ async def stood_under(conn: Conn, people: Sequence[PersonId]) -> list[tuple[Pers
     return [(r["person"], r["id"], r["owner"]) async for r in cursor]
 
 
-async def owners(conn: Conn, person: PersonId, since: GraphVersion, at: datetime) -> set[PersonId]:
+async def owners(conn: Conn, person: PersonId, since: GraphVersion | None, at: datetime) -> set[PersonId]:
     """Who has now, or had last, the records that stood under an id from a graph version to a moment."""
     cursor = await conn.execute(
-        "WITH h AS (SELECT record_id FROM identity.members WHERE person_id = %(person)s"
-        "  UNION SELECT record_id FROM identity.past_members WHERE person_id = %(person)s AND valid_to > %(since)s"
-        "   AND valid_from <= (SELECT coalesce(max(version), 0) FROM identity.graph_versions WHERE made_at <= %(at)s))"
+        "WITH v AS (SELECT coalesce(max(version), 0) AS then FROM identity.graph_versions WHERE made_at <= %(at)s),"
+        " h AS (SELECT record_id FROM identity.members WHERE person_id = %(person)s"
+        "  UNION SELECT record_id FROM identity.past_members, v WHERE person_id = %(person)s"
+        "   AND valid_to > coalesce(%(since)s, v.then) AND valid_from <= v.then)"
         " SELECT DISTINCT coalesce(p.redirect_to, p.person_id) AS owner FROM h"
         f" JOIN identity.records r ON r.record_id = h.record_id AND r.recorded_at <= %(at)s{_LAST}",
         {"person": person, "since": since, "at": at},

@@ -317,10 +317,11 @@ class Profiles:
         return {"derived": derived}
 
     async def erase(self, conn: Conn, person: PersonId) -> int:
-        """Drop the hot profile and take the person's rows out of every feature table, under every id she ever had."""
+        """Drop the hot profile and take the person's rows out of every feature table, under every id she ever had, also those that live on."""
         known = (await names(conn, [person]))[person].every
         self.forget(conn, known)
-        return await without(conn, self._folder, known, self._kernel.clock.now())
+        ever = (await self._identity.past.names(conn, [person]))[person]
+        return await without(conn, self._folder, person, known, ever, self._kernel.clock.now())
 
     # within
 

@@ -242,6 +242,12 @@ async def tables(conn: Conn) -> list[FeatureTable]:
     ]
 
 
+async def made(conn: Conn) -> dict[str, datetime]:
+    """When the file of each feature table was written, which may be long after the moment that its rows are of."""
+    cursor = await conn.execute("SELECT file, made_at FROM profiles.feature_tables")
+    return {r["file"]: r["made_at"] async for r in cursor}
+
+
 async def drop_tables(conn: Conn, files: Sequence[str]) -> None:
     """Forget these tables."""
     await conn.execute("DELETE FROM profiles.feature_tables WHERE file = ANY(%s)", (list(files),))

@@ -202,7 +202,9 @@ class Processors:
 
     async def _holding(self, conn: Conn, request: Request) -> list[Processor]:
         """Providers that got something of hers, each noted once as somebody who gets data from us."""
-        names = await alone(conn, request.person)
+        # Also what was sent while she was taken for somebody whose id lives on: it may have gone to a contact of hers.
+        ever = (await self._identity.past.names(conn, [request.person]))[request.person]
+        names = sorted({*await alone(conn, request.person), *ever})
         known = {one.name for one in await rows.listed(conn, removed=True)}
         found = []
         for one in self.providers.values():

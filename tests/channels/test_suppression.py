@@ -10,6 +10,7 @@ from channels.errors import UnknownContact
 from channels.ledger import State
 from events.rows import MappedRow
 from identity.identifiers import Identifier
+from identity.regrouping import By
 from kernel.ids import IdentifierId, new_id
 from tests.channels.conftest import Recorder, World, delivery, files
 
@@ -119,6 +120,39 @@ async def test_an_erasure_leaves_no_file_no_words_no_counter_and_sends_nothing_m
         left = await (await conn.execute("SELECT content FROM channels.deliveries")).fetchall()
         assert all(one["content"] is None for one in left)
         assert await channels.erase(conn, person) == 0
+
+
+async def test_of_two_who_were_parted_each_has_the_messages_to_her_own_contacts(world: World) -> None:
+    """While they were one, messages to both went out under one id; nobody is told the other's, and no words that may be about both (consent.D6)."""
+    channels, by = world.channels(), By("staff:ann")
+    (ada, hers), (bea, other) = sorted([await world.person("1"), await world.person("2")])
+    (early,) = await world.reserve(channels, delivery(bea, other))
+    world.clock.advance(timedelta(hours=1))
+    async with world.kernel.db.transaction() as conn:
+        (record,) = (await world.identity.owned(conn, [bea]))[bea]
+        assert (await world.identity.judging.merge(conn, ada, bea, by)).refused is None
+    world.clock.advance(timedelta(hours=1))
+    one, two = await world.reserve(channels, delivery(ada, hers), delivery(ada, other))
+    world.clock.advance(timedelta(hours=1))
+    async with world.kernel.db.transaction() as conn:
+        assert (await world.identity.judging.split(conn, ada, [record], by)).refused is None
+        (new,) = (await world.identity.subjects(conn, [record]))[record].people
+    world.clock.advance(timedelta(hours=1))
+    (late,) = await world.reserve(channels, delivery(ada, hers))
+
+    async def told(person: str) -> dict[str, bool]:
+        async with world.kernel.db.reading() as conn:
+            found = await channels.export(conn, person)
+        return {d["delivery_id"]: d["content"] is not None for d in found["deliveries"]}
+
+    assert await told(ada) == {one: False, late: True}
+    assert await told(new) == {early: True, two: False}
+    await erase(world, new)
+    async with world.kernel.db.reading() as conn:
+        left = await (
+            await conn.execute("SELECT delivery_id FROM channels.deliveries WHERE content IS NOT NULL")
+        ).fetchall()
+    assert {row["delivery_id"] for row in left} == {one, late}
 
 
 async def test_erasures_and_sends_do_not_wait_for_each_other_in_a_ring(world: World) -> None:
