@@ -4,7 +4,7 @@ Enters: live people, or an id and when something was said of it. Leaves: ids. A 
 whoever erases or exports asks here, so that no row is left under a name that nobody goes by any more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,3 +52,14 @@ async def owners(conn: Conn, person: PersonId, since: GraphVersion | None, at: d
     ``since``: the graph version in which the person had last changed then; None: at that very moment. Ids that were retired since are followed.
     """
     return await store.owners(conn, person, since, at)
+
+
+async def hers_only(
+    conn: Conn, person: PersonId, noted: Collection[tuple[PersonId, datetime]]
+) -> set[tuple[PersonId, datetime]]:
+    """What was noted under an id at a moment and can be nobody else's: what was made while she and another were taken for one is about both."""
+    if not noted:
+        return set()
+    last = max(at for _, at in noted)
+    sure = {id_ for id_ in {one for one, _ in noted} if await owners(conn, id_, GraphVersion(0), last) <= {person}}
+    return {(id_, at) for id_, at in noted if id_ in sure or await owners(conn, id_, None, at) <= {person}}

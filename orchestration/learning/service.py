@@ -16,6 +16,7 @@ from audit.tags import Tag
 from consent.service import Consent
 from events.importer import RowHandler
 from events.service import Events
+from identity.names import hers_only
 from identity.names import names as known
 from identity.service import Identity
 from kernel.canonical import Json
@@ -342,10 +343,12 @@ class Learning:
     async def export(self, conn: Conn, person: PersonId) -> Json:
         """Decisions about her that were imported, with their outcomes; what was learned from her decisions."""
         names = (await known(conn, [person]))[person].alone
+        rows = await online_store.of_people(conn, names)
+        hers = await hers_only(conn, person, {(one.person, one.at) for one in rows})
         lessons: list[Json] = [
             {"decision": one.decision, "at": one.at.isoformat(), "placement": one.placement, "arm": one.arm,
              "reward": one.reward / rewards.MICRO}
-            for one in await online_store.of_people(conn, names)
+            for one in rows if (one.person, one.at) in hers
         ]  # fmt: skip
         imported: list[Json] = [
             {"source": row.source, "subject": row.subject, "at": row.at.isoformat(), "placement": row.placement, "arm": row.arm,

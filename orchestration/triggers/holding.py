@@ -6,7 +6,7 @@ Enters: a person, a term. Leaves: her runs in words, counts. A run holds ids and
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from identity.names import names
+from identity.names import hers_only, names
 from kernel.canonical import Json
 from kernel.db import Conn
 from kernel.holders import Term
@@ -18,12 +18,13 @@ class Holding:
     """Implements `PersonalDataHolder` and `ImpactCounter`."""
 
     async def export(self, conn: Conn, person: PersonId) -> Json:
-        """What was set off for her, what became of it, and why."""
-        ids = (await names(conn, [person]))[person].alone
+        """What was set off for her, what became of it, and why; not what may have been set off by somebody she was taken for."""
+        runs = await store.of_people(conn, (await names(conn, [person]))[person].alone)
+        hers = await hers_only(conn, person, {(one.person, one.made_at) for one in runs if one.person is not None})
         return [
             {"trigger": one.trigger, "set_off_by": one.kind, "at": one.at.isoformat(), "state": one.state.value,
              "because": one.reason, "decision": one.decision_id if one.settled_at is not None else None}
-            for one in await store.of_people(conn, ids)
+            for one in runs if (one.person, one.made_at) in hers
         ]  # fmt: skip
 
     async def erase(self, conn: Conn, person: PersonId) -> int:

@@ -14,6 +14,7 @@ from identity.identifiers import Identifier
 from identity.linkage import Edges
 from identity.records import NewRecord
 from identity.regrouping import By
+from orchestration.triggers.holding import Holding as Triggers
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +111,12 @@ async def test_a_count_over_somebody_elses_events_and_what_was_decided_on_it_is_
     assert young not in package.model_dump_json()
 
 
+_RUN = (
+    "INSERT INTO triggers.runs (run_id, trigger, kind, key, person, at, due_at, single, state, reason, actor, made_at, changed_at, seen_at)"
+    " VALUES (%(run)s, %(run)s, 'api', %(run)s, %(person)s, %(at)s, %(at)s, false, 'sent', 'api', 'staff:a', %(at)s, %(at)s, %(at)s)"
+)
+
+
 async def test_after_a_merge_and_a_split_nothing_is_left_under_the_id_of_before(shop, rights):
     """The retired id leads to whom she was taken for; the records that stood under it are hers alone again (consent.D5)."""
     from pyarrow import parquet
@@ -138,17 +145,29 @@ async def test_after_a_merge_and_a_split_nothing_is_left_under_the_id_of_before(
         shop.clock.advance(timedelta(hours=1))
         assert (await shop.identity.judging.merge(conn, old, young, by)).refused is None
         shop.clock.advance(timedelta(hours=1))
+        await conn.execute(
+            "INSERT INTO learning.lessons (decision, placement, person, arm, at, epoch, reward)"
+            " VALUES ('dec_both', 'open', %s, 'plain@email', %s, 0, 0)", (old, shop.clock.now()),
+        )  # fmt: skip
+        for n, person in enumerate((old, young, old)):
+            at = shop.clock.now() - timedelta(hours=3 if n < 2 else 0)
+            await conn.execute(_RUN, {"run": f"run_{n}", "person": person, "at": at})
         await shop.profiles.write_features(conn, "marketing.personalize", shop.clock.now())  # one row that counts both
         shop.clock.advance(timedelta(hours=1))
         assert (await shop.identity.judging.split(conn, old, [record], by)).refused is None
         (new,) = (await shop.identity.subjects(conn, [record]))[record].people
         told = {one: await shop.learning.export(conn, one) for one in (old, new)}
+        runs = {one: await Triggers().export(conn, one) for one in (old, new)}
     assert new != young
     assert [[one["decision"] for one in told[who]] for who in (old, new)] == [["dec_0"], ["dec_1"]]
+    assert [[one["trigger"] for one in runs[who]] for who in (old, new)] == [["run_0"], ["run_1"]], (
+        "of both, to neither"
+    )
     request = await rights.open("erasure", new, actor="person")
     await rights.approve(request.id, actor="staff:b")
     await rights.run(request.id, actor="staff:a")
-    assert [row["person"] for row in await shop.rows("SELECT person FROM learning.lessons")] == [old]
+    lessons = await shop.rows("SELECT decision FROM learning.lessons ORDER BY 1")
+    assert [row["decision"] for row in lessons] == ["dec_0", "dec_both"]
     files = sorted((shop.kernel.settings.data_dir / "features").glob("*.parquet"))
     assert [parquet.read_table(file).column("person_id").to_pylist() for file in files] == [[old], []]
 
