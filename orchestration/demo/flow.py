@@ -271,7 +271,7 @@ class _Walk:
             say("who.is_advertisement"): (variant.is_advertisement, "the catalogue"),
             say("who.on_behalf_of", who=variant.on_behalf_of): (row.variant == variant.id, "the catalogue"),
             say("who.paid_by", who=variant.paid_by): (row.variant == variant.id, "the catalogue"),
-            say("permission.consent", purpose=offers, date=say.date(self.agreed_at)): (yes, f"the consent act {self.flow.ids['act']}"),
+            say("permission.agreed", purpose=offers): (yes, f"the consent act {self.flow.ids['act']}"),
             say("lead", date=say.date(row.at)): (row.at == self.clock.now(), "the record's time"),
             say("no_reasons"): (rules, "the record: ranked by rules"),
             say("levers.decline", outcome=say("levers.nothing")): (

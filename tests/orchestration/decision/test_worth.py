@@ -77,7 +77,7 @@ def test_terms_sum_to_the_number_that_was_compared_and_differences_to_every_gap(
             next(one.propensity for one in made.judged if one.id == best)
         )
     record = Record(decision_id=DecisionId("dec_1"), seed="seed", inputs=state, outcome=made)
-    told = facts_of.facts(record, CATALOGUE, model=None, policy=policy, act=None, key_id=None)
+    told = facts_of.facts(record, CATALOGUE, model=None, policy=policy, acts={}, key_id=None)
     for other in NAMES:
         parted = contrast(told, made.choice, other, {})
         assert math.fsum(one.difference for one in parted.differences) == parted.gap
